@@ -1,0 +1,344 @@
+"""One task on every block of the data, the results merged: all that this package asks of Dask.
+
+The only module that builds Dask graphs or talks to a client; it knows nothing of k-means. A *pass*
+runs `task(open_block, *broadcast)` on every block and folds the results with `merge(a, b)`, which
+has to be associative and commutative: no order of completion is promised.
+
+Where a pass runs:
+
+* data in memory: on a pool of threads, where it lies; a single block is simply called;
+* lazy data: as a Dask graph, on the active `dask.distributed` client or Dask's own threads.
+
+Tasks may keep what they like in `open_block.cache`, a dictionary that lives in the process where the
+block was last worked on. It is *a cache, never the truth*: a lost worker, a moved task or another
+process finds it empty, so a task must be able to rebuild what it looks for from its arguments.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import functools
+import itertools
+import sys
+import threading
+import uuid
+import weakref
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import dask
+import numpy as np
+from dask.system import CPU_COUNT
+
+MERGE_ARITY = 8
+"""Partial results that one merging task takes: a shallow tree that holds few partials at a time."""
+
+RETRIES = 3
+"""Runs again of a task that raised, before the fit gives up (lost workers are Dask's own affair)."""
+
+
+class Block(NamedTuple):
+    """What one task reads: consecutive rows of the data."""
+
+    index: int
+    start: int | None
+    """Global number of its first row; None until the rows of the blocks before it are counted."""
+    rows: int | None
+    source: Any
+    """Object with `pieces()`, or a `dask.delayed.Delayed` that computes to one."""
+
+
+class OpenBlock:
+    """A block as its task sees it.
+
+    Attributes
+    ----------
+    index : int
+        Position of the block among the blocks.
+    start, rows : int or None
+        Global number of its first row, and how many rows it has; None until counted.
+    cache : dict
+        What earlier passes of the same fit left in this process for this block.
+    """
+
+    def __init__(self, block: Block, source: Any, cache: dict):
+        self.index, self.start, self.rows = block.index, block.start, block.rows
+        self.cache = cache
+        self._source = source
+
+    def pieces(self) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+        """Rows (m, d) and weights (m,) or None, piece by piece in the order of the rows."""
+        return self._source.pieces()
+
+
+class _Caches:
+    """The caches of one fit in one process; they go when the fit lets go of this object."""
+
+    _alive: weakref.WeakValueDictionary[str, _Caches] = weakref.WeakValueDictionary()
+    _lock = threading.Lock()
+
+    def __init__(self, token: str):
+        self.token = token
+        self.blocks: dict[int, dict] = {}
+
+    @classmethod
+    def here(cls, token: str) -> _Caches:
+        """The caches of the fit `token` in this process (new ones where there are none)."""
+        with cls._lock:
+            caches = cls._alive.get(token)
+            if caches is None:
+                cls._alive[token] = caches = cls(token)
+            return caches
+
+    def __reduce__(self):
+        # Dask may copy or spill it: what arrives is the (possibly empty) cache of the process there.
+        return _Caches.here, (self.token,)
+
+    def block(self, index: int) -> dict:
+        return self.blocks.setdefault(index, {})
+
+
+class _Opaque:
+    """Carries a value through a graph without Dask looking into it."""
+
+    def __init__(self, value: Any):
+        self.value = value
+
+
+def _worker_address() -> str | None:
+    """Address of the distributed worker whose task this is; None anywhere else."""
+    if "distributed" not in sys.modules:
+        return None
+    from distributed import get_worker
+
+    try:
+        return get_worker().address
+    except ValueError:
+        return None
+
+
+def _run_block(token: str, task: Callable, block: _Opaque, source: Any, broadcast: _Opaque):
+    """The task that Dask runs: (result, {block: where it ran})."""
+    block = block.value
+    source = block.source if source is None else source
+    # Held until the task is done even where nobody else holds it (a process without an anchor).
+    caches = _Caches.here(token)
+    result = task(OpenBlock(block, source, caches.block(block.index)), *broadcast.value)
+    address = _worker_address()
+    return result, ({} if address is None else {block.index: address})
+
+
+def _merge_all(merge: Callable, parts: Sequence[tuple[Any, dict]]) -> tuple[Any, dict]:
+    where: dict[int, str] = {}
+    for _, places in parts:
+        where.update(places)
+    first, *others = (result for result, _ in parts)
+    # `merge` may write into its first argument, which is another task's result: Dask may ask for
+    # that result again, when this task is repeated.
+    merged = functools.reduce(merge, others, copy.deepcopy(first)) if others else first
+    return merged, where
+
+
+class Blockwise:
+    """Runs passes over one set of blocks.
+
+    Parameters
+    ----------
+    blocks : sequence of Block
+    in_memory : bool
+        Whether the data lies in this process: then it is worked on here, by threads, even when a
+        distributed client is active.
+
+    Attributes
+    ----------
+    blocks : tuple of Block
+        May be replaced by the same blocks with their row numbers, once these are known.
+    passes : int
+        How often every block has been read.
+    """
+
+    def __init__(self, blocks: Sequence[Block], in_memory: bool):
+        self.blocks = tuple(blocks)
+        self.passes = 0
+        self._engine: _Threads | _Graph = _Threads() if in_memory else _Graph()
+
+    def run(self, task: Callable, *broadcast: Any, merge: Callable[[Any, Any], Any]) -> Any:
+        """Fold `task(open_block, *broadcast)` over all blocks with `merge`: one pass.
+
+        Parameters
+        ----------
+        task : callable
+            A module-level function; single-threaded, free to release the GIL.
+        *broadcast : object
+            Handed to every task; picklable where the data is lazy.
+        merge : callable
+            `merge(a, b)`, associative and commutative; may reuse the memory of `a`.
+        """
+        self.passes += 1
+        return self._engine.run(self.blocks, task, broadcast, merge)
+
+    def read_some(self, indices: Sequence[int], task: Callable, *broadcast: Any, merge: Callable):
+        """Like `run`, on the blocks `indices` only; not counted as a pass."""
+        blocks = [self.blocks[index] for index in indices]
+        return self._engine.run(blocks, task, broadcast, merge)
+
+    def close(self) -> None:
+        """Let go of the caches and of the threads."""
+        self._engine.close()
+
+
+class _Threads:
+    """Blocks in memory, on threads of this process."""
+
+    def __init__(self) -> None:
+        self._caches = _Caches(uuid.uuid4().hex)
+        self._owned: ThreadPoolExecutor | None = None
+
+    def _pool(self) -> Executor:
+        """Dask's pool where one is configured, else our own with as many threads as Dask takes."""
+        pool = dask.config.get("pool", None)
+        if isinstance(pool, Executor):
+            return pool
+        if self._owned is None:
+            self._owned = ThreadPoolExecutor(thread_count(), thread_name_prefix="dask-kmeans")
+        return self._owned
+
+    def run(self, blocks, task, broadcast, merge):
+        def call(block):
+            return task(OpenBlock(block, block.source, self._caches.block(block.index)), *broadcast)
+
+        if len(blocks) == 1 or thread_count() == 1:
+            return functools.reduce(merge, map(call, blocks))
+        return functools.reduce(merge, self._pool().map(call, blocks))
+
+    def close(self) -> None:
+        self._caches = _Caches(self._caches.token)
+        if self._owned is not None:
+            self._owned.shutdown(wait=False)
+            self._owned = None
+
+
+class _Graph:
+    """Lazy blocks, as Dask graphs; each block goes back to the worker that has its cache."""
+
+    def __init__(self) -> None:
+        self._token = uuid.uuid4().hex
+        self._serial = itertools.count()
+        self._anchors: dict[str | None, Any] = {None: _Caches.here(self._token)}
+        self._where: dict[int, str] = {}
+
+    def run(self, blocks, task, broadcast, merge):
+        workers = self._workers()
+        self._anchor(workers)
+        name = f"{task.__name__.strip('_')}-{self._token[:8]}-{next(self._serial)}"
+        shared = dask.delayed(
+            _Opaque(broadcast), name=f"broadcast-{name}", pure=False, traverse=False
+        )
+        run_block = dask.delayed(_run_block, pure=False, traverse=False)
+        where = _balanced(self._where, workers, [block.index for block in blocks])
+        with dask.annotate(retries=RETRIES):
+            level = []
+            for block in blocks:
+                lazy = dask.is_dask_collection(block.source)
+                carried = _Opaque(block._replace(source=None) if lazy else block)
+                with _pinned(where.get(block.index)):
+                    part = run_block(
+                        self._token, task, carried, block.source if lazy else None, shared,
+                        dask_key_name=f"{name}-{block.index}",
+                    )  # fmt: skip
+                level.append(part)
+            merge_all = dask.delayed(_merge_all, pure=False)
+            depth = 0
+            while depth == 0 or len(level) > 1:
+                level = [
+                    merge_all(merge, list(group), dask_key_name=f"merge-{name}-{depth}-{number}")
+                    for number, group in enumerate(_grouped(level, MERGE_ARITY))
+                ]
+                depth += 1
+        # The broadcast travels in the graph, not scattered: scattered data dies with its worker.
+        with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1TiB"}):
+            result, ran = level[0].compute()
+        self._where.update(ran)
+        return result
+
+    def _workers(self) -> dict[str, int]:
+        """Threads of each worker of the active client; empty without one."""
+        client = _client()
+        return {} if client is None else dict(client.nthreads())
+
+    def _anchor(self, workers: dict[str, int]) -> None:
+        """Hold the caches of every worker by a future: they go with the fit, or with its client."""
+        client = _client()
+        for gone in self._anchors.keys() - workers.keys() - {None}:
+            del self._anchors[gone]
+        for address in workers.keys() - self._anchors.keys():
+            self._anchors[address] = client.submit(
+                _Caches.here, self._token, workers=[address], pure=False,
+                key=f"cache-{self._token[:8]}-{uuid.uuid4().hex[:8]}",
+            )  # fmt: skip
+
+    def close(self) -> None:
+        self._anchors.clear()
+
+
+def _client():
+    """The active distributed client, unless Dask is told to use another scheduler."""
+    if "distributed" not in sys.modules:
+        return None
+    from distributed import default_client
+
+    if dask.config.get("scheduler", None) not in (None, "distributed", "dask.distributed"):
+        return None
+    try:
+        return default_client()
+    except ValueError:
+        return None
+
+
+def _balanced(where: dict[int, str], workers: dict[str, int], blocks: list[int]) -> dict[int, str]:
+    """Where blocks go: to the worker that has their cache, except what a new worker takes over.
+
+    Blocks without a place (a first pass, a lost worker) are left to Dask, which knows where
+    persisted data lies. A worker with more than its share of the blocks gives the surplus away.
+    """
+    if not workers:
+        return {}
+    share = len(blocks) / sum(workers.values())
+    placed: dict[int, str] = {}
+    load: Counter[str] = Counter()
+    for index in blocks:
+        address = where.get(index)
+        # One block above the share is no reason to move a cache.
+        if address in workers and load[address] < share * workers[address] + 1:
+            placed[index] = address
+            load[address] += 1
+    return placed
+
+
+def _pinned(address: str | None):
+    if address is None:
+        return contextlib.nullcontext()
+    return dask.annotate(workers=[address], allow_other_workers=True)
+
+
+def _grouped(items: list, size: int) -> Iterator[list]:
+    for first in range(0, len(items), size):
+        yield items[first : first + size]
+
+
+def thread_count() -> int:
+    """Threads for data in memory: Dask's setting, the machine's cores, or 1 inside a Dask task."""
+    if _worker_address() is not None:
+        return 1
+    return dask.config.get("num_workers", None) or CPU_COUNT
+
+
+def parallelism(in_memory: bool) -> int:
+    """Threads that a pass has: of this process, or of all the workers of the active client."""
+    client = None if in_memory else _client()
+    if client is None:
+        return thread_count()
+    return max(1, sum(client.nthreads().values()))

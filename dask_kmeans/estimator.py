@@ -1,0 +1,482 @@
+"""`KMeans`: scikit-learn's contract, and nothing else; the work is done in `dask_kmeans.fit`."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import numbers
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    ClusterMixin,
+    TransformerMixin,
+)
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from dask_kmeans import checks
+from dask_kmeans.blockwise import Blockwise
+from dask_kmeans.fit import FitParameters, fit
+from dask_kmeans.predict import DistanceRows, LabelRows, RowFunction, inertia_of_block, merge_inertia
+from dask_kmeans.progress import ProgressBar, ProgressLog
+from dask_kmeans.read import Points, as_points
+from dask_kmeans.result import FittedModel, IterationRecord
+from dask_kmeans.survey import survey
+from dask_kmeans.write.checkpoint import CheckpointFile
+from dask_kmeans.write.model import load_fitted, save_model
+
+RESTARTS_OF_PLAIN_DRAWS = 10
+"""Restarts with n_init="auto" where seeds are drawn without a look at the distances."""
+
+
+class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseEstimator):
+    """Exact k-means for data of any size, read in chunks.
+
+    Parameters
+    ----------
+    n_clusters : int, default=8
+        Number of clusters k; 1 is allowed.
+    init : str, array of shape (n_clusters, n_features), fitted estimator or callable, \
+            default="k-means||"
+        Where the centers start. "k-means||" [1]_ reads the data a handful of times; "k-means++"
+        (greedy) reads it once for each cluster; "random" takes distinct rows, "random_partition"
+        the means of a random partition, "random_pairs" the means of two random rows each,
+        "random_box" uniform draws from the range of the data. A fitted estimator gives its
+        `cluster_centers_`; a callable is called as `init(X, n_clusters, random_state)`.
+    n_init : int or "auto", default="auto"
+        Restarts, of which the one with the lowest inertia is kept. All of them share each pass over
+        the data. "auto" is 10 for "random", "random_partition", "random_pairs", "random_box" and
+        callables, and 1 otherwise.
+    max_iter : int, default=300
+        Iterations at most; at least 1.
+    tol : float, default=1e-4
+        A run has settled when the *fraction of rows whose label changed* in an iteration is at most
+        `tol`. 0 goes on until no label changes.
+    oversampling_factor : float, default=4
+        k-means||: candidates drawn in each round, as a multiple of n_clusters.
+    init_rounds : int or "auto", default="auto"
+        k-means||: rounds, each a pass over the data. "auto" makes at least two and goes on, up to
+        eight, while the cost of the candidates halves.
+    algorithm : {"auto", "lloyd"}, default="auto"
+        "lloyd" is Lloyd's own sequence of centers, every row examined in every iteration.
+    metric : {"euclidean"}, default="euclidean"
+    nan : {"raise", "skip"}, default="raise"
+        What to do about a row with a NaN: refuse the data, or leave the row out (label -1).
+    random_state : int, RandomState instance or None, default=None
+        The same int gives the same bits, whatever the chunks, threads, workers or machine.
+    verbose : int, default=0
+        1 draws a progress bar, 2 logs a line an iteration to the logger "dask_kmeans".
+    callbacks : sequence of callables, default=None
+        Each is called with the `IterationRecord` of every iteration.
+    checkpoint : str, default=None
+        Path or URL where the state is kept after every iteration; a fit that finds there the state
+        of an interrupted fit of the same data and parameters goes on from it, to the same bits.
+    memory_budget : int or str, default=None
+        Bytes (or "2 GiB") of lazy data that each process may keep between passes, so as to read
+        less. None keeps nothing.
+    feature_dim : hashable, default=None
+        For an xarray DataArray: the dimension that holds the features. None takes the last one of
+        a 2-D array.
+
+    Attributes
+    ----------
+    cluster_centers_ : ndarray of shape (n_clusters, n_features), float64
+        Float64 whatever holds the data: the same values in another dtype give the same centers.
+    labels_ : int32, one for each row, in the kind of `X`
+        NumPy for NumPy, a lazy dask array for a lazy source, a Series for a DataFrame, a DataArray
+        for xarray. Equal to `predict(X)`.
+    inertia_ : float
+        Sum of weight times squared distance to the nearest center. Equal to `-score(X)`.
+    n_iter_ : int
+        Iterations of the best run.
+    n_passes_ : int
+        How often the data was read, whole, by the fit: seeding and all restarts included.
+    converged_ : bool
+    stop_reason_ : str
+        Why the best run ended, with advice.
+    history_ : list of IterationRecord
+        One record an iteration of the best run.
+    cluster_sizes_ : ndarray of shape (n_clusters,), int64
+        Rows of each cluster.
+    n_features_in_ : int
+    feature_names_in_ : ndarray of str
+        Only where the features have names.
+
+    Notes
+    -----
+    A label is the index of the nearest center as float64 arithmetic over (x - c)^2, feature by
+    feature, finds it, the lowest index of equally near ones: a function of the row and the centers
+    alone. Sums are integers. So results do not depend on chunks, threads, workers or instruction
+    sets.
+
+    References
+    ----------
+    .. [1] Bahmani, Moseley, Vattani, Kumar, Vassilvitskii, "Scalable K-Means++", PVLDB 5(7), 2012.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dask_kmeans import KMeans
+    >>> X = np.array([[1.0, 2.0], [1.0, 4.0], [1.0, 0.0], [10.0, 2.0], [10.0, 4.0], [10.0, 0.0]])
+    >>> model = KMeans(n_clusters=2, random_state=0).fit(X)
+    >>> sorted(model.cluster_centers_.tolist())
+    [[1.0, 2.0], [10.0, 2.0]]
+    >>> model.converged_
+    True
+    """
+
+    def __init__(
+        self,
+        n_clusters=8,
+        *,
+        init="k-means||",
+        n_init="auto",
+        max_iter=300,
+        tol=1e-4,
+        oversampling_factor=4.0,
+        init_rounds="auto",
+        algorithm="auto",
+        metric="euclidean",
+        nan="raise",
+        random_state=None,
+        verbose=0,
+        callbacks=None,
+        checkpoint=None,
+        memory_budget=None,
+        feature_dim=None,
+    ):
+        self.n_clusters = n_clusters
+        self.init = init
+        self.n_init = n_init
+        self.max_iter = max_iter
+        self.tol = tol
+        self.oversampling_factor = oversampling_factor
+        self.init_rounds = init_rounds
+        self.algorithm = algorithm
+        self.metric = metric
+        self.nan = nan
+        self.random_state = random_state
+        self.verbose = verbose
+        self.callbacks = callbacks
+        self.checkpoint = checkpoint
+        self.memory_budget = memory_budget
+        self.feature_dim = feature_dim
+
+    def fit(self, X, y=None, sample_weight=None):
+        """Find the clusters of X.
+
+        Parameters
+        ----------
+        X : array-like, dask array, zarr.Array, xarray object, DataFrame, or path of (n, d) numbers
+        y : ignored
+            For scikit-learn's pipelines.
+        sample_weight : array-like of shape (n,), default=None
+            Weights, not negative; they count in the seeding too.
+
+        Returns
+        -------
+        KMeans
+            Itself, fitted.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For data or parameters that cannot be used; each says what was given and what is needed.
+        """
+        checks.check_parameters(self)
+        points = as_points(X, sample_weight, feature_dim=self.feature_dim)
+        parameters = self._fit_parameters(X, points)
+        checkpoint = self._checkpoint(parameters)
+        with self._listeners() as listeners:
+            result = fit(points, parameters, listeners, checkpoint)
+        self._remember_features(points)
+        self.cluster_centers_ = result.centers
+        self.inertia_ = result.inertia
+        self.n_iter_ = len(result.history)
+        self.n_passes_ = result.passes
+        self.converged_ = result.reason.converged
+        self.stop_reason_ = str(result.reason)
+        self.history_ = result.history
+        self.cluster_sizes_ = result.sizes
+        self.labels_ = (
+            points.apply(self._row_function(LabelRows), np.int32)
+            if result.labels is None
+            else points.in_kind(result.labels)
+        )
+        return self
+
+    def fit_predict(self, X, y=None, sample_weight=None):
+        """Find the clusters of X and return `labels_`."""
+        return self.fit(X, sample_weight=sample_weight).labels_
+
+    def fit_transform(self, X, y=None, sample_weight=None):
+        """Find the clusters of X and return the distances of its rows to their centers."""
+        return self.fit(X, sample_weight=sample_weight).transform(X)
+
+    def predict(self, X):
+        """Index of the nearest center for each row of X.
+
+        Parameters
+        ----------
+        X : as in `fit`
+            The features of the fit, in the same order.
+
+        Returns
+        -------
+        labels : int32, one for each row, in the kind of X
+            Lazy for lazy X, which is then read once; -1 for rows left out under `nan="skip"`.
+        """
+        return self._apply(LabelRows, X, np.int32)
+
+    def transform(self, X):
+        """Euclidean distances of each row of X to each center.
+
+        Returns
+        -------
+        distances : float64 (n, n_clusters), in the kind of X
+            In the unit of the data; lazy for lazy X.
+        """
+        return self._apply(DistanceRows, X, np.float64, self._n_features_out)
+
+    def score(self, X, y=None, sample_weight=None):
+        """Minus the inertia of X about the centers: one pass over the data.
+
+        Returns
+        -------
+        float
+            `-inertia_` to the last bit for the data of the fit.
+        """
+        points = self._known_points(X, sample_weight)
+        blockwise = Blockwise(points.blocks, points.in_memory)
+        try:
+            function = self._row_function(LabelRows)
+            return -blockwise.run(inertia_of_block, function, merge=merge_inertia).value()
+        finally:
+            blockwise.close()
+
+    def save(self, url: str, *, overwrite: bool = False) -> None:
+        """Store the fitted model as a Zarr group with JSON attributes: no pickle.
+
+        Parameters
+        ----------
+        url : str
+            A local path or any fsspec URL. Written whole or not at all.
+        overwrite : bool, default=False
+            Whether to replace what is there.
+        """
+        check_is_fitted(self)
+        save_model(self._fitted_model(), url, overwrite=overwrite)
+
+    def to_sklearn(self):
+        """A fitted `sklearn.cluster.KMeans` with these centers: nothing is fitted again.
+
+        Returns
+        -------
+        sklearn.cluster.KMeans
+            Its `labels_` are ours where they are in memory, and absent for lazy data.
+        """
+        from sklearn.cluster import KMeans as SklearnKMeans
+
+        check_is_fitted(self)
+        other = SklearnKMeans(
+            len(self.cluster_centers_), init=self.cluster_centers_, n_init=1,
+            max_iter=self.max_iter, tol=self.tol,
+        )  # fmt: skip
+        # A fit on the centers themselves sets up what predict needs by public means alone.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            other.fit(self.cluster_centers_)
+        other.cluster_centers_ = self.cluster_centers_.copy()
+        other.inertia_ = self.inertia_
+        other.n_iter_ = self.n_iter_
+        labels = getattr(self, "labels_", None)
+        if isinstance(labels, np.ndarray):
+            other.labels_ = labels.copy()
+        else:
+            del other.labels_
+        if hasattr(self, "feature_names_in_"):
+            other.feature_names_in_ = self.feature_names_in_.copy()
+        return other
+
+    @property
+    def _n_features_out(self) -> int:
+        """Width of `transform`; scikit-learn's mixin makes the output names from it."""
+        return len(self.cluster_centers_)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = self.nan == "skip"
+        tags.transformer_tags.preserves_dtype = []
+        return tags
+
+    def _fit_parameters(self, X: Any, points: Points) -> FitParameters:
+        init, n_init = self.init, self.n_init
+        if hasattr(init, "cluster_centers_"):
+            init = init.cluster_centers_
+        if callable(init):
+            init = _BoundInit(init, X, self.random_state)
+        elif not isinstance(init, str):
+            init = checks.check_init(init, self.n_clusters, points.n_features)
+        if n_init == "auto":
+            plain = callable(init) or (isinstance(init, str) and init.startswith("random"))
+            n_init = RESTARTS_OF_PLAIN_DRAWS if plain else 1
+        elif isinstance(init, np.ndarray):
+            n_init = 1  # restarts from the same centers would all be the same run
+        return FitParameters(
+            n_clusters=int(self.n_clusters),
+            init=init,
+            n_init=int(n_init),
+            max_iter=int(self.max_iter),
+            tol=float(self.tol),
+            oversampling_factor=float(self.oversampling_factor),
+            init_rounds=None if self.init_rounds == "auto" else int(self.init_rounds),
+            nan=self.nan,
+            seed=_seed(self.random_state),
+        )
+
+    def _checkpoint(self, parameters: FitParameters) -> CheckpointFile | None:
+        if self.checkpoint is None:
+            return None
+        decisive = dataclasses.asdict(parameters)
+        if self.random_state is None:
+            del decisive["seed"]  # drawn anew by each fit; the state that is kept has its own
+        if not isinstance(parameters.init, str):
+            decisive["init"] = _name_of_init(parameters.init)
+        return CheckpointFile(self.checkpoint, decisive)
+
+    @contextlib.contextmanager
+    def _listeners(self) -> Iterator[list[Callable[[IterationRecord], None]]]:
+        """The callbacks of one fit, closed at its end however it ends."""
+        own: list[ProgressBar | ProgressLog] = []
+        if self.verbose == 1:
+            own.append(ProgressBar(self.max_iter))
+        elif self.verbose > 1:
+            own.append(ProgressLog())
+        try:
+            yield [*own, *(self.callbacks or ())]
+        finally:
+            for listener in own:
+                listener.close()
+
+    def _remember_features(self, points: Points) -> None:
+        self.n_features_in_ = points.n_features
+        if points.feature_names is not None:
+            self.feature_names_in_ = np.array(points.feature_names, dtype=object)
+        elif hasattr(self, "feature_names_in_"):
+            del self.feature_names_in_
+
+    def _row_function(self, kind: type[RowFunction]) -> RowFunction:
+        names = getattr(self, "feature_names_in_", None)
+        return kind(self.cluster_centers_, self.nan, None if names is None else tuple(names))
+
+    def _known_points(self, X: Any, sample_weight: Any = None) -> Points:
+        """X as points that have the features of the fit."""
+        check_is_fitted(self)
+        points = as_points(X, sample_weight, feature_dim=self.feature_dim)
+        names = getattr(self, "feature_names_in_", None)
+        checks.check_same_features(
+            None if names is None else tuple(names),
+            self.n_features_in_,
+            points.feature_names,
+            points.n_features,
+        )
+        return points
+
+    def _apply(self, kind: type[RowFunction], X: Any, dtype: type, n_outputs: int | None = None):
+        points = self._known_points(X)
+        if points.in_memory:
+            blockwise = Blockwise(points.blocks, in_memory=True)
+            try:
+                survey(points, blockwise, self.nan)
+            finally:
+                blockwise.close()
+        return points.apply(self._row_function(kind), dtype, n_outputs)
+
+    def _fitted_model(self) -> FittedModel:
+        names = getattr(self, "feature_names_in_", None)
+        parameters = {
+            name: value
+            for name, value in self.get_params(deep=False).items()
+            if value is None or isinstance(value, bool | int | float | str)
+        }
+        return FittedModel(
+            cluster_centers=self.cluster_centers_,
+            cluster_sizes=self.cluster_sizes_,
+            inertia=self.inertia_,
+            n_iter=self.n_iter_,
+            n_passes=self.n_passes_,
+            converged=self.converged_,
+            stop_reason=self.stop_reason_,
+            feature_names=None if names is None else tuple(map(str, names)),
+            parameters=parameters,
+            history=[record._asdict() for record in self.history_],
+        )
+
+
+class _BoundInit:
+    """A caller's `init(X, n_clusters, random_state)`, bound to its X and its random state."""
+
+    def __init__(self, function: Callable, X: Any, random_state: Any):
+        self._X, self.function = X, function
+        self._random_state = np.random.RandomState(_seed(random_state) % 2**32)
+
+    def __call__(self, n_clusters: int) -> Any:
+        return self.function(self._X, n_clusters, random_state=self._random_state)
+
+
+def _seed(random_state: Any) -> int:
+    """64 random bits: an int as it is, or the next draw of a generator."""
+    if isinstance(random_state, numbers.Integral):
+        return int(random_state)
+    if isinstance(random_state, np.random.Generator):
+        return int(random_state.integers(2**63))
+    return int(check_random_state(random_state).randint(2**63, dtype=np.int64))
+
+
+def _name_of_init(init: np.ndarray | _BoundInit) -> str:
+    """What a checkpoint keeps of starting centers, or of the function that makes them."""
+    if isinstance(init, np.ndarray):
+        return f"array {hashlib.sha256(init.tobytes()).hexdigest()}"
+    return f"callable {getattr(init.function, '__qualname__', type(init.function).__qualname__)}"
+
+
+def load_model(url: str) -> KMeans:
+    """The fitted `KMeans` that `KMeans.save` stored at `url`; `labels_` are not part of it.
+
+    Parameters
+    ----------
+    url : str
+        A local path or any fsspec URL.
+
+    Raises
+    ------
+    ValueError
+        For anything that is not a whole, sound model: nothing in it is ever executed.
+    """
+    stored = load_fitted(url)
+    model = KMeans(**_known_parameters(stored.parameters))
+    model.cluster_centers_ = stored.cluster_centers
+    model.cluster_sizes_ = stored.cluster_sizes
+    model.inertia_ = stored.inertia
+    model.n_iter_ = stored.n_iter
+    model.n_passes_ = stored.n_passes
+    model.converged_ = stored.converged
+    model.stop_reason_ = stored.stop_reason
+    model.history_ = [IterationRecord(**record) for record in stored.history]
+    model.n_features_in_ = stored.cluster_centers.shape[1]
+    if stored.feature_names is not None:
+        model.feature_names_in_ = np.array(stored.feature_names, dtype=object)
+    return model
+
+
+def _known_parameters(parameters: dict[str, Any]) -> dict[str, Any]:
+    """Stored parameters that this version has; a later version may have stored more."""
+    known = KMeans().get_params(deep=False)
+    return {name: value for name, value in parameters.items() if name in known}

@@ -1,0 +1,33 @@
+"""Arrays in, arrays out: nearest centers, exact sums, distances, random draws. Knows no Dask.
+
+layout -> lanes -> panel -> assign        labels, certified to be what float64 brute force gives
+          sums                            integer sums of rows: any order, the same bits
+          distances, exact_sum, draws     every float that decides or is reported
+          extent                          what the survey of the data needs
+"""
+
+from .assign import Tally, assign, nearest
+from .distances import distances, labelled_distances
+from .draws import exponential, uniform
+from .exact_sum import ExactSum
+from .extent import extent
+from .panel import Panel, prepare
+from .sums import FixedPoint, Sums, accumulate, merge_sums
+
+__all__ = [
+    "ExactSum",
+    "FixedPoint",
+    "Panel",
+    "Sums",
+    "Tally",
+    "accumulate",
+    "assign",
+    "distances",
+    "exponential",
+    "extent",
+    "labelled_distances",
+    "merge_sums",
+    "nearest",
+    "prepare",
+    "uniform",
+]

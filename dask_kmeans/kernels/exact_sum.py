@@ -1,0 +1,82 @@
+"""An exact sum of float64 numbers, so that no order of addition can change a bit of it."""
+
+import numba
+import numpy as np
+
+EXPONENTS = 2047
+SPLIT = 27
+"""A 53-bit significand is added in two parts of at most 27 bits: 2**36 additions fit into int64."""
+
+
+class ExactSum:
+    """The sum of float64 numbers, exact until `value` rounds it once: equal to `math.fsum`.
+
+    Significands are added as integers, one pair of int64 for each exponent that occurs. Sums merge
+    in any order. NaN is skipped; an infinity makes the value infinite.
+    """
+
+    def __init__(self) -> None:
+        self._bins = np.zeros((EXPONENTS, 2), np.int64)
+        self._infinite = 0.0
+
+    def add(self, values: np.ndarray, weights: np.ndarray | None = None) -> "ExactSum":
+        """Add `values` float64 (m,), each times its weight (rounded once) where weights are given."""
+        values = np.ascontiguousarray(values, np.float64).ravel()
+        if weights is not None:
+            values = values * weights
+        self._infinite += _add(values, self._bins)
+        return self
+
+    def merge(self, other: "ExactSum") -> "ExactSum":
+        """Add another sum to this one, in place."""
+        self._bins += other._bins
+        self._infinite += other._infinite
+        return self
+
+    def value(self) -> float:
+        """The sum, rounded once to the nearest float64."""
+        if self._infinite:
+            return self._infinite
+        total = 0
+        for exponent in np.flatnonzero(self._bins.any(axis=1)).tolist():
+            low, high = self._bins[exponent].tolist()
+            total += ((high << SPLIT) + low) << exponent
+        try:
+            return total / (1 << 1075)  # the quotient of Python integers is correctly rounded
+        except OverflowError:
+            return float("inf") if total > 0 else float("-inf")
+
+    def __getstate__(self) -> tuple[int, np.ndarray, float]:
+        used = np.flatnonzero(self._bins.any(axis=1))
+        first, stop = (int(used[0]), int(used[-1]) + 1) if len(used) else (0, 0)
+        return first, self._bins[first:stop].copy(), self._infinite
+
+    def __setstate__(self, state: tuple[int, np.ndarray, float]) -> None:
+        first, bins, self._infinite = state
+        self._bins = np.zeros((EXPONENTS, 2), np.int64)
+        self._bins[first : first + len(bins)] = bins
+
+
+@numba.njit(cache=True, nogil=True)
+def _add(values, bins):
+    """Add the finite values to the bins; return the sum of the infinite ones."""
+    infinite = 0.0
+    for i in range(len(values)):
+        bits = np.float64(values[i]).view(np.int64)
+        exponent = (bits >> 52) & 0x7FF
+        significand = bits & 0x000FFFFFFFFFFFFF
+        if exponent == 0x7FF:
+            if significand == 0:
+                infinite += values[i]
+            continue
+        # A subnormal has no leading bit and the exponent of the smallest normal number.
+        if exponent:
+            significand |= 0x0010000000000000
+        else:
+            exponent = 1
+        low, high = significand & (2**SPLIT - 1), significand >> SPLIT
+        if bits < 0:
+            low, high = -low, -high
+        bins[exponent, 0] += low
+        bins[exponent, 1] += high
+    return infinite

@@ -1,0 +1,205 @@
+"""How the data is cut into blocks and pieces, and how many bytes a task then holds: pure functions.
+
+    |<---------------- block: what one task reads ---------------->|
+    |<- piece ->|<- piece ->|...                                      handed to the kernels one by one
+    |c|c|c|c|c|c|c|c|c|c|c|c|...                                      storage chunks
+
+Where a cut lies never changes a result, only how fast it comes and what it takes in memory, so plans
+may depend on the machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+PIECE_BYTES = 16 * 2**20
+"""What is read and handed over at once: large for a store, small beside a worker's memory."""
+
+BLOCKS_PER_THREAD = 4
+"""Tasks a thread has in a pass: enough that no thread idles long at its end (FINDINGS of the project:
+a task costs the distributed scheduler half a millisecond, so not many more)."""
+
+SMALL = 200_000
+"""Values below which one task is faster than several."""
+
+ROW_ALIGNMENT = 1024
+"""Rows that blocks in memory are a multiple of, so that kernels seldom meet a partial tile."""
+
+
+class Plan(NamedTuple):
+    """Blocks of a row-addressed source, and how it is read inside them."""
+
+    bounds: list[tuple[int, int]]
+    """First row, and row after the last, of every block."""
+    read_rows: int
+    """Rows that one read takes: whole storage chunks."""
+
+
+def plan_blocks(
+    n_rows: int,
+    chunk_rows: int,
+    row_bytes: int,
+    threads: int,
+    *,
+    piece_bytes: int = PIECE_BYTES,
+    max_block_rows: int | None = None,
+) -> Plan:
+    """Cut a regularly chunked store into blocks.
+
+    Parameters
+    ----------
+    n_rows, chunk_rows : int
+        Rows of the store and of one storage chunk (the last may be shorter).
+    row_bytes : int
+        Bytes of one row once decoded.
+    threads : int
+        Threads that a pass has.
+    piece_bytes : int
+        What a task may read at once; a single storage chunk is read whole even if it is larger.
+    max_block_rows : int, optional
+        Rows of a block at most (one storage chunk at least).
+
+    Returns
+    -------
+    Plan
+        Blocks that cover every row once, in order, none empty, each beginning at a storage chunk.
+    """
+    chunk_rows = max(1, min(chunk_rows, n_rows))
+    n_chunks = -(-n_rows // chunk_rows)
+    chunk_bytes = max(1, chunk_rows * row_bytes)
+    wanted = BLOCKS_PER_THREAD * threads
+    # A read takes several chunks where these are small, but not so many that threads go without.
+    chunks_per_read = max(1, min(piece_bytes // chunk_bytes, -(-n_chunks // wanted)))
+    n_reads = -(-n_chunks // chunks_per_read)
+    n_blocks = min(n_reads, wanted)
+    read_rows = chunks_per_read * chunk_rows
+    if max_block_rows is not None:
+        reads_per_block = max(1, max_block_rows // read_rows)
+        n_blocks = max(n_blocks, -(-n_reads // reads_per_block))
+    edges = [min(n_rows, edge * read_rows) for edge in spread(n_reads, n_blocks)]
+    return Plan(_pairs(edges), read_rows)
+
+
+def plan_in_memory(n_rows: int, n_features: int, threads: int) -> list[tuple[int, int]]:
+    """Cut an array in memory into blocks: one where it is small, else a few a thread."""
+    values = n_rows * n_features
+    if values < SMALL or threads == 1:
+        return [(0, n_rows)]
+    n_blocks = max(1, min(BLOCKS_PER_THREAD * threads, values // (SMALL // 2)))
+    edges = [edge // ROW_ALIGNMENT * ROW_ALIGNMENT for edge in spread(n_rows, n_blocks)]
+    edges[-1] = n_rows
+    return _pairs(edges)
+
+
+def group_chunks(
+    sizes: Sequence[int], threads: int, *, group_bytes: int = PIECE_BYTES
+) -> list[tuple[int, int]]:
+    """Group neighbouring chunks of unequal sizes, all of which a task holds at once.
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        Bytes of each chunk.
+    threads : int
+        Threads that a pass has: groups stay small enough to give each of them a few.
+    group_bytes : int
+        Bytes of a group at most, unless a single chunk has more.
+
+    Returns
+    -------
+    list of (int, int)
+        First chunk, and chunk after the last, of every group.
+    """
+    limit = min(group_bytes, -(-sum(sizes) // (BLOCKS_PER_THREAD * threads)))
+    edges, held = [0], 0
+    for number, size in enumerate(sizes):
+        if number > edges[-1] and held + size > limit:
+            edges.append(number)
+            held = 0
+        held += size
+    return _pairs([*edges, len(sizes)])
+
+
+def group_evenly(
+    sizes: Sequence[int], threads: int, *, max_group: int | None = None
+) -> list[tuple[int, int]]:
+    """Group neighbouring parts of unequal sizes, which a task reads one after the other.
+
+    A few groups a thread, of about the same size; of at most `max_group` unless one part has more.
+    """
+    wanted = sum(sizes) / (BLOCKS_PER_THREAD * threads)
+    limit = wanted if max_group is None else min(wanted, max_group)
+    edges, held = [0], 0.0
+    for number, size in enumerate(sizes):
+        # Close the group where that comes nearer to the size wanted than going on.
+        over = held + size - limit
+        if number > edges[-1] and over > 0 and (over > limit - held or max_group is not None):
+            edges.append(number)
+            held = 0.0
+        held += size
+    return _pairs([*edges, len(sizes)])
+
+
+def pieces(n_rows: int, row_bytes: int, piece_bytes: int = PIECE_BYTES) -> list[tuple[int, int]]:
+    """Cut rows that are in memory into pieces of about equal size, at most `piece_bytes` each."""
+    most = max(ROW_ALIGNMENT, piece_bytes // max(1, row_bytes) // ROW_ALIGNMENT * ROW_ALIGNMENT)
+    return _pairs([*range(0, n_rows, most), n_rows])
+
+
+def spread(total: int, parts: int) -> list[int]:
+    """Edges of `parts` nearly equal parts of `total`."""
+    return [total * part // parts for part in range(parts + 1)]
+
+
+def _pairs(edges: list[int]) -> list[tuple[int, int]]:
+    return [(a, b) for a, b in zip(edges, edges[1:], strict=False) if b > a]
+
+
+# ------------------------------------------------------------------------------- bytes of one task
+
+
+def task_bytes(
+    read_bytes: int,
+    block_rows: int,
+    piece_rows: int,
+    n_features: int,
+    n_clusters: int,
+    n_runs: int = 1,
+    weighted: bool = False,
+) -> int:
+    """Bytes that one task of a pass holds at its peak, the process itself left out.
+
+    Parameters
+    ----------
+    read_bytes : int
+        Bytes of one read, decoded. It counts twice: the store's buffer and the array made of it.
+    block_rows, piece_rows : int
+        Rows of the block and of one piece.
+    n_features, n_clusters, n_runs : int
+        Shape of the work; runs are restarts that share the pass.
+    weighted : bool
+        Whether rows have weights.
+    """
+    labels = 4 * block_rows * n_runs
+    old_labels = 4 * piece_rows
+    weights = 8 * piece_rows if weighted else 0
+    panel = PANEL_BYTES * n_clusters * n_features * n_runs
+    sums = sums_bytes(n_clusters, n_features) * n_runs
+    return 2 * read_bytes + labels + old_labels + weights + panel + sums
+
+
+PANEL_BYTES = 20
+"""A centre's value as float64 (exact), as float64 and float32 about the shift (filters)."""
+
+
+def sums_bytes(n_clusters: int, n_features: int) -> int:
+    """Bytes of one partial result: two int64 limbs a value, counts and weights of the clusters."""
+    return 16 * n_clusters * n_features + 24 * n_clusters
+
+
+def array_bytes(n_rows: int, n_features: int, dtype: np.dtype) -> int:
+    """Bytes of the data itself."""
+    return n_rows * n_features * np.dtype(dtype).itemsize

@@ -1,0 +1,81 @@
+"""What a fitted model says of rows, as functions from rows to rows.
+
+`read.Points.apply` runs them on every block and gives the answers back in the caller's kind; so they
+are module-level classes, picklable, and hold no more than the centers.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from dask_kmeans import checks
+from dask_kmeans.blockwise import OpenBlock
+from dask_kmeans.kernels import ExactSum, distances, extent, labelled_distances, nearest, prepare
+
+
+class RowFunction:
+    """A function of rows about given centers, which refuses what is not finite.
+
+    Parameters
+    ----------
+    centers : ndarray of shape (n_clusters, n_features)
+    nan : {"raise", "skip"}
+    feature_names : tuple of str or None
+        For the message about a value that is not finite.
+    """
+
+    def __init__(self, centers: np.ndarray, nan: str, feature_names: tuple[str, ...] | None):
+        self.panel = prepare(centers)
+        self.nan = nan
+        self.feature_names = feature_names
+
+    def check(self, values: np.ndarray) -> None:
+        """Raise for an infinity, and for a NaN unless rows with one are to be skipped."""
+        if values.dtype.kind != "f":
+            return
+        bounds = np.full((2, values.shape[1]), [[math.inf], [-math.inf]])
+        row, column, is_nan, _ = extent(values, bounds[0], bounds[1])
+        if row >= 0 and self.nan == "skip":
+            infinite = np.argwhere(np.isinf(values))
+            row, column = infinite[0] if len(infinite) else (-1, -1)
+            is_nan = False
+        if row >= 0:
+            raise checks.non_finite_error(int(row), int(column), is_nan, self.feature_names)
+
+
+class LabelRows(RowFunction):
+    """The nearest center of each row: (m, d) -> (m,) int32; -1 for a row that is skipped."""
+
+    def __call__(self, values: np.ndarray) -> np.ndarray:
+        self.check(values)
+        labels = np.empty(len(values), np.int32)
+        nearest(values, self.panel, labels)
+        return labels
+
+
+class DistanceRows(RowFunction):
+    """Euclidean distances of each row to all centers: (m, d) -> (m, k) float64."""
+
+    def __call__(self, values: np.ndarray) -> np.ndarray:
+        self.check(values)
+        out = np.empty((len(values), len(self.panel.centers)))
+        distances(values, self.panel.centers, out)
+        return np.sqrt(out, out=out)
+
+
+def inertia_of_block(block: OpenBlock, function: LabelRows) -> ExactSum:
+    """Weighted squared distances of a block's rows to their nearest centers, summed."""
+    total = ExactSum()
+    for values, weights in block.pieces():
+        labels = function(values)
+        out = np.empty(len(values))
+        labelled_distances(values, function.panel.centers, labels, out)
+        total.add(out, weights)
+    return total
+
+
+def merge_inertia(a: ExactSum, b: ExactSum) -> ExactSum:
+    """The sum over both."""
+    return a.merge(b)

@@ -1,0 +1,131 @@
+"""Dask arrays: of unknown chunk sizes, with empty chunks, with the features in several chunks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import dask
+import numpy as np
+
+from dask_kmeans import checks, memory
+from dask_kmeans.blockwise import parallelism
+from dask_kmeans.read.pieces import Piece, as_weights, cut, kernel_dtype, kernel_ready
+from dask_kmeans.read.points import Points, RowFunction, numbered, result_of, uncounted
+
+
+def read(X: Any, sample_weight: Any = None) -> Points:
+    """Points of a dask array of shape (n_rows, n_features); neither may be copied or computed."""
+    checks.check_two_dimensional(X.shape, "dask array")
+    dtype = kernel_dtype(X.dtype)
+    if np.isnan(X.shape[1]):
+        raise checks.unknown_columns_error("the dask array")
+    X = X.rechunk({1: -1}) if X.numblocks[1] > 1 else X
+    weights = _aligned_weights(X, sample_weight)
+
+    chunks = list(X.to_delayed().ravel())
+    weight_chunks = [None] * len(chunks) if weights is None else list(weights.to_delayed())
+    chunk_rows = X.chunks[0]
+    counted = not any(map(np.isnan, chunk_rows))
+    if counted:
+        row_bytes = X.shape[1] * dtype.itemsize
+        groups = memory.group_chunks(
+            [rows * row_bytes for rows in chunk_rows], parallelism(in_memory=False)
+        )
+    else:
+        groups = [(number, number + 1) for number in range(len(chunks))]
+    held = dask.delayed(Chunks, pure=True)
+    sources = [held(chunks[a:b], weight_chunks[a:b]) for a, b in groups]
+    if counted:
+        edges = np.cumsum([0, *chunk_rows]).tolist()
+        blocks = numbered(sources, [(edges[a], edges[b]) for a, b in groups])
+    else:
+        blocks = uncounted(sources)
+    return Points(
+        blocks=blocks,
+        n_features=X.shape[1],
+        dtype=dtype,
+        n_rows=X.shape[0] if counted else None,
+        in_memory=False,
+        kind=DaskArray(X),
+        weighted=weights is not None,
+    )
+
+
+def _aligned_weights(X: Any, sample_weight: Any) -> Any:
+    """Weights as a dask array (n_rows,) with the row chunks of X; None without weights."""
+    import dask.array as da
+
+    if sample_weight is None:
+        return None
+    counted = not np.isnan(X.shape[0])
+    if not isinstance(sample_weight, da.Array):
+        if dask.is_dask_collection(sample_weight):
+            raise checks.weight_kind_error(sample_weight, "a dask array", "a dask array")
+        weights = np.asarray(sample_weight)
+        if not counted:
+            raise checks.weight_kind_error(
+                sample_weight, "a dask array of unknown length", "a dask array of the same chunks"
+            )
+        if weights.ndim == 0:
+            weights = np.full(X.shape[0], weights)
+        checks.check_weight_shape(weights.shape, X.shape[0])
+        return da.from_array(as_weights(weights), chunks=(X.chunks[0],))
+    weights_counted = not any(map(np.isnan, sample_weight.shape))
+    checks.check_weight_shape(
+        sample_weight.shape, X.shape[0] if counted and weights_counted else None
+    )
+    if counted and weights_counted:
+        return sample_weight.rechunk((X.chunks[0],))
+    # Sizes that are not known are compared chunk by chunk, when they are.
+    if sample_weight.numblocks[0] != X.numblocks[0]:
+        raise checks.weight_chunks_error(sample_weight.chunks[0], X.chunks[0])
+    return sample_weight
+
+
+@dataclass(frozen=True)
+class Chunks:
+    """A block of consecutive dask chunks (m_i, d), computed, with weights (m_i,) or None each."""
+
+    values: Sequence[np.ndarray]
+    weights: Sequence[np.ndarray | None]
+
+    def pieces(self) -> Iterator[Piece]:
+        for values, weights in zip(self.values, self.weights, strict=True):
+            if hasattr(values, "tocsr"):
+                raise checks.sparse_error(values)
+            values = np.asarray(values)
+            if weights is not None and len(weights) != len(values):
+                raise checks.weight_chunks_error([len(weights)], [len(values)])
+            yield from cut(values, weights)
+
+
+@dataclass(frozen=True)
+class DaskArray:
+    """Results as lazy dask arrays with the row chunks of the data."""
+
+    X: Any
+
+    def apply(
+        self, points: Points, function: RowFunction, dtype: np.dtype, n_outputs: int | None
+    ) -> Any:
+        # A task of its own: the function may carry large centers, which chunks should share.
+        shared = dask.delayed(function, traverse=False, pure=True)
+        if n_outputs is None:
+            shape: dict[str, Any] = {"drop_axis": 1}
+        else:
+            shape = {"chunks": (self.X.chunks[0], (n_outputs,))}
+        return self.X.map_blocks(
+            _apply_to_chunk,
+            function=shared,
+            out_dtype=dtype,
+            n_outputs=n_outputs,
+            dtype=dtype,
+            meta=np.empty((0,) if n_outputs is None else (0, 0), dtype),
+            **shape,
+        )
+
+
+def _apply_to_chunk(values, function, out_dtype, n_outputs):
+    return result_of(function, kernel_ready(np.asarray(values)), out_dtype, n_outputs)

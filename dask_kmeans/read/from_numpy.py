@@ -1,0 +1,102 @@
+"""Data in memory: NumPy arrays, lists of lists, and what turns into an array by itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from dask_kmeans import checks, memory
+from dask_kmeans.blockwise import Blockwise, OpenBlock, parallelism
+from dask_kmeans.read.pieces import Rows, as_weights, kernel_dtype
+from dask_kmeans.read.points import Points, RowFunction, numbered, result_of
+
+
+def read(X: Any, sample_weight: Any = None) -> Points:
+    """Points of an array in memory of shape (n_rows, n_features); nothing is copied."""
+    values = as_array(X)
+    checks.check_two_dimensional(values.shape)
+    dtype = kernel_dtype(values.dtype)
+    n_rows, n_features = values.shape
+    checks.check_not_empty(n_rows, n_features)
+    weights = weights_in_memory(sample_weight, n_rows)
+    bounds = memory.plan_in_memory(n_rows, n_features, parallelism(in_memory=True))
+    sources = [
+        Rows(values[start:stop], None if weights is None else weights[start:stop])
+        for start, stop in bounds
+    ]
+    return Points(
+        blocks=numbered(sources, bounds),
+        n_features=n_features,
+        dtype=dtype,
+        n_rows=n_rows,
+        in_memory=True,
+        kind=InMemory(),
+        weighted=weights is not None,
+    )
+
+
+def as_array(X: Any) -> np.ndarray:
+    """X as an ndarray of numbers (objects that are numbers become float64)."""
+    if isinstance(X, np.matrix):
+        raise checks.matrix_error()
+    if isinstance(X, np.ma.MaskedArray):
+        raise checks.masked_error()
+    if hasattr(X, "tocsr"):
+        raise checks.sparse_error(X)
+    try:
+        values = np.asarray(X)
+    except ValueError as error:  # rows of different lengths
+        raise ValueError(
+            f"X cannot be made an array: {error}. Every row needs the same number of features"
+        ) from error
+    if values.dtype.kind != "O":
+        return values
+    try:
+        return values.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise checks.not_numbers_error(f"values that are no numbers ({error})") from error
+
+
+def weights_in_memory(sample_weight: Any, n_rows: int) -> np.ndarray | None:
+    """Weights as float64 (n_rows,); a scalar stands for all rows, None for no weights."""
+    if sample_weight is None:
+        return None
+    weights = np.asarray(sample_weight)
+    if weights.ndim == 0:
+        weights = np.full(n_rows, weights)
+    checks.check_weight_shape(weights.shape, n_rows)
+    return as_weights(weights)
+
+
+@dataclass(frozen=True)
+class InMemory:
+    """Results as ndarrays, computed at once on threads."""
+
+    def apply(
+        self, points: Points, function: RowFunction, dtype: np.dtype, n_outputs: int | None
+    ) -> np.ndarray:
+        shape = (points.n_rows,) if n_outputs is None else (points.n_rows, n_outputs)
+        out = np.empty(shape, dtype)
+        blockwise = Blockwise(points.blocks, in_memory=True)
+        try:
+            blockwise.run(_fill, function, out, merge=_nothing)
+        finally:
+            blockwise.close()
+        return out
+
+
+def _fill(block: OpenBlock, function: RowFunction, out: np.ndarray) -> None:
+    """Write `function` of a block's rows into their place in `out`."""
+    assert block.start is not None
+    start = block.start
+    n_outputs = out.shape[1] if out.ndim == 2 else None
+    for values, _ in block.pieces():
+        stop = start + len(values)
+        out[start:stop] = result_of(function, values, out.dtype, n_outputs)
+        start = stop
+
+
+def _nothing(a: None, b: None) -> None:
+    """Merge of tasks that only write."""

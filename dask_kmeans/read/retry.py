@@ -1,0 +1,54 @@
+"""Reads that fail: tried again where that can help, then an error that names what is broken."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from dask_kmeans import checks
+
+PAUSES = (0.1, 0.4, 1.6)
+"""Seconds before each new try: long enough for a busy server, short beside a fit."""
+
+PERMANENT = (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError)
+
+T = TypeVar("T")
+
+
+def retried(
+    read: Callable[[], T], source: str, part: Callable[[], str] | str, start: int | None = None,
+    stop: int | None = None,
+) -> T:  # fmt: skip
+    """`read()`, tried again after a failure that may pass.
+
+    Stores raise what their drivers and codecs raise (OSError, RuntimeError, ValueError, ...) for a
+    dropped connection as well as for a corrupt chunk, so every error but those that cannot pass is
+    worth another try.
+
+    Parameters
+    ----------
+    read : callable
+    source : str
+        The path, for the error.
+    part : str or callable
+        Which chunk, file or row group; a callable is asked only once reading has failed for good.
+    start, stop : int, optional
+        Rows that are read, for the error.
+
+    Raises
+    ------
+    checks.ReadError
+        When no try succeeded.
+    """
+    for pause in (*PAUSES, None):
+        try:
+            return read()
+        except (checks.ReadError, MemoryError):
+            raise
+        except Exception as error:
+            if pause is None or isinstance(error, PERMANENT):
+                name = part if isinstance(part, str) else part()
+                raise checks.unreadable_error(source, name, start, stop, error) from error
+        time.sleep(pause)
+    raise AssertionError("unreachable: the last try returns or raises")

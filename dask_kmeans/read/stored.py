@@ -1,0 +1,132 @@
+"""What stores that are read by row (Zarr, Parquet, CSV, .npy) have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import dask
+import numpy as np
+
+from dask_kmeans import checks
+from dask_kmeans.blockwise import Block, parallelism
+from dask_kmeans.read.pieces import Piece, as_weights
+from dask_kmeans.read.points import Points, RowFunction, result_of
+
+OUTPUT_BYTES = 64 * 2**20
+"""What one chunk of a lazy result may take."""
+
+
+class Source(Protocol):
+    """A store, opened: what it holds is known, nothing of it is read."""
+
+    n_rows: int | None
+    n_features: int
+    dtype: np.dtype
+    feature_names: tuple[str, ...] | None
+    weighted: bool
+    description: str
+
+    def blocks(self, threads: int, max_block_rows: int | None = None) -> tuple[Block, ...]:
+        """All rows, in order, in a few blocks a thread, of at most `max_block_rows` if possible."""
+
+
+def read(source: Source, sample_weight: Any = None) -> Points:
+    """Points of an opened store."""
+    blocks = source.blocks(parallelism(in_memory=False))
+    if sample_weight is not None:
+        if source.weighted:
+            raise ValueError(
+                f"{source.description} brings weights in a column of its own; leave out either "
+                "weight_column or sample_weight"
+            )
+        blocks = _with_weights(blocks, source, sample_weight)
+    return Points(
+        blocks=blocks,
+        n_features=source.n_features,
+        dtype=source.dtype,
+        n_rows=source.n_rows,
+        in_memory=False,
+        kind=Stored(source),
+        feature_names=source.feature_names,
+        weighted=source.weighted or sample_weight is not None,
+    )
+
+
+def _with_weights(blocks: tuple[Block, ...], source: Source, sample_weight: Any):
+    """The blocks, each with its weights: a slice of an array, or of a Zarr array (n_rows,)."""
+    if source.n_rows is None:
+        raise checks.weight_kind_error(
+            sample_weight, f"{source.description}, whose rows are not counted", "weight_column"
+        )
+    if dask.is_dask_collection(sample_weight):
+        raise checks.weight_kind_error(
+            sample_weight, source.description, "a NumPy array or a zarr.Array"
+        )
+    stored = hasattr(sample_weight, "store")
+    weights = sample_weight if stored else np.asarray(sample_weight)
+    if not stored and weights.ndim == 0:
+        weights = np.full(source.n_rows, weights)
+    checks.check_weight_shape(weights.shape, source.n_rows)
+    return tuple(
+        block._replace(
+            source=Weighted(block.source, weights, block.start)
+            if stored
+            # Only its own slice travels with a block.
+            else Weighted(block.source, as_weights(weights[block.start : block.start + block.rows]))
+        )
+        for block in blocks
+    )
+
+
+@dataclass(frozen=True)
+class Weighted:
+    """A block of a store, with weights from elsewhere: those from number `start` on."""
+
+    rows: Any
+    weights: Any
+    start: int = 0
+
+    def pieces(self) -> Iterator[Piece]:
+        start = self.start
+        for values, _ in self.rows.pieces():
+            stop = start + len(values)
+            yield values, as_weights(self.weights[start:stop])
+            start = stop
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Results as lazy dask arrays, chunked by block."""
+
+    source: Source
+
+    def apply(
+        self, points: Points, function: RowFunction, dtype: np.dtype, n_outputs: int | None
+    ) -> Any:
+        import dask.array as da
+
+        # Blocks small enough for their results: these are held whole, whereas rows are streamed.
+        most = max(1, OUTPUT_BYTES // (dtype.itemsize * (n_outputs or 1)))
+        shared = dask.delayed(function, traverse=False, pure=True)
+        compute = dask.delayed(_apply_to_block, pure=True)
+        tail = () if n_outputs is None else (n_outputs,)
+        return da.concatenate(
+            [
+                da.from_delayed(
+                    compute(block.source, shared, dtype, n_outputs),
+                    shape=(np.nan if block.rows is None else block.rows, *tail),
+                    dtype=dtype,
+                )
+                for block in self.source.blocks(parallelism(in_memory=False), most)
+            ],
+            allow_unknown_chunksizes=True,
+        )
+
+
+def _apply_to_block(source, function, dtype, n_outputs):
+    results = [result_of(function, values, dtype, n_outputs) for values, _ in source.pieces()]
+    return np.concatenate(results) if results else result_of(
+        function, np.empty((0, 0)), dtype, n_outputs
+    )  # fmt: skip

@@ -1,0 +1,101 @@
+"""How far each row is from the centers chosen so far, looked up where that is known already."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from dask_kmeans.blockwise import OpenBlock
+from dask_kmeans.kernels import labelled_distances, nearest, prepare
+
+
+class Chosen(NamedTuple):
+    """Centers in the order in which they were chosen."""
+
+    centers: np.ndarray
+    """float64 (c, d)"""
+    compared: int
+    """How many of them the rows have been compared with before."""
+    slot: str
+    """Where a block's cache keeps the outcome; one for each set that grows at the same time."""
+
+    def grown(self, new: np.ndarray) -> Chosen:
+        """With the centers `new` (m, d) behind the others, which all rows have been compared with."""
+        return self._replace(
+            centers=np.concatenate([self.centers, new]), compared=len(self.centers)
+        )
+
+    def token(self, count: int) -> str:
+        """Name of the first `count` centers that no others have."""
+        return hashlib.blake2b(self.centers[:count].tobytes(), digest_size=16).hexdigest()
+
+
+def none_chosen(n_features: int, slot: str) -> Chosen:
+    """No centers yet."""
+    return Chosen(np.empty((0, n_features)), 0, slot)
+
+
+class NearestChosen:
+    """The nearest chosen center of every row of a block, ties to the one chosen first.
+
+    Labels, four bytes a row, are all that stays in the block's cache between two passes: a distance is
+    found again from its label for the price of one comparison, and where a worker took the
+    labels with it the rows are compared with all centers instead of the new ones, to the same end.
+    """
+
+    def __init__(self, block: OpenBlock, chosen: Chosen):
+        self._cache, self._chosen = block.cache, chosen
+        # Out of the cache while they change, lest a retried task take them for what they were.
+        token, labels = block.cache.pop(chosen.slot, (None, None))
+        known = token is not None and token == chosen.token(chosen.compared)
+        self._compared = chosen.compared if known else 0
+        self.labels = labels if known else np.full(block.rows, -1, np.int32)
+        """int32 (rows,); -1 for rows that are not measured yet or have a NaN."""
+        new = chosen.centers[self._compared :]
+        self._new = prepare(new) if len(new) else None
+
+    def measure(self, first: int, values: np.ndarray) -> np.ndarray:
+        """Squared distances, float64 (m,), of consecutive rows to their nearest chosen center.
+
+        Parameters
+        ----------
+        first : int
+            Number in the block of the first of the rows.
+        values : ndarray of shape (m, d)
+
+        Returns
+        -------
+        ndarray of shape (m,), float64
+            NaN for rows with a NaN.
+        """
+        centers, labels = self._chosen.centers, self.labels[first : first + len(values)]
+        if self._new is None:
+            return labelled_distances(values, centers, labels, np.empty(len(values)))
+        new_labels = np.empty(len(values), np.int32)
+        nearest(values, self._new, new_labels)
+        new_labels[new_labels >= 0] += self._compared
+        distances = labelled_distances(values, centers, new_labels, np.empty(len(values)))
+        if self._compared:
+            before = labelled_distances(values, centers, labels, np.empty(len(values)))
+            stays = before <= distances  # a tie goes to the center chosen first
+            new_labels[stays] = labels[stays]
+            np.minimum(before, distances, out=distances)
+        labels[:] = new_labels
+        return distances
+
+    def keep(self) -> None:
+        """Leave the labels for the next pass."""
+        self._cache[self._chosen.slot] = (self._chosen.token(len(self._chosen.centers)), self.labels)
+
+
+def numbered_pieces(
+    block: OpenBlock,
+) -> Iterator[tuple[int, np.ndarray, np.ndarray | None]]:
+    """(number in the block of the first row, rows (m, d), weights (m,) or None), piece by piece."""
+    first = 0
+    for values, weights in block.pieces():
+        yield first, values, weights
+        first += len(values)

@@ -1,0 +1,16 @@
+"""Write: the model as a Zarr group; labels as Zarr, Parquet, CSV or a NumPy file."""
+
+from dask_kmeans.write.jsonable import jsonable
+from dask_kmeans.write.labels import check_labels_output, write_labels
+from dask_kmeans.write.model import load_fitted, save_model
+from dask_kmeans.write.place import check_output, staged
+
+__all__ = [
+    "check_labels_output",
+    "check_output",
+    "jsonable",
+    "load_fitted",
+    "save_model",
+    "staged",
+    "write_labels",
+]

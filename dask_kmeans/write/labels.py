@@ -1,0 +1,95 @@
+"""Labels to a file or a store, in the format that the name ends in.
+
+| ending     | what is written                               | lazy labels                      |
+|------------|-----------------------------------------------|----------------------------------|
+| `.zarr`    | an int32 array; of a DataArray a dataset with | by the workers, in parallel      |
+|            | dimensions and coordinates                    |                                  |
+| `.parquet` | a column `label`, after the index of a Series | a folder, a part a block, by the |
+|            |                                               | workers (in memory: one file)    |
+| `.csv`     | the same                                      | one file, block after block      |
+| `.npy`     | an int32 array                                | one file, block after block      |
+
+Rows keep their order. Lazy labels are computed here for the first time, a few blocks at a time, and
+never lie in memory whole.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import PurePosixPath
+from typing import Any
+
+from dask_kmeans.write.place import Place, check_output, locate
+
+ENDINGS = (".zarr", ".parquet", ".csv", ".npy")
+
+
+def write_labels(labels: Any, url: str | os.PathLike, overwrite: bool = False) -> None:
+    """Write labels to a local path or any fsspec URL, whole or not at all.
+
+    Parameters
+    ----------
+    labels : ndarray, dask array, pandas or dask Series, or xarray.DataArray of int32
+        As `predict` returns them.
+    url : str
+        Ends in .zarr, .parquet, .csv or .npy.
+    overwrite : bool, default=False
+        Whether to replace what is there.
+
+    Raises
+    ------
+    ValueError
+        For another ending, or labels that have no form in that format.
+    FileExistsError
+        If something is there and `overwrite` is False, or a folder that this package did not write.
+    """
+    place = check_labels_output(url, overwrite=overwrite)
+    ending = _ending(place)
+    if _is_data_array(labels):
+        if ending == ".zarr":
+            from dask_kmeans.write.to_dataset import write_dataset
+
+            return write_dataset(labels, place.url, overwrite)
+        labels = labels.data
+    if labels.ndim != 1 and ending in (".parquet", ".csv"):
+        raise ValueError(
+            f"Labels of {labels.ndim} dimensions are no column of a table, such as {place.url}. "
+            "Write them to a name that ends in .zarr, which keeps dimensions and coordinates"
+        )
+    return _writer(ending)(labels, place.url, overwrite)
+
+
+def check_labels_output(url: str | os.PathLike, *, overwrite: bool = False) -> Place:
+    """The place for labels; raises as `write_labels` would, before there are labels."""
+    if _ending(locate(url)) not in ENDINGS:
+        raise ValueError(
+            f"Cannot tell in which format to write {os.fspath(url)}: labels go to a name that "
+            f"ends in {', '.join(ENDINGS)}"
+        )
+    return check_output(url, overwrite=overwrite)
+
+
+def _writer(ending: str) -> Callable[[Any, str, bool], None]:
+    """What writes this format; its libraries are imported only now."""
+    if ending == ".zarr":
+        from dask_kmeans.write.to_zarr import write_zarr
+
+        return write_zarr
+    if ending == ".npy":
+        from dask_kmeans.write.to_npy import write_npy
+
+        return write_npy
+    from dask_kmeans.write import to_table
+
+    return to_table.write_parquet if ending == ".parquet" else to_table.write_csv
+
+
+def _ending(place: Place) -> str:
+    return PurePosixPath(place.path).suffix.lower()
+
+
+def _is_data_array(labels: Any) -> bool:
+    xarray = sys.modules.get("xarray")
+    return xarray is not None and isinstance(labels, xarray.DataArray)

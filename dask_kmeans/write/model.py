@@ -1,0 +1,205 @@
+"""The fitted model as a Zarr group: two arrays, and everything else as JSON attributes.
+
+    model.zarr/
+        zarr.json            dask_kmeans = "model", format_version, parameters, history ...
+        cluster_centers/     float64 (k, d)
+        cluster_sizes/       int64 (k,)
+
+Both arrays are one uncompressed chunk with a CRC-32C behind it, so that a flipped bit, a lost chunk
+and a cut file are all found. What is loaded is data, never code: format 3 of Zarr with two codecs
+that run nothing, JSON, and a check of every field.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dask_kmeans import checks
+from dask_kmeans.result import FittedModel
+from dask_kmeans.write.jsonable import jsonable
+from dask_kmeans.write.place import SIGNATURE, ZARR_MARKER, locate, staged, zarr_store
+
+if TYPE_CHECKING:
+    import zarr
+
+FORMAT_VERSION = 1
+"""Raised whenever this or an older version of the package could misread what is written."""
+
+ARRAYS = {"cluster_centers": ("float64", 2, np.nan), "cluster_sizes": ("int64", 1, -1)}
+"""Name of each array: dtype, dimensions, and what a lost chunk would read as."""
+
+CODECS = ("bytes", "crc32c")
+
+
+def save_model(model: FittedModel, url: str | os.PathLike, overwrite: bool = False) -> None:
+    """Write `model` to a local path or any fsspec URL, whole or not at all.
+
+    Raises
+    ------
+    FileExistsError
+        If something is at `url` and `overwrite` is False, or something that is no model of ours.
+    """
+    import zarr
+    from zarr.codecs import Crc32cCodec
+
+    attributes = {
+        field.name: jsonable(getattr(model, field.name))
+        for field in fields(model)
+        if field.name not in ARRAYS
+    }
+    with staged(url, overwrite=overwrite) as folder:
+        group = zarr.create_group(
+            folder,
+            zarr_format=3,
+            attributes={SIGNATURE: "model", "format_version": FORMAT_VERSION, **attributes},
+        )
+        for name, (dtype, _, missing) in ARRAYS.items():
+            values = np.ascontiguousarray(getattr(model, name), dtype=dtype)
+            array = group.create_array(
+                name, shape=values.shape, chunks=values.shape, dtype=dtype, fill_value=missing,
+                compressors=[Crc32cCodec()],
+            )  # fmt: skip
+            array[...] = values
+
+
+def load_fitted(url: str | os.PathLike) -> FittedModel:
+    """Read a model that `save_model` wrote.
+
+    Raises
+    ------
+    FileNotFoundError
+        If nothing is at `url`.
+    ValueError
+        If what is there is not a whole, valid model; the text says what is wrong with it.
+    """
+    import zarr
+
+    place = locate(url)
+    if not place.exists():
+        raise checks.missing_path_error(place.url)
+    if not place.read(ZARR_MARKER):
+        raise _invalid(place.url, f"it has no {ZARR_MARKER}")
+    try:
+        group = zarr.open_group(zarr_store(place, read_only=True), mode="r", zarr_format=3)
+        attributes = dict(group.attrs)
+        _check_kind(attributes)
+        centers, sizes = (_read_array(group, name) for name in ARRAYS)
+        _check_values(centers, sizes)
+        return FittedModel(centers, sizes, **_checked(attributes, centers.shape[1]))
+    except PermissionError:
+        raise
+    except Exception as error:  # whatever a damaged file makes zarr or json raise
+        raise _invalid(place.url, str(error) or type(error).__name__) from error
+
+
+def _invalid(url: str, reason: str) -> ValueError:
+    return ValueError(
+        f"{url} is not a valid model: {reason}. Models are written by KMeans.save(url) and by "
+        "dask-kmeans fit --model"
+    )
+
+
+def _check_kind(attributes: Mapping[str, Any]) -> None:
+    if attributes.get(SIGNATURE) != "model":
+        raise ValueError(f"its attributes lack {SIGNATURE!r}: 'model'")
+    version = attributes.get("format_version")
+    if version != FORMAT_VERSION:
+        raise ValueError(
+            f"format_version is {_brief(version)}, and this dask_kmeans reads {FORMAT_VERSION}; one "
+            "that a newer dask_kmeans wrote needs that"
+        )
+
+
+def _read_array(group: zarr.Group, name: str) -> np.ndarray:
+    """One array of the group, whose metadata are checked before its bytes are read."""
+    dtype, ndim, _ = ARRAYS[name]
+    array = dict(group.arrays()).get(name)
+    if array is None:
+        raise ValueError(f"it has no array {name}")
+    if array.dtype != dtype or array.ndim != ndim or 0 in array.shape:
+        raise ValueError(
+            f"{name} is {array.dtype} of shape {array.shape}, not {dtype} of {ndim} dimensions"
+        )
+    stored: Any = array.metadata.to_dict()["codecs"]
+    codecs = tuple(codec["name"] for codec in stored)
+    if codecs != CODECS or array.chunks != array.shape:
+        raise ValueError(f"{name} is not one chunk stored with {' and '.join(CODECS)}")
+    # Before memory is taken for what a few bytes of metadata claim.
+    if array.nbytes_stored() < array.nbytes:
+        raise ValueError(f"{name} is cut short: {array.nbytes_stored()} of {array.nbytes} bytes")
+    return np.asarray(array[...])
+
+
+def _check_values(centers: np.ndarray, sizes: np.ndarray) -> None:
+    if sizes.shape != centers.shape[:1]:
+        raise ValueError(f"it has {len(centers)} cluster centers and {len(sizes)} cluster sizes")
+    if not np.isfinite(centers).all():
+        raise ValueError("cluster_centers has values that are not finite")
+    if (sizes < 0).any():
+        raise ValueError("cluster_sizes has negative values")
+
+
+def _checked(attributes: Mapping[str, Any], n_features: int) -> dict[str, Any]:
+    """The attributes that are fields of the model, each found and of the type it has to have."""
+    for name, (is_valid, what) in ATTRIBUTES.items():
+        if name not in attributes:
+            raise ValueError(f"it has no attribute {name}")
+        if not is_valid(attributes[name]):
+            raise ValueError(f"{name} is not {what}: {_brief(attributes[name])}")
+    values = {name: attributes[name] for name in ATTRIBUTES}
+    names, standardization = values["feature_names"], values["standardization"]
+    if names is not None:
+        values["feature_names"] = tuple(names)
+    for name, found in (("feature_names", names), *(standardization or {}).items()):
+        if found is not None and len(found) != n_features:
+            raise ValueError(f"{name} has {len(found)} entries for {n_features} features")
+    return values
+
+
+def _brief(value: Any, limit: int = 80) -> str:
+    text = repr(value)
+    return text if len(text) <= limit else text[:limit] + "..."
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and np.isfinite(value)
+
+
+def _list_of(is_valid: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, list) and all(map(is_valid, value))
+
+
+def _is(*types: type) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, types)
+
+
+def _is_standardization(value: Any) -> bool:
+    return value is None or (
+        isinstance(value, dict)
+        and value.keys() == {"mean", "scale"}
+        and all(_list_of(_is_number)(entry) for entry in value.values())
+        and all(scale > 0 for scale in value["scale"])
+    )
+
+
+ATTRIBUTES: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "inertia": (lambda value: _is_number(value) and value >= 0, "a number >= 0"),
+    "n_iter": (_is_count, "a count"),
+    "n_passes": (_is_count, "a count"),
+    "converged": (_is(bool), "true or false"),
+    "stop_reason": (_is(str), "a text"),
+    "feature_names": (lambda value: value is None or _list_of(_is(str))(value), "a list of texts"),
+    "parameters": (_is(dict), "an object"),
+    "history": (_list_of(_is(dict)), "a list of objects"),
+    "standardization": (_is_standardization, "means and positive scales"),
+}
+"""Attributes of a model: what each has to be."""

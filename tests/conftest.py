@@ -1,0 +1,54 @@
+"""Fixtures that more than one test module uses, and what holds for every test."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, settings
+
+XCLARA = Path(__file__).parent.parent / "examples" / "data" / "xclara.npy"
+
+# A fit may compile or touch the disk: no deadline. The same examples in every run: a failure in CI is
+# one that can be repeated (pytest --hypothesis-profile=explore looks for new ones).
+settings.register_profile(
+    "default",
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.register_profile("explore", settings.get_profile("default"), derandomize=False)
+settings.load_profile("default")
+
+
+@pytest.fixture(scope="session")
+def xclara() -> np.ndarray:
+    """The tutorials' data, float64 (3000, 2), three clusters; read-only."""
+    X = np.load(XCLARA)
+    X.flags.writeable = False
+    return X
+
+
+@pytest.fixture(scope="session")
+def processes():
+    """A cluster of two worker processes with one thread each, shared by the session; no client is active."""
+    from distributed import LocalCluster
+
+    with LocalCluster(
+        n_workers=2,
+        threads_per_worker=1,
+        processes=True,
+        dashboard_address=None,
+        worker_dashboard_address=None,
+    ) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def client(processes):
+    """A client of the two processes, active for the length of one test."""
+    from distributed import Client
+
+    with Client(processes) as client:
+        yield client

@@ -1,0 +1,185 @@
+"""One array as every kind of input that the package takes, and the way back to NumPy."""
+
+from __future__ import annotations
+
+import dask.array as da
+import dask.dataframe as dd
+import numpy as np
+import pandas as pd
+import xarray as xr
+import zarr
+from sklearn.datasets import make_blobs
+
+FEATURES = ("V1", "V2", "V3", "V4", "V5")
+
+
+def _frame(X):
+    return pd.DataFrame(X, columns=list(FEATURES[: X.shape[1]]))
+
+
+def _dask(X, folder):
+    return da.from_array(X, chunks=(701, X.shape[1]))
+
+
+def _dask_unknown(X, folder):
+    """Row chunks of sizes that nobody knows, one of them empty."""
+    array = da.from_array(X, chunks=(701, X.shape[1]))
+    return array[da.from_array(np.ones(len(X), bool), chunks=701)]
+
+
+def _dask_columns(X, folder):
+    return da.from_array(X, chunks=(997, 1))
+
+
+def _zarr(X, folder):
+    out = zarr.create_array(str(folder / "points.zarr"), data=np.array(X), chunks=(512, X.shape[1]))
+    return zarr.open_array(out.store, mode="r")
+
+
+def _zarr_sharded(X, folder):
+    shape = (256, X.shape[1])
+    zarr.create_array(
+        str(folder / "sharded.zarr"), data=np.array(X), chunks=shape, shards=(1024, X.shape[1])
+    )
+    return zarr.open_array(str(folder / "sharded.zarr"), mode="r")
+
+
+def _zarr_path(X, folder):
+    _zarr(X, folder)
+    return str(folder / "points.zarr")
+
+
+def _zarr_member(X, folder):
+    group = zarr.open_group(str(folder / "group.zarr"), mode="w")
+    group.create_array("points", data=np.array(X), chunks=(512, X.shape[1]))
+    group.create_array("other", data=np.zeros(3))
+    return str(folder / "group.zarr" / "points")
+
+
+def _data_array(X, folder):
+    return xr.DataArray(X, dims=("row", "feature"), coords={"feature": list(FEATURES[: X.shape[1]])})
+
+
+def _data_array_dask(X, folder):
+    return _data_array(X, folder).chunk({"row": 640})
+
+
+def _dataset(X, folder):
+    """One variable a feature, over two sample dims."""
+    shape = (len(X) // 50, 50)
+    return xr.Dataset(
+        {name: (("y", "x"), column.reshape(shape)) for name, column in zip(FEATURES, X.T)}
+    )
+
+
+def _dataset_dask(X, folder):
+    return _dataset(X, folder).chunk({"y": 17, "x": 50})
+
+
+def _pandas(X, folder):
+    return _frame(X)
+
+
+def _dask_frame(X, folder):
+    return dd.from_pandas(_frame(X), npartitions=5, sort=False)
+
+
+def _parquet_file(X, folder):
+    _frame(X).to_parquet(folder / "points.parquet", row_group_size=800)
+    return folder / "points.parquet"
+
+
+def _parquet_folder(X, folder):
+    (folder / "points").mkdir()
+    frame = _frame(X)
+    edges = [0, 900, 900, 1900, len(X)]
+    for part, (first, last) in enumerate(zip(edges, edges[1:])):
+        frame[first:last].to_parquet(folder / "points" / f"part-{part:03}.parquet")
+    return str(folder / "points")
+
+
+def _parquet_glob(X, folder):
+    return _parquet_folder(X, folder) + "/part-*.parquet"
+
+
+def _parquet_dask(X, folder):
+    return dd.read_parquet(_parquet_folder(X, folder))
+
+
+def _csv(X, folder):
+    # repr() of a float64 reads back as the same float64.
+    _frame(X).to_csv(folder / "points.csv", index=False)
+    return str(folder / "points.csv")
+
+
+def _npy(X, folder):
+    np.save(folder / "points.npy", X)
+    return str(folder / "points.npy")
+
+
+def _memmap(X, folder):
+    _npy(X, folder)
+    return np.load(folder / "points.npy", mmap_mode="r")
+
+
+INPUTS = {
+    "NumPy": lambda X, folder: X,
+    "NumPy, Fortran order": lambda X, folder: np.asfortranarray(X),
+    "NumPy, memory-mapped": _memmap,
+    "list of lists": lambda X, folder: X.tolist(),
+    "dask": _dask,
+    "dask, unknown chunks": _dask_unknown,
+    "dask, column chunks": _dask_columns,
+    "zarr.Array": _zarr,
+    "zarr.Array, sharded": _zarr_sharded,
+    "Zarr, path": _zarr_path,
+    "Zarr, member of a group": _zarr_member,
+    "xarray DataArray": _data_array,
+    "xarray DataArray, dask": _data_array_dask,
+    "xarray Dataset": _dataset,
+    "xarray Dataset, dask": _dataset_dask,
+    "pandas": _pandas,
+    "dask DataFrame": _dask_frame,
+    "Parquet, file": _parquet_file,
+    "Parquet, folder": _parquet_folder,
+    "Parquet, glob": _parquet_glob,
+    "Parquet, dask DataFrame": _parquet_dask,
+    "CSV": _csv,
+    ".npy": _npy,
+}
+"""name -> function(X, folder) -> the same rows in the same order. X is float64 (n, d), n % 50 == 0, d <= 5"""
+
+KINDS_OF_LABELS = {
+    "NumPy": np.ndarray,
+    "NumPy, Fortran order": np.ndarray,
+    "NumPy, memory-mapped": np.ndarray,
+    "list of lists": np.ndarray,
+    "dask": da.Array,
+    "dask, unknown chunks": da.Array,
+    "dask, column chunks": da.Array,
+    "zarr.Array": da.Array,
+    "zarr.Array, sharded": da.Array,
+    "Zarr, path": da.Array,
+    "Zarr, member of a group": da.Array,
+    "xarray DataArray": xr.DataArray,
+    "xarray DataArray, dask": xr.DataArray,
+    "xarray Dataset": xr.DataArray,
+    "xarray Dataset, dask": xr.DataArray,
+    "pandas": pd.Series,
+    "dask DataFrame": dd.Series,
+    "Parquet, dask DataFrame": dd.Series,
+}
+"""What labels of each kind of input are; files that hold tables are left to the reader's choice."""
+
+
+def as_numpy(result):
+    """Labels or distances of any kind as NumPy, sample dims flattened in the order of the rows."""
+    if hasattr(result, "compute"):
+        result = result.compute()
+    values = np.asarray(result)
+    return values.reshape(-1) if isinstance(result, xr.DataArray) else values
+
+
+def blobs(n=600, d=5, k=5, seed=0):
+    """Overlapping clusters, float64: a fit from random rows takes some ten iterations."""
+    return make_blobs(n, d, centers=k, cluster_std=4.0, random_state=seed)[0]

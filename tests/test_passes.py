@@ -1,0 +1,246 @@
+"""Promise 4: how often the data is read. Counted at the source, not by what the fit says of itself."""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from collections import Counter
+
+import dask
+import dask.array as da
+import numpy as np
+import pytest
+import zarr
+from zarr.storage import MemoryStore, WrapperStore
+
+from dask_kmeans import KMeans
+from inputs import blobs
+
+K = 6
+CHUNK = 50
+X = blobs(600, 5, K, seed=2)
+
+
+class CountingChunks:
+    """A lazy dask array that counts how often each of its chunks is made."""
+
+    def __init__(self, X, chunk=CHUNK):
+        self.X, self.chunk, self.reads, self._lock = X, chunk, Counter(), threading.Lock()
+
+    def _load(self, first):
+        with self._lock:
+            self.reads[first] += 1
+        return self.X[first : first + self.chunk].copy()
+
+    def array(self):
+        blocks = [
+            da.from_delayed(
+                dask.delayed(self._load, pure=False)(first),
+                shape=self.X[first : first + self.chunk].shape,
+                dtype=self.X.dtype,
+                meta=self.X[:0],
+            )
+            for first in range(0, len(self.X), self.chunk)
+        ]
+        return da.concatenate(blocks)
+
+    def passes(self):
+        """How often every chunk was read; the chunks must agree."""
+        counts = {self.reads[first] for first in range(0, len(self.X), self.chunk)}
+        assert len(counts) == 1, f"chunks were read unequally often: {self.reads}"
+        return counts.pop()
+
+
+class CountingStore(WrapperStore):
+    """A Zarr store that counts how often each chunk is fetched."""
+
+    reads: Counter = Counter()  # zarr makes new wrappers of the same store: they count together
+
+    async def get(self, key, prototype, byte_range=None):
+        if key.startswith("c/"):
+            self.reads[key] += 1
+        return await super().get(key, prototype, byte_range)
+
+
+class CountingZarr:
+    """A zarr.Array that counts how often each of its chunks is fetched."""
+
+    def __init__(self, X, chunk=CHUNK):
+        store = MemoryStore()
+        zarr.create_array(store, data=X, chunks=(chunk, X.shape[1]))
+        self.reads = Counter()
+        counting = type("Counting", (CountingStore,), {"reads": self.reads})
+        self._array = zarr.open_array(counting(store), mode="r")
+        self.n_chunks = -(-len(X) // chunk)
+
+    def array(self):
+        return self._array
+
+    def passes(self):
+        counts = set(self.reads.values()) if len(self.reads) == self.n_chunks else {0, *self.reads.values()}
+        assert len(counts) == 1, f"chunks were fetched unequally often: {self.reads}"
+        return counts.pop()
+
+
+SOURCES = {"dask": CountingChunks, "zarr": CountingZarr}
+
+
+@pytest.fixture(params=SOURCES)
+def source(request):
+    return SOURCES[request.param](X)
+
+
+@pytest.fixture(autouse=True)
+def _threads():
+    """Two threads, so that there are fewer threads than chunks; convergence is not at issue here."""
+    with dask.config.set(scheduler="threads", num_workers=2), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def test_a_fit_from_given_centers(source):
+    """The survey, one pass an iteration, one at the end."""
+    model = KMeans(K, init=X[:K], algorithm="lloyd", tol=0).fit(source.array())
+    assert model.n_iter_ >= 5
+    assert source.passes() == model.n_passes_
+    assert model.n_passes_ <= 1 + model.n_iter_ + 1
+
+
+@pytest.mark.parametrize("rounds", [1, 2, 3, 5])
+def test_a_fit_from_its_own_seeds(source, rounds):
+    """(rounds + 2) for the survey and the seeds, one pass an iteration, one at the end."""
+    model = KMeans(K, init_rounds=rounds, algorithm="lloyd", random_state=0).fit(source.array())
+    assert source.passes() == model.n_passes_
+    assert model.n_passes_ <= rounds + 2 + model.n_iter_ + 1
+
+
+def test_the_default_fit(source):
+    model = KMeans(K, random_state=0).fit(source.array())
+    assert source.passes() == model.n_passes_
+    # Two adaptive rounds at least, eight at most.
+    assert model.n_passes_ <= 8 + 2 + model.n_iter_ + 1
+
+
+@pytest.mark.parametrize("max_iter", [1, 4])
+def test_a_fit_that_stops_at_max_iter(source, max_iter):
+    model = KMeans(K, init=X[:K], max_iter=max_iter, tol=0).fit(source.array())
+    assert model.n_iter_ == max_iter
+    assert source.passes() == model.n_passes_
+    assert model.n_passes_ <= 1 + max_iter + 1
+
+
+@pytest.mark.parametrize("init", ["k-means++", "random", "random_partition", "random_pairs",
+                                  "random_box"])  # fmt: skip
+def test_other_starts_count_their_passes(source, init):
+    model = KMeans(K, init=init, random_state=0, max_iter=3).fit(source.array())
+    assert source.passes() == model.n_passes_
+    # Greedy k-means++ on the full data looks at it once a center; the others draw in one pass.
+    seeding = K if init == "k-means++" else 1
+    assert model.n_passes_ <= seeding + 2 + 3 + 1
+
+
+def test_a_callable_start_is_given_the_data_and_reads_nothing_by_itself(source):
+    model = KMeans(K, init=lambda points, k, random_state: X[:k], tol=0).fit(source.array())
+    assert source.passes() == model.n_passes_
+    assert model.n_passes_ <= 1 + model.n_iter_ + 1
+
+
+def test_relocation_costs_no_extra_pass(source):
+    """Clusters that are empty at first, and one that loses its rows on the way."""
+    init = np.vstack([X[:4], 1e3 + X[:1], X[3:4]])
+    model = KMeans(K, init=init, algorithm="lloyd", tol=0).fit(source.array())
+    assert source.passes() == model.n_passes_
+    assert model.n_passes_ <= 1 + model.n_iter_ + 1
+
+
+def test_a_cluster_that_empties_late_costs_no_extra_pass():
+    # Center 1 gets row 3.9 in the first step; then center 0 moves to 2.45 and center 2 to 5.5 ... and
+    # both come nearer to it than its own mean of one row that the neighbours share.
+    Y, init = late_empty()
+    source = CountingChunks(Y, chunk=1)
+    model = KMeans(len(init), init=init, algorithm="lloyd", tol=0).fit(source.array())
+    assert source.passes() == model.n_passes_
+    assert model.n_passes_ <= 1 + model.n_iter_ + 1
+
+
+def late_empty():
+    """Rows and centers of which a cluster first becomes empty after the first step."""
+    import naive
+
+    for seed in range(10_000):
+        rng = np.random.default_rng(seed)
+        Y = rng.integers(0, 40, size=(9, 1)).astype(float) ** 2
+        init = Y[rng.choice(9, 5, replace=False)] + rng.normal(size=(5, 1))
+        first = naive.lloyd(Y, init, max_iter=1).relocations
+        if first == 0 and naive.lloyd(Y, init).relocations:
+            return Y, init
+    raise AssertionError("no such data was found")
+
+
+@pytest.mark.parametrize("n_init", [1, 4])
+def test_restarts_share_their_passes(source, n_init):
+    model = KMeans(
+        K, n_init=n_init, max_iter=5, init_rounds=2, tol=0, algorithm="lloyd", random_state=0
+    ).fit(source.array())
+    assert source.passes() == model.n_passes_
+    assert model.n_passes_ <= 2 + 2 + 5 + 1
+
+
+def test_predict_is_lazy_and_reads_once(source):
+    model = KMeans(K, random_state=0).fit(X)
+    labels = model.predict(source.array())
+    assert isinstance(labels, da.Array)
+    assert not source.reads
+    np.testing.assert_array_equal(labels.compute(), model.labels_)
+    assert source.passes() == 1
+
+
+def test_transform_is_lazy_and_reads_once(source):
+    model = KMeans(K, random_state=0).fit(X)
+    distances = model.transform(source.array())
+    assert isinstance(distances, da.Array)
+    assert distances.shape == (len(X), K)
+    assert not source.reads
+    np.testing.assert_array_equal(distances.compute(), model.transform(X))
+    assert source.passes() == 1
+
+
+def test_labels_of_lazy_data_are_lazy_and_read_once(source):
+    model = KMeans(K, random_state=0).fit(source.array())
+    source.reads.clear()
+    labels = model.labels_
+    assert isinstance(labels, da.Array)
+    assert labels.shape == (len(X),)
+    assert not source.reads
+    np.testing.assert_array_equal(labels.compute(), KMeans(K, random_state=0).fit(X).labels_)
+    assert source.passes() == 1
+
+
+def test_fit_predict_reads_no_more_than_fit(source):
+    labels = KMeans(K, init=X[:K], tol=0).fit_predict(source.array())
+    passes = source.passes()
+    assert isinstance(labels, da.Array)
+    source.reads.clear()
+    KMeans(K, init=X[:K], tol=0).fit(source.array())
+    assert passes == source.passes()
+
+
+def test_score_reads_once(source):
+    model = KMeans(K, random_state=0).fit(X)
+    assert model.score(source.array()) == -model.inertia_
+    assert source.passes() == 1
+
+
+def test_history_tells_the_bytes_of_each_pass(source):
+    model = KMeans(K, random_state=0, algorithm="lloyd").fit(source.array())
+    assert [record["bytes_read"] for record in model.history_] == [X.nbytes] * model.n_iter_
+
+
+def test_refused_data_is_read_once():
+    """What the first pass finds wrong is not looked for again."""
+    bad = X.copy()
+    bad[123, 4] = np.nan
+    source = CountingChunks(bad)
+    with pytest.raises(ValueError, match="NaN"):
+        KMeans(K).fit(source.array())
+    assert source.passes() == 1
