@@ -8,5 +8,7 @@
     write   labels in the caller's world, and the model    dask_kmeans.write
 """
 
+from dask_kmeans.estimator import KMeans, load_model
+
 __all__ = ["KMeans", "load_model"]
 __version__ = "0.1.0"

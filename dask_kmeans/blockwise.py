@@ -9,9 +9,10 @@ Where a pass runs:
 * data in memory: on a pool of threads, where it lies; a single block is simply called;
 * lazy data: as a Dask graph, on the active `dask.distributed` client or Dask's own threads.
 
-Tasks may keep what they like in `open_block.cache`, a dictionary that lives in the process where the
-block was last worked on. It is *a cache, never the truth*: a lost worker, a moved task or another
-process finds it empty, so a task must be able to rebuild what it looks for from its arguments.
+Tasks may keep what they like in `open_block.cache`, a dictionary that lives in the process where
+the block was last worked on. It is *a cache, never the truth*: a lost worker, a moved task or
+another process finds it empty, so a task must be able to rebuild what it looks for from its
+arguments.
 """
 
 from __future__ import annotations
@@ -27,28 +28,41 @@ import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import dask
 import numpy as np
 from dask.system import CPU_COUNT
 
+from dask_kmeans import checks
+
 MERGE_ARITY = 8
 """Partial results that one merging task takes: a shallow tree that holds few partials at a time."""
 
 RETRIES = 3
-"""Runs again of a task that raised, before the fit gives up (lost workers are Dask's own affair)."""
+"""Runs again of a task that raised, before the fit gives up (lost workers are Dask's affair)."""
 
 
 class Block(NamedTuple):
     """What one task reads: consecutive rows of the data."""
 
-    index: int
+    index: int  # type: ignore[assignment]  # tuple.index is of no use here
     start: int | None
     """Global number of its first row; None until the rows of the blocks before it are counted."""
     rows: int | None
     source: Any
     """Object with `pieces()`, or a `dask.delayed.Delayed` that computes to one."""
+
+
+Piece = tuple[np.ndarray, np.ndarray | None]
+"""Rows (m, d) and their weights (m,) or None."""
+
+
+class Collector(Protocol):
+    """Looks at rows on their way through a pass, and keeps what it likes in the block's cache."""
+
+    def collect(self, cache: dict, first_row: int, pieces: Iterator[Piece]) -> Iterator[Piece]:
+        """Hand the pieces of a block through, whose first row has the global number `first_row`."""
 
 
 class OpenBlock:
@@ -64,20 +78,23 @@ class OpenBlock:
         What earlier passes of the same fit left in this process for this block.
     """
 
-    def __init__(self, block: Block, source: Any, cache: dict):
+    def __init__(self, block: Block, source: Any, cache: dict, collector: Collector | None = None):
         self.index, self.start, self.rows = block.index, block.start, block.rows
         self.cache = cache
         self._source = source
+        self._collector = collector
 
-    def pieces(self) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+    def pieces(self) -> Iterator[Piece]:
         """Rows (m, d) and weights (m,) or None, piece by piece in the order of the rows."""
-        return self._source.pieces()
+        if self._collector is None or self.start is None:
+            return self._source.pieces()
+        return self._collector.collect(self.cache, self.start, self._source.pieces())
 
 
 class _Caches:
     """The caches of one fit in one process; they go when the fit lets go of this object."""
 
-    _alive: weakref.WeakValueDictionary[str, _Caches] = weakref.WeakValueDictionary()
+    _alive: ClassVar[weakref.WeakValueDictionary[str, _Caches]] = weakref.WeakValueDictionary()
     _lock = threading.Lock()
 
     def __init__(self, token: str):
@@ -94,7 +111,7 @@ class _Caches:
             return caches
 
     def __reduce__(self):
-        # Dask may copy or spill it: what arrives is the (possibly empty) cache of the process there.
+        # Dask may copy or spill it: what arrives is the (maybe empty) cache of the process there.
         return _Caches.here, (self.token,)
 
     def block(self, index: int) -> dict:
@@ -120,13 +137,14 @@ def _worker_address() -> str | None:
         return None
 
 
-def _run_block(token: str, task: Callable, block: _Opaque, source: Any, broadcast: _Opaque):
+def _run_block(token: str, task: Callable, carried: _Opaque, source: Any, shared: _Opaque):
     """The task that Dask runs: (result, {block: where it ran})."""
-    block = block.value
+    block, (broadcast, collector) = carried.value, shared.value
     source = block.source if source is None else source
     # Held until the task is done even where nobody else holds it (a process without an anchor).
     caches = _Caches.here(token)
-    result = task(OpenBlock(block, source, caches.block(block.index)), *broadcast.value)
+    opened = OpenBlock(block, source, caches.block(block.index), collector)
+    result = task(opened, *broadcast)
     address = _worker_address()
     return result, ({} if address is None else {block.index: address})
 
@@ -156,12 +174,15 @@ class Blockwise:
     ----------
     blocks : tuple of Block
         May be replaced by the same blocks with their row numbers, once these are known.
+    collector : Collector or None
+        Collects from the rows of every pass; set once row numbers are known.
     passes : int
         How often every block has been read.
     """
 
     def __init__(self, blocks: Sequence[Block], in_memory: bool):
         self.blocks = tuple(blocks)
+        self.collector: Collector | None = None
         self.passes = 0
         self._engine: _Threads | _Graph = _Threads() if in_memory else _Graph()
 
@@ -178,12 +199,11 @@ class Blockwise:
             `merge(a, b)`, associative and commutative; may reuse the memory of `a`.
         """
         self.passes += 1
-        return self._engine.run(self.blocks, task, broadcast, merge)
+        return self.visit(task, *broadcast, merge=merge)
 
-    def read_some(self, indices: Sequence[int], task: Callable, *broadcast: Any, merge: Callable):
-        """Like `run`, on the blocks `indices` only; not counted as a pass."""
-        blocks = [self.blocks[index] for index in indices]
-        return self._engine.run(blocks, task, broadcast, merge)
+    def visit(self, task: Callable, *broadcast: Any, merge: Callable[[Any, Any], Any]) -> Any:
+        """Like `run`, for tasks that mean to do with the caches alone: not counted as a pass."""
+        return self._engine.run(self.blocks, task, broadcast, merge, self.collector)
 
     def close(self) -> None:
         """Let go of the caches and of the threads."""
@@ -206,9 +226,10 @@ class _Threads:
             self._owned = ThreadPoolExecutor(thread_count(), thread_name_prefix="dask-kmeans")
         return self._owned
 
-    def run(self, blocks, task, broadcast, merge):
+    def run(self, blocks, task, broadcast, merge, collector):
         def call(block):
-            return task(OpenBlock(block, block.source, self._caches.block(block.index)), *broadcast)
+            cache = self._caches.block(block.index)
+            return task(OpenBlock(block, block.source, cache, collector), *broadcast)
 
         if len(blocks) == 1 or thread_count() == 1:
             return functools.reduce(merge, map(call, blocks))
@@ -217,25 +238,34 @@ class _Threads:
     def close(self) -> None:
         self._caches = _Caches(self._caches.token)
         if self._owned is not None:
-            self._owned.shutdown(wait=False)
+            self._owned.shutdown(wait=False, cancel_futures=True)
             self._owned = None
 
 
 class _Graph:
-    """Lazy blocks, as Dask graphs; each block goes back to the worker that has its cache."""
+    """Lazy blocks, as Dask graphs; each block goes back to the worker that has its cache.
+
+    It stays with the client that was active at its start: were that one closed, going on without
+    it would read all the data into this process, unasked.
+    """
 
     def __init__(self) -> None:
+        self._client = _client()
         self._token = uuid.uuid4().hex
         self._serial = itertools.count()
         self._anchors: dict[str | None, Any] = {None: _Caches.here(self._token)}
         self._where: dict[int, str] = {}
 
-    def run(self, blocks, task, broadcast, merge):
+    def run(self, blocks, task, broadcast, merge, collector):
+        with _cluster_failures(self._client):
+            return self._run(blocks, task, broadcast, merge, collector)
+
+    def _run(self, blocks, task, broadcast, merge, collector):
         workers = self._workers()
         self._anchor(workers)
         name = f"{task.__name__.strip('_')}-{self._token[:8]}-{next(self._serial)}"
         shared = dask.delayed(
-            _Opaque(broadcast), name=f"broadcast-{name}", pure=False, traverse=False
+            _Opaque((broadcast, collector)), name=f"broadcast-{name}", pure=False, traverse=False
         )
         run_block = dask.delayed(_run_block, pure=False, traverse=False)
         where = _balanced(self._where, workers, [block.index for block in blocks])
@@ -259,23 +289,24 @@ class _Graph:
                 ]
                 depth += 1
         # The broadcast travels in the graph, not scattered: scattered data dies with its worker.
-        with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1TiB"}):
-            result, ran = level[0].compute()
+        # (Not set without a client: should distributed be imported in here for the first time, its
+        # whole configuration would be taken away again at the end of the block.)
+        quiet = {"distributed.admin.large-graph-warning-threshold": "1TiB"}
+        with dask.config.set(quiet if self._client is not None else {}):
+            result, ran = level[0].compute(scheduler=self._client)
         self._where.update(ran)
         return result
 
     def _workers(self) -> dict[str, int]:
         """Threads of each worker of the active client; empty without one."""
-        client = _client()
-        return {} if client is None else dict(client.nthreads())
+        return {} if self._client is None else dict(self._client.nthreads())
 
     def _anchor(self, workers: dict[str, int]) -> None:
         """Hold the caches of every worker by a future: they go with the fit, or with its client."""
-        client = _client()
         for gone in self._anchors.keys() - workers.keys() - {None}:
             del self._anchors[gone]
         for address in workers.keys() - self._anchors.keys():
-            self._anchors[address] = client.submit(
+            self._anchors[address] = self._client.submit(
                 _Caches.here, self._token, workers=[address], pure=False,
                 key=f"cache-{self._token[:8]}-{uuid.uuid4().hex[:8]}",
             )  # fmt: skip
@@ -285,17 +316,42 @@ class _Graph:
 
 
 def _client():
-    """The active distributed client, unless Dask is told to use another scheduler."""
+    """The active distributed client, unless Dask is told to use another scheduler.
+
+    Inside a task that is the client of its worker.
+    """
     if "distributed" not in sys.modules:
         return None
-    from distributed import default_client
+    from distributed import get_client
 
     if dask.config.get("scheduler", None) not in (None, "distributed", "dask.distributed"):
         return None
     try:
-        return default_client()
+        return get_client()
     except ValueError:
         return None
+
+
+@contextlib.contextmanager
+def _cluster_failures(client: Any) -> Iterator[None]:
+    """Say what happened where it is the cluster that fails, not a task."""
+    if client is None:
+        yield
+        return
+    from distributed import CancelledError, KilledWorker
+
+    if client.status != "running":
+        raise checks.client_closed_error()
+    try:
+        yield
+    except KilledWorker as error:
+        raise checks.workers_lost_error(error.allowed_failures + 1, str(error.task)) from error
+    except Exception as error:
+        if client.status != "running":
+            raise checks.client_closed_error() from error
+        if isinstance(error, CancelledError):
+            raise checks.cancelled_error() from error
+        raise
 
 
 def _balanced(where: dict[int, str], workers: dict[str, int], blocks: list[int]) -> dict[int, str]:

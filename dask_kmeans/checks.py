@@ -28,6 +28,10 @@ class ReadError(OSError):
     """A part of the data could not be read; the text names the source, the part and its rows."""
 
 
+class ClusterError(RuntimeError):
+    """The cluster, not the data, ended a computation; the text says how to go on."""
+
+
 class ParameterError(ValueError, TypeError):
     """A parameter of the estimator has a value that it cannot have."""
 
@@ -73,9 +77,21 @@ def needs_feature_dim_error(sizes: Mapping[Any, int], given: Any = None) -> Valu
 
 
 def unused_feature_dim_error(given: Any, what: str) -> ValueError:
+    advice = (
+        "its variables are the features; give one variable, X[name]"
+        if what == "Dataset"
+        else "its columns are the features; leave it out"
+    )
     return ValueError(
-        f"feature_dim={given!r} was given for {what}, where it has no meaning: it names a "
-        "dimension of an xarray.DataArray. Leave it out."
+        f"feature_dim={given!r} names a dimension of an xarray.DataArray, but X is a {what}: {advice}"
+    )
+
+
+def variables_differ_error(dims: Mapping[Any, Sequence[Any]]) -> ValueError:
+    listing = ", ".join(f"{name} {tuple(of)}" for name, of in dims.items())
+    return ValueError(
+        f"The variables of the Dataset differ in their dimensions: {listing}. They are the features "
+        "of the same samples, so choose some that agree: X[[name, ...]]"
     )
 
 
@@ -327,6 +343,13 @@ def weight_kind_error(given: Any, data: str, needed: str) -> TypeError:
     )
 
 
+def weight_dims_error(given: Sequence[Any], needed: Sequence[Any]) -> ValueError:
+    return ValueError(
+        f"sample_weight has dimensions {tuple(given)}; the samples of X have {tuple(needed)}, and "
+        "these are needed"
+    )
+
+
 def weight_chunks_error(weight_chunks: Any, row_chunks: Any) -> ValueError:
     return ValueError(
         f"sample_weight is chunked {_brief(weight_chunks)} and the rows of X {_brief(row_chunks)}; "
@@ -416,6 +439,16 @@ def check_init(init: Any, n_clusters: int, n_features: int) -> np.ndarray:
             f"{row}, feature {column}. Starting centers must be finite"
         )
     return centers
+
+
+def warn_single_start(n_init: int) -> None:
+    """Warn that restarts from the same given centers would all be the same run."""
+    warnings.warn(
+        f"Explicit initial center position passed: performing only one init instead of n_init="
+        f"{n_init}. Type n_init='auto'",
+        RuntimeWarning,
+        stacklevel=_outside(),
+    )
 
 
 def check_same_features(
@@ -534,7 +567,8 @@ RULES: dict[str, Rule] = {
     "max_iter": Rule(lambda v: _is_integer(v) and v >= 1, "an int >= 1", "300"),
     "tol": Rule(lambda v: _is_real(v) and v >= 0,
                 "a number >= 0, the share of rows whose label may still change", "1e-4"),
-    "oversampling_factor": Rule(lambda v: _is_real(v) and v > 0, "a number > 0", "5"),
+    "oversampling_factor": Rule(lambda v: v == "auto" if isinstance(v, str) else _is_real(v) and v > 0,
+                                "'auto' or a number > 0", "'auto'"),
     "init_rounds": Rule(lambda v: v == "auto" if isinstance(v, str) else _is_integer(v) and v >= 1,
                         "'auto' or an int >= 1", "'auto'"),
     "algorithm": Rule(_one_of("auto", "lloyd"), "'auto' or 'lloyd'", "'auto'"),
@@ -557,6 +591,37 @@ def check_parameters(estimator: Any) -> None:
                 f"The {name!r} parameter of {type(estimator).__name__} must be {rule.needed}. "
                 f"Got {_given(value)} instead. Type {name}={rule.example}"
             )
+
+
+# -------------------------------------------------------------------------------------- the cluster
+
+_GO_ON = (
+    "With checkpoint=URL (--checkpoint, --resume) a fit goes on from its last iteration instead of "
+    "starting anew"
+)
+
+
+def workers_lost_error(times: int, task: str) -> ClusterError:
+    """For a task whose worker died each time that it was tried."""
+    return ClusterError(
+        f"The cluster gave up after {times} workers died over the same task, {task}: most often for "
+        "want of memory. Give workers more memory or fewer threads, for example "
+        f"LocalCluster(memory_limit='4 GiB', threads_per_worker=1). {_GO_ON}"
+    )
+
+
+def client_closed_error() -> ClusterError:
+    return ClusterError(
+        "The dask.distributed client was closed, or lost its scheduler, while it was in use. Keep it "
+        f"open until the work is done: with Client(...): model.fit(X). {_GO_ON}"
+    )
+
+
+def cancelled_error() -> ClusterError:
+    return ClusterError(
+        "The tasks were cancelled on the cluster (Client.cancel, Client.restart, or a source whose "
+        f"futures were released). Start them again. {_GO_ON}"
+    )
 
 
 # ------------------------------------------------------------------------------------------ wording

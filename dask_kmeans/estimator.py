@@ -24,10 +24,17 @@ from sklearn.utils.validation import check_is_fitted
 from dask_kmeans import checks
 from dask_kmeans.blockwise import Blockwise
 from dask_kmeans.fit import FitParameters, fit
-from dask_kmeans.predict import DistanceRows, LabelRows, RowFunction, inertia_of_block, merge_inertia
+from dask_kmeans.predict import (
+    DistanceRows,
+    LabelRows,
+    RowFunction,
+    inertia_of_block,
+    merge_inertia,
+)
 from dask_kmeans.progress import ProgressBar, ProgressLog
 from dask_kmeans.read import Points, as_points
-from dask_kmeans.result import FittedModel, IterationRecord
+from dask_kmeans.result import FittedModel
+from dask_kmeans.step.run import IterationRecord
 from dask_kmeans.survey import survey
 from dask_kmeans.write.checkpoint import CheckpointFile
 from dask_kmeans.write.model import load_fitted, save_model
@@ -59,8 +66,9 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
     tol : float, default=1e-4
         A run has settled when the *fraction of rows whose label changed* in an iteration is at most
         `tol`. 0 goes on until no label changes.
-    oversampling_factor : float, default=4
-        k-means||: candidates drawn in each round, as a multiple of n_clusters.
+    oversampling_factor : float or "auto", default="auto"
+        k-means||: candidates drawn in each round, as a multiple of n_clusters. "auto" takes more for
+        few clusters, where they cost nothing.
     init_rounds : int or "auto", default="auto"
         k-means||: rounds, each a pass over the data. "auto" makes at least two and goes on, up to
         eight, while the cost of the candidates halves.
@@ -140,7 +148,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         n_init="auto",
         max_iter=300,
         tol=1e-4,
-        oversampling_factor=4.0,
+        oversampling_factor="auto",
         init_rounds="auto",
         algorithm="auto",
         metric="euclidean",
@@ -327,17 +335,19 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         if n_init == "auto":
             plain = callable(init) or (isinstance(init, str) and init.startswith("random"))
             n_init = RESTARTS_OF_PLAIN_DRAWS if plain else 1
-        elif isinstance(init, np.ndarray):
-            n_init = 1  # restarts from the same centers would all be the same run
+        elif isinstance(init, np.ndarray) and n_init > 1:
+            checks.warn_single_start(n_init)
+            n_init = 1
         return FitParameters(
             n_clusters=int(self.n_clusters),
             init=init,
             n_init=int(n_init),
             max_iter=int(self.max_iter),
             tol=float(self.tol),
-            oversampling_factor=float(self.oversampling_factor),
-            init_rounds=None if self.init_rounds == "auto" else int(self.init_rounds),
+            oversampling_factor=_unless_auto(self.oversampling_factor),
+            init_rounds=_unless_auto(self.init_rounds),
             nan=self.nan,
+            accelerated=self.algorithm == "auto" and isinstance(init, str),
             seed=_seed(self.random_state),
         )
 
@@ -429,6 +439,10 @@ class _BoundInit:
 
     def __call__(self, n_clusters: int) -> Any:
         return self.function(self._X, n_clusters, random_state=self._random_state)
+
+
+def _unless_auto(value: Any) -> Any:
+    return None if isinstance(value, str) and value == "auto" else value
 
 
 def _seed(random_state: Any) -> int:

@@ -19,8 +19,11 @@ PIECE_BYTES = 16 * 2**20
 """What is read and handed over at once: large for a store, small beside a worker's memory."""
 
 BLOCKS_PER_THREAD = 4
-"""Tasks a thread has in a pass: enough that no thread idles long at its end (FINDINGS of the project:
-a task costs the distributed scheduler half a millisecond, so not many more)."""
+"""Tasks a thread has in a pass: enough that no thread idles long at its end, and no
+more, since a task costs the distributed scheduler half a millisecond."""
+
+MIN_BLOCK_BYTES = 2 * 2**20
+"""Bytes of a store below which a block is not worth a task of its own."""
 
 SMALL = 200_000
 """Values below which one task is faster than several."""
@@ -60,25 +63,33 @@ def plan_blocks(
     piece_bytes : int
         What a task may read at once; a single storage chunk is read whole even if it is larger.
     max_block_rows : int, optional
-        Rows of a block at most (one storage chunk at least).
+        Rows of a block at most, even where a storage chunk has more: several blocks then decode it.
 
     Returns
     -------
     Plan
-        Blocks that cover every row once, in order, none empty, each beginning at a storage chunk.
+        Blocks that cover every row once, in order, none empty. Each begins at a storage chunk,
+        unless chunks have more than `max_block_rows`.
     """
     chunk_rows = max(1, min(chunk_rows, n_rows))
+    if max_block_rows is not None and max_block_rows < chunk_rows:
+        parts = -(-chunk_rows // max_block_rows)
+        cuts = spread(chunk_rows, parts)[:-1]
+        edges = [first + cut for first in range(0, n_rows, chunk_rows) for cut in cuts]
+        return Plan(_pairs([*(edge for edge in edges if edge < n_rows), n_rows]), chunk_rows)
+
     n_chunks = -(-n_rows // chunk_rows)
     chunk_bytes = max(1, chunk_rows * row_bytes)
-    wanted = BLOCKS_PER_THREAD * threads
+    wanted = max(1, min(BLOCKS_PER_THREAD * threads, n_rows * row_bytes // MIN_BLOCK_BYTES))
     # A read takes several chunks where these are small, but not so many that threads go without.
     chunks_per_read = max(1, min(piece_bytes // chunk_bytes, -(-n_chunks // wanted)))
+    if max_block_rows is not None:
+        chunks_per_read = min(chunks_per_read, max_block_rows // chunk_rows)
+    read_rows = chunks_per_read * chunk_rows
     n_reads = -(-n_chunks // chunks_per_read)
     n_blocks = min(n_reads, wanted)
-    read_rows = chunks_per_read * chunk_rows
     if max_block_rows is not None:
-        reads_per_block = max(1, max_block_rows // read_rows)
-        n_blocks = max(n_blocks, -(-n_reads // reads_per_block))
+        n_blocks = max(n_blocks, -(-n_reads // (max_block_rows // read_rows)))
     edges = [min(n_rows, edge * read_rows) for edge in spread(n_reads, n_blocks)]
     return Plan(_pairs(edges), read_rows)
 
@@ -113,32 +124,36 @@ def group_chunks(
     list of (int, int)
         First chunk, and chunk after the last, of every group.
     """
-    limit = min(group_bytes, -(-sum(sizes) // (BLOCKS_PER_THREAD * threads)))
+    fair = -(-sum(sizes) // (BLOCKS_PER_THREAD * threads))
+    return _grouped(sizes, min(group_bytes, max(fair, MIN_BLOCK_BYTES)))
+
+
+def group_parts(
+    sizes: Sequence[int], threads: int, *, max_group: int | None = None
+) -> list[tuple[int, int]]:
+    """Group neighbouring parts of unequal sizes, which a task reads one after the other.
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        Bytes of each part.
+    threads : int
+        Threads that a pass has: each gets a few groups of about the same size.
+    max_group : int, optional
+        Bytes of a group at most, unless a single part has more.
+    """
+    fair = -(-sum(sizes) // (BLOCKS_PER_THREAD * threads))
+    limit = max(fair, MIN_BLOCK_BYTES)
+    return _grouped(sizes, limit if max_group is None else min(limit, max_group))
+
+
+def _grouped(sizes: Sequence[int], limit: int) -> list[tuple[int, int]]:
+    """Groups of neighbours of at most `limit` in all, unless one alone has more."""
     edges, held = [0], 0
     for number, size in enumerate(sizes):
         if number > edges[-1] and held + size > limit:
             edges.append(number)
             held = 0
-        held += size
-    return _pairs([*edges, len(sizes)])
-
-
-def group_evenly(
-    sizes: Sequence[int], threads: int, *, max_group: int | None = None
-) -> list[tuple[int, int]]:
-    """Group neighbouring parts of unequal sizes, which a task reads one after the other.
-
-    A few groups a thread, of about the same size; of at most `max_group` unless one part has more.
-    """
-    wanted = sum(sizes) / (BLOCKS_PER_THREAD * threads)
-    limit = wanted if max_group is None else min(wanted, max_group)
-    edges, held = [0], 0.0
-    for number, size in enumerate(sizes):
-        # Close the group where that comes nearer to the size wanted than going on.
-        over = held + size - limit
-        if number > edges[-1] and over > 0 and (over > limit - held or max_group is not None):
-            edges.append(number)
-            held = 0.0
         held += size
     return _pairs([*edges, len(sizes)])
 

@@ -1,7 +1,7 @@
 """What a fitted model says of rows, as functions from rows to rows.
 
-`read.Points.apply` runs them on every block and gives the answers back in the caller's kind; so they
-are module-level classes, picklable, and hold no more than the centers.
+`read.Points.apply` runs them on every block and gives the answers back in the caller's kind; so
+they are module-level classes, picklable, and hold no more than the centers.
 """
 
 from __future__ import annotations

@@ -2,65 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from dask_kmeans.kernels import Sums
+from dask_kmeans.step.run import IterationRecord, Run
 from dask_kmeans.step.stop import StopReason
-
-
-class IterationRecord(NamedTuple):
-    """One iteration of one run.
-
-    Attributes
-    ----------
-    iteration : int
-        Counted from 1.
-    changed : int
-        Rows whose label is another than an iteration ago; all of them in the first.
-    inertia : float
-        Of this iteration's labels about the centers they were assigned to.
-    center_shift : float
-        Euclidean norm of the centers' move that followed, in the unit of the data.
-    examined : int
-        Rows whose distances were computed.
-    bytes_read : int
-        Bytes of the blocks read, as they lie in memory; restarts that share a pass share them.
-    seconds : float
-        Wall time of the iteration.
-    """
-
-    iteration: int
-    changed: int
-    inertia: float
-    center_shift: float
-    examined: int
-    bytes_read: int
-    seconds: float
-
-
-@dataclass
-class Run:
-    """One restart: where it stands. All that a checkpoint has to keep of it."""
-
-    number: int
-    centers: np.ndarray
-    """(k, d) float64: where the next assignment compares with."""
-    assigned: np.ndarray | None = None
-    """(k, d) float64: the centers that the labels of the latest step belong to."""
-    sums: Sums | None = None
-    """Sums and counts of the latest step's labels."""
-    scatter_offset: float = 0.0
-    """Inertia less `step.move.scatter_of_centers`: the same in every step."""
-    history: list[IterationRecord] = field(default_factory=list)
-    reason: StopReason | None = None
-
-    @property
-    def iteration(self) -> int:
-        """Steps taken."""
-        return len(self.history)
 
 
 @dataclass

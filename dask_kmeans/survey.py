@@ -144,7 +144,8 @@ def survey(points, blockwise: Blockwise, nan: str) -> Survey:
     bad = merged.non_finite if nan == "raise" else merged.infinite
     if bad is not None:
         block, row, column, is_nan = bad
-        raise checks.non_finite_error(int(starts[block]) + row, column, is_nan, points.feature_names)
+        row += int(starts[block])
+        raise checks.non_finite_error(row, column, is_nan, points.feature_names)
     if points.weighted:
         bad_weight = merged.bad_weight
         if bad_weight is not None:

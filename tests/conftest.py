@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, settings
 
 XCLARA = Path(__file__).parent.parent / "examples" / "data" / "xclara.npy"
 
-# A fit may compile or touch the disk: no deadline. The same examples in every run: a failure in CI is
-# one that can be repeated (pytest --hypothesis-profile=explore looks for new ones).
+# A fit may compile or touch the disk: no deadline. The same examples in every run: a failure in CI
+# is one that can be repeated (pytest --hypothesis-profile=explore looks for new ones).
 settings.register_profile(
     "default",
     deadline=None,
@@ -32,7 +32,7 @@ def xclara() -> np.ndarray:
 
 @pytest.fixture(scope="session")
 def processes():
-    """A cluster of two worker processes with one thread each, shared by the session; no client is active."""
+    """A cluster of two worker processes with one thread each, for the session; no client."""
     from distributed import LocalCluster
 
     with LocalCluster(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import dask.array as da
 import dask.dataframe as dd
 import numpy as np
@@ -57,7 +59,9 @@ def _zarr_member(X, folder):
 
 
 def _data_array(X, folder):
-    return xr.DataArray(X, dims=("row", "feature"), coords={"feature": list(FEATURES[: X.shape[1]])})
+    return xr.DataArray(
+        X, dims=("row", "feature"), coords={"feature": list(FEATURES[: X.shape[1]])}
+    )
 
 
 def _data_array_dask(X, folder):
@@ -68,7 +72,10 @@ def _dataset(X, folder):
     """One variable a feature, over two sample dims."""
     shape = (len(X) // 50, 50)
     return xr.Dataset(
-        {name: (("y", "x"), column.reshape(shape)) for name, column in zip(FEATURES, X.T)}
+        {
+            name: (("y", "x"), column.reshape(shape))
+            for name, column in zip(FEATURES, X.T, strict=False)
+        }
     )
 
 
@@ -93,7 +100,7 @@ def _parquet_folder(X, folder):
     (folder / "points").mkdir()
     frame = _frame(X)
     edges = [0, 900, 900, 1900, len(X)]
-    for part, (first, last) in enumerate(zip(edges, edges[1:])):
+    for part, (first, last) in enumerate(itertools.pairwise(edges)):
         frame[first:last].to_parquet(folder / "points" / f"part-{part:03}.parquet")
     return str(folder / "points")
 
@@ -147,7 +154,7 @@ INPUTS = {
     "CSV": _csv,
     ".npy": _npy,
 }
-"""name -> function(X, folder) -> the same rows in the same order. X is float64 (n, d), n % 50 == 0, d <= 5"""
+"""name -> function(X, folder) -> the same rows; X is float64 (n, d), n % 50 == 0, d <= 5"""
 
 KINDS_OF_LABELS = {
     "NumPy": np.ndarray,

@@ -1,8 +1,8 @@
 """k-means as a textbook writes it: the oracle that the rest is measured against.
 
-Slow, short and obvious. Imports NumPy and the standard library alone, shares no code with the package,
-and every float that decides something is a float64 in a fixed order. A few hundred to a few
-thousand rows are what it is for.
+Slow, short and obvious. Imports NumPy and the standard library alone, shares no code with the
+package, and every float that decides something is a float64 in a fixed order. A few hundred to a
+few thousand rows are what it is for.
 
 Axes: n rows, k clusters, d features.
 """
@@ -46,7 +46,7 @@ def squared_distances(X, centers):
 
 
 def nearest(X, centers):
-    """int32 (n,): index of the nearest center, ties to the lowest index, -1 for a row with a NaN."""
+    """int32 (n,): index of the nearest center, ties to the lowest, -1 for a row with a NaN."""
     distances = squared_distances(X, centers)
     labels = np.empty(len(distances), np.int32)
     for row, candidates in enumerate(distances):
@@ -65,11 +65,13 @@ def labelled_distances(X, centers, labels):
 
 
 def inertia(X, centers, labels=None, weights=None):
-    """Sum of weighted squared distances to the labelled (by default the nearest) centers, rounded once."""
+    """Sum of weighted squared distances to the labelled (or the nearest) centers, rounded once."""
     labels = nearest(X, centers) if labels is None else np.asarray(labels)
     weights = np.ones(len(labels)) if weights is None else np.asarray(weights, np.float64)
     distances = labelled_distances(X, centers, labels)
-    return math.fsum(w * d for w, d, label in zip(weights, distances, labels) if label >= 0)
+    return math.fsum(
+        w * d for w, d, label in zip(weights, distances, labels, strict=True) if label >= 0
+    )
 
 
 def mean(rows, weights=None):
@@ -81,16 +83,19 @@ def mean(rows, weights=None):
     w = [Fraction(float(weight)) for weight in weights]
     total = sum(w)
     return np.array(
-        [float(sum(a * Fraction(float(x)) for a, x in zip(w, column)) / total) for column in rows.T]
+        [
+            float(sum(a * Fraction(float(x)) for a, x in zip(w, column, strict=True)) / total)
+            for column in rows.T
+        ]
     )
 
 
 def relocate(X, centers, labels, weights):
     """Give each empty cluster the row that lies farthest from its own center, as scikit-learn does.
 
-    Empty clusters in ascending order take the farthest rows first; equal distances go to the lowest row
-    number. A row of weight zero or at distance zero is never taken, nor is the last weighted row
-    of a cluster: taking it would only move the hole.
+    Empty clusters in ascending order take the farthest rows first; equal distances go to the
+    lowest row number. A row of weight zero or at distance zero is never taken, nor is the last
+    weighted row of a cluster: taking it would only move the hole.
 
     Returns
     -------
@@ -145,23 +150,22 @@ def lloyd_step(X, centers, weights=None):
 def lloyd(X, centers, weights=None, max_iter=300, tol=0.0):
     """Lloyd's iterations from the given centers.
 
-    Stops when at most `tol` of the rows (those without a NaN) changed their label in a step that relocated
-    no cluster, or when no center moved. The labels and the inertia that it returns belong to the
-    centers that it returns.
+    Stops when at most `tol` of the rows (those without a NaN) changed their label in a step that
+    relocated no cluster, or when no center moved. The labels and the inertia that it returns
+    belong to the centers that it returns.
     """
     X, centers = np.asarray(X, np.float64), np.array(centers, np.float64)
     valid = ~np.isnan(X).any(axis=1)
     previous = np.full(len(X), -1, np.int32)
     relocations, converged, n_iter = 0, False, 0
-    for n_iter in range(1, max_iter + 1):
+    while n_iter < max_iter and not converged:
+        n_iter += 1
         moved, labels, relocated = lloyd_step(X, centers, weights)
         relocations += relocated
         changed = int((labels != previous)[valid].sum())
         settled = np.array_equal(moved, centers)
         centers, previous = moved, labels
-        if settled or (relocated == 0 and changed <= tol * valid.sum()):
-            converged = True
-            break
+        converged = settled or (relocated == 0 and changed <= tol * valid.sum())
     labels = nearest(X, centers)
     return Fit(
         centers, labels, inertia(X, centers, labels, weights), n_iter, converged, relocations
@@ -174,7 +178,7 @@ def race(keys, size):
 
 
 def cells(X, candidates, weights=None):
-    """Weight (k,) and mean (k, d) of the rows nearest to each candidate; NaN where there are none."""
+    """Weight (k,) and mean (k, d) of the rows nearest to each candidate; NaN where none are."""
     X = np.asarray(X, np.float64)
     w = np.ones(len(X)) if weights is None else np.asarray(weights, np.float64)
     labels = nearest(X, candidates)

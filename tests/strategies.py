@@ -1,10 +1,13 @@
 """Data and chunkings as hypothesis strategies, and the tables they draw from.
 
 Arrays are made by a seeded generator of a drawn kind instead of element by element: thousands of
-interesting rows for the price of three integers, and a failing example is printed as those integers.
+interesting rows for the price of three integers, and a failing example is printed as those
+integers.
 """
 
 from __future__ import annotations
+
+import itertools
 
 import numpy as np
 from hypothesis import strategies as st
@@ -171,7 +174,7 @@ def chunks_of(draw, size, most=8):
     """A tuple of chunk sizes that add up to `size`; chunks may be empty."""
     cuts = draw(st.lists(st.integers(0, size), max_size=most - 1))
     edges = [0, *sorted(cuts), size]
-    return tuple(int(b - a) for a, b in zip(edges, edges[1:]))
+    return tuple(int(b - a) for a, b in itertools.pairwise(edges))
 
 
 @st.composite

@@ -20,6 +20,8 @@ def test_sklearn_conformance(estimator, check):
     check(estimator)
 
 
-@pytest.mark.parametrize("name", ["fit", "predict", "transform", "score", "fit_predict", "fit_transform"])
+@pytest.mark.parametrize(
+    "name", ["fit", "predict", "transform", "score", "fit_predict", "fit_transform"]
+)
 def test_every_public_method_is_documented(name):
     assert getattr(KMeans, name).__doc__

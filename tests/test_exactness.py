@@ -5,17 +5,17 @@ from __future__ import annotations
 import math
 import os
 
+import naive
 import numpy as np
 import pytest
+import strategies as our
 from hypothesis import given
 from hypothesis import strategies as st
+from inputs import INPUTS, KINDS_OF_LABELS, as_numpy, blobs
 from sklearn.cluster import KMeans as SklearnKMeans
 from sklearn.datasets import load_digits, make_blobs
 
-import naive
-import strategies as our
 from dask_kmeans import KMeans
-from inputs import INPUTS, KINDS_OF_LABELS, as_numpy, blobs
 
 XCLARA_CENTERS = [
     (9.4780459, 10.686052),
@@ -36,8 +36,12 @@ def rows_of(X, k, seed):
     return X[np.random.default_rng(seed).choice(len(X), k, replace=False)]
 
 
+def rows_that_count(X, weights):
+    return len(X) if weights is None else int((weights > 0).sum())
+
+
 def assert_certified(model, X, weights=None):
-    """Labels, sizes and inertia belong to the model's own centers, to the bit where a bit is defined."""
+    """Labels, sizes and inertia belong to the model's own centers."""
     labels = naive.nearest(X, model.cluster_centers_)
     np.testing.assert_array_equal(model.labels_, labels)
     np.testing.assert_array_equal(model.predict(X), labels)
@@ -74,9 +78,12 @@ def test_same_as_scikit_learn(X, k, seed):
     theirs = SklearnKMeans(k, init=init, n_init=1, tol=0).fit(X)
     ours = lloyd(init).fit(X)
     np.testing.assert_array_equal(ours.labels_, theirs.labels_)
-    assert ours.n_iter_ == theirs.n_iter_
+    # Not theirs: a tie on the way, settled otherwise by rounding, can cost them an iteration.
+    assert ours.n_iter_ == naive.lloyd(X, init).n_iter
     assert ours.inertia_ == pytest.approx(theirs.inertia_, rel=1e-12)
-    np.testing.assert_allclose(ours.cluster_centers_, theirs.cluster_centers_, rtol=1e-11, atol=1e-12)
+    np.testing.assert_allclose(
+        ours.cluster_centers_, theirs.cluster_centers_, rtol=1e-11, atol=1e-12
+    )
     assert_certified(ours, X)
 
 
@@ -108,12 +115,12 @@ def test_same_as_scikit_learn_on_letter():
 @pytest.mark.parametrize("kind", our.KINDS)
 @given(data=st.data())
 def test_each_step_is_the_oracles(kind, data):
-    """Labels are exact for the centers at hand, ties included, and the next centers are the means."""
+    """Labels are exact for the centers at hand, ties included; the next centers are the means."""
     X = data.draw(our.points(kinds=[kind]))
-    k = data.draw(st.integers(1, min(8, len(X))), label="k")
+    weights = data.draw(our.weights_of(len(X)))
+    k = data.draw(st.integers(1, min(8, rows_that_count(X, weights))), label="k")
     seed = data.draw(our.seeds(), label="seed")
     layout = data.draw(our.layouts())
-    weights = data.draw(our.weights_of(len(X)))
     init = rows_of(X, k, seed)
     with np.errstate(over="ignore"):
         model = lloyd(init, max_iter=1)
@@ -124,7 +131,7 @@ def test_each_step_is_the_oracles(kind, data):
 
 
 def with_warnings_ignored(function, *args, **kwargs):
-    """Max_iter=1 does not converge and duplicates leave clusters empty: warned of, not at issue here."""
+    """Warnings of max_iter=1 and of clusters that duplicates leave empty are not at issue here."""
     import warnings
 
     with warnings.catch_warnings():
@@ -141,7 +148,10 @@ def with_warnings_ignored(function, *args, **kwargs):
 def test_whole_fit_is_the_oracles(X, k, seed, data):
     """Data without ties: the whole trajectory is the oracle's."""
     weights = data.draw(our.weights_of(len(X)))
-    init = rows_of(X, k, seed) + np.random.default_rng(seed).normal(scale=1e-3, size=(k, X.shape[1]))
+    k = min(k, rows_that_count(X, weights))
+    init = rows_of(X, k, seed) + np.random.default_rng(seed).normal(
+        scale=1e-3, size=(k, X.shape[1])
+    )
     expected = naive.lloyd(X, init, weights)
     model = with_warnings_ignored(lloyd(init).fit, X, sample_weight=weights)
     np.testing.assert_array_equal(model.labels_, expected.labels)
@@ -160,14 +170,15 @@ def test_whole_fit_is_the_oracles(X, k, seed, data):
     seed=our.seeds(),
     data=st.data(),
 )
-def test_labels_and_inertia_belong_to_the_centers(kind, dtype, max_iter, tol, algorithm, seed, data):
+def test_labels_and_inertia_belong_to_the_centers(
+    kind, dtype, max_iter, tol, algorithm, seed, data
+):
     """However a fit ends: labels_ == predict(X), inertia_ == -score(X), both the brute force's."""
     with np.errstate(over="ignore", under="ignore"):
         X = our.make(kind, seed, 80, 4).astype(dtype)
     weights = data.draw(our.weights_of(len(X)))
-    model = KMeans(
-        5, max_iter=max_iter, tol=tol, algorithm=algorithm, random_state=seed % 1000
-    )
+    k = min(5, rows_that_count(X, weights))
+    model = KMeans(k, max_iter=max_iter, tol=tol, algorithm=algorithm, random_state=seed % 1000)
     with_warnings_ignored(model.fit, X, sample_weight=weights)
     assert_certified(model, X, weights)
 
@@ -184,7 +195,7 @@ def test_labels_and_inertia_belong_to_the_centers_from_every_start(init):
 @pytest.mark.parametrize("max_iter", [1, 2, 3, 5, 300])
 @pytest.mark.parametrize("seed", range(8))
 def test_relocation(max_iter, seed):
-    """Centers far out or doubled are empty at first: they go to the farthest rows, as in the oracle."""
+    """Centers far out or doubled are empty at first; they go to the farthest rows."""
     X = blobs(150, 3, 4, seed)
     rng = np.random.default_rng(seed)
     init = rows_of(X, 6, seed)

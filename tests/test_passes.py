@@ -1,20 +1,21 @@
-"""Promise 4: how often the data is read. Counted at the source, not by what the fit says of itself."""
+"""Promise 4: how often the data is read, counted at the source."""
 
 from __future__ import annotations
 
 import threading
 import warnings
 from collections import Counter
+from typing import ClassVar
 
 import dask
 import dask.array as da
 import numpy as np
 import pytest
 import zarr
+from inputs import blobs
 from zarr.storage import MemoryStore, WrapperStore
 
 from dask_kmeans import KMeans
-from inputs import blobs
 
 K = 6
 CHUNK = 50
@@ -54,7 +55,8 @@ class CountingChunks:
 class CountingStore(WrapperStore):
     """A Zarr store that counts how often each chunk is fetched."""
 
-    reads: Counter = Counter()  # zarr makes new wrappers of the same store: they count together
+    # zarr makes new wrappers of the same store: they count together, in one counter of their class.
+    reads: ClassVar[Counter] = Counter()
 
     async def get(self, key, prototype, byte_range=None):
         if key.startswith("c/"):
@@ -77,7 +79,11 @@ class CountingZarr:
         return self._array
 
     def passes(self):
-        counts = set(self.reads.values()) if len(self.reads) == self.n_chunks else {0, *self.reads.values()}
+        counts = (
+            set(self.reads.values())
+            if len(self.reads) == self.n_chunks
+            else {0, *self.reads.values()}
+        )
         assert len(counts) == 1, f"chunks were fetched unequally often: {self.reads}"
         return counts.pop()
 
@@ -92,7 +98,7 @@ def source(request):
 
 @pytest.fixture(autouse=True)
 def _threads():
-    """Two threads, so that there are fewer threads than chunks; convergence is not at issue here."""
+    """Two threads, so that there are fewer threads than chunks; no word about convergence."""
     with dask.config.set(scheduler="threads", num_workers=2), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
@@ -154,8 +160,8 @@ def test_relocation_costs_no_extra_pass(source):
 
 
 def test_a_cluster_that_empties_late_costs_no_extra_pass():
-    # Center 1 gets row 3.9 in the first step; then center 0 moves to 2.45 and center 2 to 5.5 ... and
-    # both come nearer to it than its own mean of one row that the neighbours share.
+    # Center 1 gets row 3.9 in the first step; then center 0 moves to 2.45 and center 2 to 5.5 ...
+    # and both come nearer to it than its own mean of one row that the neighbours share.
     Y, init = late_empty()
     source = CountingChunks(Y, chunk=1)
     model = KMeans(len(init), init=init, algorithm="lloyd", tol=0).fit(source.array())
@@ -233,7 +239,7 @@ def test_score_reads_once(source):
 
 def test_history_tells_the_bytes_of_each_pass(source):
     model = KMeans(K, random_state=0, algorithm="lloyd").fit(source.array())
-    assert [record["bytes_read"] for record in model.history_] == [X.nbytes] * model.n_iter_
+    assert [record.bytes_read for record in model.history_] == [X.nbytes] * model.n_iter_
 
 
 def test_refused_data_is_read_once():

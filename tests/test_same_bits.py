@@ -17,12 +17,12 @@ import dask
 import dask.array as da
 import numpy as np
 import pytest
+import strategies as our
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-import strategies as our
-from dask_kmeans import KMeans
 from inputs import INPUTS, as_numpy, blobs
+
+from dask_kmeans import KMeans
 
 # Integers from 0 to 200: uint8, float16 and all the others hold the same values. Rows tie, too.
 X = np.clip(np.rint(8 * blobs(1500, 5, 6, seed=4) + 100), 0, 200)
@@ -157,11 +157,13 @@ VARIANTS = {
         for name, order in ORDERINGS.items()
     },
     **{
-        f"threads in memory, {name}": (lambda folder: X, order)
-        for name, order in ORDERINGS.items()
+        f"threads in memory, {name}": (lambda folder: X, order) for name, order in ORDERINGS.items()
     },
     **{
-        f"cluster, {name}": (lambda folder: lazily((101, 5)), lambda size=size: local_cluster(*size))
+        f"cluster, {name}": (
+            lambda folder: lazily((101, 5)),
+            lambda size=size: local_cluster(*size),
+        )
         for name, size in CLUSTERS.items()
     },
 }
@@ -247,10 +249,9 @@ def test_another_seed_gives_another_result():
 
 
 def test_a_fit_leaves_the_global_random_state_alone():
-    np.random.seed(5)
-    before = np.random.get_state()[1].tolist()
+    before = np.random.get_state()[1].tolist()  # noqa: NPY002
     fit(X)
-    assert np.random.get_state()[1].tolist() == before
+    assert np.random.get_state()[1].tolist() == before  # noqa: NPY002
 
 
 ALONE = """
@@ -303,7 +304,7 @@ def import_path():
     ],
 )
 def test_same_bits_on_other_instruction_sets(cpu, features, native_output, tmp_path):
-    """Compiled for another CPU. Needs one that can run it: AVX-512 is skipped where there is none."""
+    """Compiled for another CPU; one that this CPU cannot stand in for is skipped."""
     import llvmlite.binding as llvm
 
     if cpu == "skylake-avx512" and not llvm.get_host_cpu_features().get("avx512f"):

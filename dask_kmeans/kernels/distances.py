@@ -4,10 +4,15 @@ d2(x, c) = the float64 sum over features, first to last, of (x - c)**2: subtract
 rounded once, never fused. Everything that is reported, compared or drawn from uses this.
 """
 
-import numba
 import numpy as np
+from numba import njit
 
-from .layout import numeric
+from .lanes import CR, ROWS64, squared_differences
+from .layout import numeric, rows_of
+from .panel import pad
+from .tile import aligned, fill, locate
+
+EVERY_ROW = np.empty(0, np.int64)
 
 
 def labelled_distances(
@@ -18,7 +23,8 @@ def labelled_distances(
     X : (m, d), any numeric dtype and strides; centers : (k, d); labels : int32 (m,);
     out : float64 (m,), written and returned.
     """
-    _labelled_distances(numeric(X), np.ascontiguousarray(centers, np.float64), labels, out)
+    X, centers = numeric(X), np.ascontiguousarray(centers, np.float64)
+    _labelled_distances(rows_of(X), rows_of(centers), labels, out)
     return out
 
 
@@ -28,32 +34,46 @@ def distances(X: np.ndarray, centers: np.ndarray, out: np.ndarray) -> np.ndarray
     X : (m, d), any numeric dtype and strides; centers : (k, d); out : float64 (m, k), written and
     returned.
     """
-    _distances(numeric(X), np.ascontiguousarray(centers, np.float64), out)
+    X = numeric(X)
+    _distances(rows_of(X), pad(np.asarray(centers, np.float64)), out)
     return out
 
 
-@numba.njit(cache=True, nogil=True)
-def _labelled_distances(X, centers, labels, out):
-    m, d = X.shape
-    for i in range(m):
-        j = labels[i]
-        if j < 0:
-            out[i] = np.nan
-            continue
-        total = 0.0
-        for feature in range(d):
-            difference = np.float64(X[i, feature]) - centers[j, feature]
-            total += difference * difference
-        out[i] = total
+@njit(cache=True, nogil=True)
+def _labelled_distances(rows, centers, labels, out):
+    d, B = rows.d, ROWS64
+    x, c = aligned(d * B, out), aligned(d * B, out)
+    total, origin = np.empty(B), np.zeros(d)
+    x_addresses, c_addresses = np.empty(B, np.int64), np.empty(B, np.int64)
+    for start in range(0, rows.m, B):
+        count = min(B, rows.m - start)
+        locate(rows, EVERY_ROW, start, count, x_addresses)
+        for r in range(B):
+            j = max(labels[start + min(r, count - 1)], 0)
+            c_addresses[r] = centers.address + j * centers.row_stride
+        fill(rows, x_addresses, False, origin, 1.0, x)
+        fill(centers, c_addresses, False, origin, 1.0, c)
+        for r in range(B):
+            total[r] = 0
+        for line in range(0, d * B, B):
+            for r in range(B):
+                difference = x[line + r] - c[line + r]
+                total[r] += difference * difference
+        for r in range(count):
+            out[start + r] = total[r] if labels[start + r] >= 0 else np.nan
 
 
-@numba.njit(cache=True, nogil=True)
-def _distances(X, centers, out):
-    m, d = X.shape
-    for i in range(m):
-        for j in range(len(centers)):
-            total = 0.0
-            for feature in range(d):
-                difference = np.float64(X[i, feature]) - centers[j, feature]
-                total += difference * difference
-            out[i, j] = total
+@njit(cache=True, nogil=True)
+def _distances(rows, centers, out):
+    d, B = rows.d, ROWS64
+    tile, block = aligned(d * B, out), np.empty((CR, B))
+    origin, addresses = np.zeros(d), np.empty(B, np.int64)
+    for start in range(0, rows.m, B):
+        count = min(B, rows.m - start)
+        locate(rows, EVERY_ROW, start, count, addresses)
+        fill(rows, addresses, False, origin, 1.0, tile)
+        for j in range(0, len(centers), CR):
+            squared_differences(centers, j, tile, d, block)
+            for r in range(count):
+                for c in range(min(CR, out.shape[1] - j)):
+                    out[start + r, j + c] = block[c, r]

@@ -1,20 +1,47 @@
-"""What the compiled kernels accept: native, aligned integers and float32 / float64, any strides."""
+"""How compiled code sees a matrix: an address, two strides and a shape.
+
+One signature for each dtype then serves every memory order, read-only or not, and each dtype is
+compiled once.
+"""
+
+from typing import NamedTuple
 
 import numpy as np
 
 
+class Rows(NamedTuple):
+    """The rows of an (m, d) array, which must outlive this view of it.
+
+    items : empty array of the dtype; address : of the first item; strides in bytes.
+    """
+
+    items: np.ndarray
+    address: int
+    row_stride: int
+    column_stride: int
+    m: int
+    d: int
+
+
+def rows_of(X: np.ndarray) -> Rows:
+    """View an array that `numeric` has returned."""
+    return Rows(np.empty(0, X.dtype), X.ctypes.data, *X.strides, *X.shape)
+
+
 def numeric(X: np.ndarray) -> np.ndarray:
-    """`X` itself where the kernels read it as it lies, else a copy they can read.
+    """`X` itself where the kernels read it as it lies, else a copy that they can read.
 
     float16 becomes float32, bool becomes uint8; foreign byte order and unaligned items are copied.
     """
     X = np.asarray(X)
+    if X.ndim != 2:
+        raise ValueError(f"a matrix of rows and features expected, got shape {X.shape}")
     if X.dtype == np.float16:
         return X.astype(np.float32)
     if X.dtype == np.bool_:
         return X.view(np.uint8)
     if X.dtype.kind not in "iuf" or X.dtype.itemsize > 8:
-        raise TypeError(f"numbers expected, got dtype {X.dtype}")
+        raise TypeError(f"numbers of at most 64 bits expected, got dtype {X.dtype}")
     if not (X.dtype.isnative and X.flags.aligned):
-        return X.astype(X.dtype.newbyteorder("="), order="K", copy=True)
+        return X.astype(X.dtype.newbyteorder("="))
     return X

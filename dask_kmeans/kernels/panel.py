@@ -1,17 +1,87 @@
-"""Centers prepared for comparison."""
+"""Centers prepared for comparison, and the bound that certifies a label.
+
+A filter computes, in lanes of unit roundoff u (2**-24 or 2**-53), for a row x and every center c_j
+
+    S_j = |a_j|**2 / 2 - y . a_j      y = s (x - m),  a_j = s (c_j - m)
+
+with a shift m in the middle of the centers and a scale s that is a power of two. With Y = |y|,
+A_j = |a_j|, D_j = |y - a_j|:   2 S_j = D_j**2 - Y**2, so the smallest S_j is the nearest center.
+
+**What is to be shown.** The label is defined by D64_j: the float64 sum of (x - c_j)**2, feature by
+feature, which errs by a factor within 1 +- 1.01 (d + 2) v, v = 2**-53. Let b be the filter's best.
+Label b is certified when no other j can have D64_j <= D64_b. If some j had, then
+D_j**2 <= D_b**2 (1 + 2.1 (d + 2) v), so
+
+    S_j - S_b <= 1.05 (d + 2) v D_b**2                                                          (1)
+
+**What the filter computes** differs from S_j by at most E_j, to first order in u:
+
+    u Y A_j                   y is rounded to lanes,
+    u A_j D_j                 a_j is rounded, and half its squared norm is that of the rounded a_j,
+    (d + 1) u Y A_j           the dot product, in any order, fused or not (Cauchy-Schwarz),
+    (u + (d + 3) v) A_j**2/2  half the squared norm, a float64 sum rounded to lanes,
+    u |S_j|                   the last subtraction.
+
+So (1) is excluded, and b certified, when  second - best > T >= E_j + E_b + (1).
+
+**Near bound.** No maximum over centers is needed, since one far center must not spoil every row: a j
+with (1) has D_j <= 1.01 D, D = D_b, and A_j <= Y + D_j. With M = (Y**2 + D**2) / 2 = Y**2 + S_b:
+Y A <= Y**2 + M,  A D <= D**2 + M,  A**2 / 2 <= 2 M,  |S| <= M,  D**2 <= 2 M,  and with g = v / u
+
+    T = u ( p Y**2 + q (Y**2 + S_b) ),   p = 2 (d + 2),   q = 2 (d + 8) + 6 (d + 3) g
+
+**Far bound.** With A the largest A_j, Y A <= (Y**2 + A**2) / 2, D**2 <= 2 (Y**2 + A**2) and
+|S| <= A**2 / 2 + Y A, which is smaller where rows lie between the centers:
+
+    T = u ( (d + 4 + 2 (d + 2) g) Y**2 + (d + 8 + 3 (d + 3) g) A**2 )
+
+The smaller of the two is taken, times 1.05 for all products of roundings (this needs
+(d + 16) u < 0.01; a filter of more features certifies nothing) including those in computing Y**2, S_b
+and T themselves.
+
+**Underflow** costs each operation at most w, the smallest normal number (also where subnormals are
+flushed), times a factor below 1 + Y + A; 64 (d + 8) w is added to T, which covers the underflow of
+D64 too since s <= 2**100 in float32 lanes and s = 1 in float64 lanes.
+
+**Overflow.** A label is certified only for 0 < T < limit, which bounds Y and D_b by 2**42 in float32
+lanes (2**480 in float64): a center whose a_j or norm overflowed is farther than that, so what its
+score came to does not matter, and with s >= 2**-100 no D64_b that is certified has overflowed. A NaN
+anywhere fails the comparisons.
+"""
 
 from typing import NamedTuple
 
 import numpy as np
 
+from .lanes import CR
 
-class Panel(NamedTuple):
-    """Centers prepared for comparison by `prepare`; only `centers` is for other modules to read.
 
-    centers : float64 (k, d), C order.
+class Filter(NamedTuple):
+    """Shifted, scaled centers in one lane dtype, padded to a multiple of CR with half = inf.
+
+    centers : (k', d) lane dtype; half : (k',) lane dtype; origin : float64 (d,), -shift * scale;
+    scale : power of two; bound : (6,) lane dtype, see `_bound`.
     """
 
     centers: np.ndarray
+    half: np.ndarray
+    origin: np.ndarray
+    scale: float
+    bound: np.ndarray
+
+
+class Panel(NamedTuple):
+    """Centers prepared for comparison; only `centers` is for other modules to read.
+
+    centers : float64 (k, d), C order.
+    single, double : the float32 and the float64 filter.
+    padded : float64 (k', d), C order, of which `centers` is the beginning.
+    """
+
+    centers: np.ndarray
+    single: Filter
+    double: Filter
+    padded: np.ndarray
 
 
 def prepare(centers: np.ndarray, shift: np.ndarray | None = None) -> Panel:
@@ -20,4 +90,49 @@ def prepare(centers: np.ndarray, shift: np.ndarray | None = None) -> Panel:
     shift : float64 (d,), where to put the origin; by default the median of the centers. It bears
     on speed alone, never on a label.
     """
-    return Panel(np.ascontiguousarray(centers, np.float64))
+    centers = np.asarray(centers, np.float64)
+    k = len(centers)
+    padded = pad(centers)
+    with np.errstate(all="ignore"):
+        shift = np.median(centers, axis=0) if shift is None else np.asarray(shift, np.float64)
+        # float32 rows are shifted in float32.
+        single_shift = shift.astype(np.float32).astype(np.float64)
+        shift = np.where(np.isfinite(single_shift), single_shift, 0.0)
+        extent = np.abs(padded[:k] - shift).max()
+        exponent = np.frexp(extent)[1] if 0 < extent < np.inf else 0
+        scale = float(np.ldexp(1.0, -np.clip(exponent, -100, 100)))
+        return Panel(
+            padded[:k],
+            _filter(padded, k, shift, scale, np.float32),
+            _filter(padded, k, shift, 1.0, np.float64),
+            padded,
+        )
+
+
+def pad(centers: np.ndarray) -> np.ndarray:
+    """float64 `centers`, in C order, with rows of zeros up to a multiple of CR."""
+    k, d = centers.shape
+    padded = np.zeros((-(-k // CR) * CR, d))
+    padded[:k] = centers
+    return padded
+
+
+def _filter(padded, k, shift, scale, dtype):
+    moved = ((padded - shift) * scale).astype(dtype)
+    moved[k:] = 0
+    square = np.einsum("jl,jl->j", moved, moved, dtype=np.float64)
+    half = np.where(np.arange(len(moved)) < k, square / 2, np.inf).astype(dtype)
+    return Filter(moved, half, -shift * scale, scale, _bound(padded.shape[1], square.max(), dtype))
+
+
+def _bound(d, square, dtype):
+    """(near Y**2, near S_b, far Y**2, far constant, underflow, limit): see the module's docstring."""
+    info = np.finfo(dtype)
+    u, v = info.eps / 2, 2.0**-53
+    g = v / u
+    p, q = 2 * (d + 2), 2 * (d + 8) + 6 * (d + 3) * g
+    factor = 1.05 * u if (d + 16) * u < 0.01 else np.inf
+    near = factor * (p + q), factor * q
+    far = factor * (d + 4 + 2 * (d + 2) * g), factor * (d + 8 + 3 * (d + 3) * g) * square
+    underflow, limit = 64 * (d + 8) * info.tiny, 2.0**60 if dtype == np.float32 else 2.0**900
+    return np.array([*near, *far, underflow, limit], dtype)

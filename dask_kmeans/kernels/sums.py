@@ -3,32 +3,30 @@
 Integer addition is associative and undoes itself, so partial sums form a commutative group: blocks
 may be merged in any order, and a row may be *subtracted* from the cluster it leaves.
 
-A value is stored relative to its feature's shift and scale (both taken from the feature's minimum
-and maximum, which no chunking can change) as two integers:
+A value is taken relative to its feature's shift and scale, both made from the feature's minimum and
+maximum, which no chunking can change, and stored as two integers:
 
-    t = (x - shift) * scale           |t| <= 2**bits
+    t = (w (x - shift)) scale         |t| < 2**bits
     high = rint(t)
-    low  = rint((t - high) * 2**30)
+    low  = rint((t - high) 2**30)
 
-One row errs by at most 2**-53 of the feature's range in the subtraction and 2**-58 in the low limb,
-so a mean errs by less than 2**-52 of the range, one heavy tail or not.
+The shift is the point of the feature's range that is nearest to zero, so |x - shift| is at most the
+range and small values stay exact beside a heavy tail. A row errs by 2**-53 of the range where
+x - shift is rounded and by 2**-60 of it in the low limb, so a mean errs by less than 2**-52 of the
+range. Weighted rows err relative to the largest weight.
 """
 
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import numba
 import numpy as np
+from numba import njit
 
-from .layout import numeric
+from .lanes import LOW, deposit
+from .layout import numeric, rows_of
 
-LOW = 2.0**30
-"""Units of the low limb in one unit of the high limb."""
-
-MAGIC = 1.5 * 2.0**52
-"""Adding this to |t| < 2**51 rounds t to an integer, which then stands in the lowest bits."""
-
-MAGIC_BITS = int(np.float64(MAGIC).view(np.int64))
+BATCH = 64
+"""Rows moved in one call."""
 
 
 class Sums(NamedTuple):
@@ -59,12 +57,15 @@ class FixedPoint:
     scale : float64 (d,), powers of two.
     weight_scale : power of two for the weights themselves; 0 when rows are not weighted.
     bits : bits of a row's high limb, so that all rows together stay inside int64.
+    lift : None, or powers of two (d,) by which features are multiplied first, where a range is so
+        near to the smallest float64 that no finite scale would do.
     """
 
     shift: np.ndarray
     scale: np.ndarray
     weight_scale: float
     bits: int
+    lift: np.ndarray | None = None
 
     @classmethod
     def from_range(
@@ -81,14 +82,15 @@ class FixedPoint:
         minimum, maximum = np.asarray(minimum, np.float64), np.asarray(maximum, np.float64)
         bits = min(29, 62 - int(rows).bit_length())
         shift = np.clip(0.0, minimum, maximum)
-        # Halved before the subtraction: a range may exceed the largest float64.
-        _, exponent = np.frexp(maximum / 2 - minimum / 2)
-        weight_scale, weight_exponent = 0.0, 0
+        exponent = bits - np.frexp(np.maximum(maximum - shift, shift - minimum))[1]
+        weight_scale = 0.0
         if max_weight is not None:
             weight_exponent = int(np.frexp(max_weight)[1])
-            weight_scale = _power_of_two(bits - weight_exponent)
-        scale = _power_of_two(bits - 1 - exponent - weight_exponent)
-        return cls(shift, np.where(maximum > minimum, scale, 1.0), float(weight_scale), bits)
+            weight_scale = float(np.ldexp(1.0, bits - weight_exponent))
+            exponent -= weight_exponent
+        excess = np.maximum(exponent - 1023, 0)
+        lift = np.ldexp(1.0, excess) if excess.any() else None
+        return cls(shift, np.ldexp(1.0, exponent - excess), weight_scale, bits, lift)
 
     @property
     def weighted(self) -> bool:
@@ -108,13 +110,10 @@ class FixedPoint:
             weights = sums.counts.astype(np.float64)
         with np.errstate(divide="ignore", invalid="ignore"):
             offset = (sums.high + sums.low / LOW) / weights[:, None] / self.scale
+            if self.lift is not None:
+                offset /= self.lift
         offset[sums.counts == 0] = np.nan
         return self.shift + offset, weights
-
-
-def _power_of_two(exponent):
-    """2.0 ** exponent, held inside the finite normal numbers."""
-    return np.ldexp(1.0, np.clip(exponent, -1022, 1023))
 
 
 def accumulate(
@@ -130,42 +129,72 @@ def accumulate(
     X : (m, d), any numeric dtype and strides; weights : float64 (m,) or None;
     old, new : int32 (m,), -1 = in no cluster.
     """
-    weights = np.empty(0) if weights is None else weights
-    _accumulate(
-        numeric(X), weights, fixed_point.shift, fixed_point.scale, fixed_point.weight_scale,
-        old, new, *sums,
-    )  # fmt: skip
+    X, shift = numeric(X), fixed_point.shift
+    if fixed_point.lift is not None:
+        X, shift = X * fixed_point.lift, shift * fixed_point.lift
+    move = checked_weights(weights, fixed_point), shift, fixed_point.scale, fixed_point.weight_scale
+    old, new = (np.require(labels, np.int32, "CW") for labels in (old, new))
+    _accumulate(rows_of(X), *move, old, new, sums)
 
 
-@numba.njit(cache=True, nogil=True)
-def _accumulate(X, weights, shift, scale, weight_scale, old, new, high, low, counts, w_high, w_low):
-    m, d = X.shape
-    for i in range(m):
-        a, b = old[i], new[i]
-        if a == b:
-            continue
+def checked_weights(weights: np.ndarray | None, fixed_point: FixedPoint) -> np.ndarray:
+    """Weights as the compiled code takes them: float64, empty where rows are not weighted."""
+    if (weights is not None) != fixed_point.weighted:
+        raise ValueError("weights and a FixedPoint made with max_weight go together, or neither")
+    return _NONE if weights is None else np.require(weights, np.float64, "CW")
+
+
+_NONE = np.empty(0)
+
+
+@njit(cache=True, nogil=True)
+def _accumulate(rows, weights, shift, scale, weight_scale, old, new, sums):
+    which = np.empty(BATCH, np.int64)
+    for start in range(0, rows.m, BATCH):
+        count = min(BATCH, rows.m - start)
+        for n in range(count):
+            which[n] = start + n
+        before, after = old[start : start + count], new[start : start + count]
+        move_rows(rows, which, before, after, count, weights, shift, scale, weight_scale, sums)
+
+
+@njit(cache=True, nogil=True)
+def move_rows(rows, which, old, new, count, weights, shift, scale, weight_scale, sums):
+    """Subtract row which[n] from the sums of cluster old[n] and add it to those of new[n], n < count.
+
+    -1 = no cluster. Many rows a call: a row costs less than the call.
+    """
+    items, d, high, low, counts = rows.items, rows.d, sums.high, sums.low, sums.counts
+    contiguous = rows.column_stride == items.itemsize
+    for n in range(count):
+        i = which[n]
+        place = rows.address + i * rows.row_stride
         w = weights[i] if len(weights) else 1.0
-        if a >= 0:
-            counts[a] -= 1
-        if b >= 0:
-            counts[b] += 1
-        if weight_scale > 0:
-            t = w * weight_scale
-            h = np.rint(t)
-            g = np.int64(np.rint((t - h) * LOW))
-            if a >= 0:
-                w_high[a] -= np.int64(h)
-                w_low[a] -= g
-            if b >= 0:
-                w_high[b] += np.int64(h)
-                w_low[b] += g
-        for j in range(d):
-            t = (w * (np.float64(X[i, j]) - shift[j])) * scale[j]
-            h = np.rint(t)
-            g = np.int64(np.rint((t - h) * LOW))
-            if a >= 0:
-                high[a, j] -= np.int64(h)
-                low[a, j] -= g
-            if b >= 0:
-                high[b, j] += np.int64(h)
-                low[b, j] += g
+        for j, sign in ((old[n], -1), (new[n], 1)):
+            if j < 0 or old[n] == new[n]:
+                continue
+            counts[j] += sign
+            if len(weights):
+                t = w * weight_scale
+                whole = np.rint(t)
+                sums.weight_high[j] += sign * np.int64(whole)
+                sums.weight_low[j] += sign * np.int64(np.rint((t - whole) * LOW))
+            minus = sign >> 1
+            at, l, to = place, 0, j * d
+            if contiguous:
+                while l + 8 <= d:
+                    deposit(8, items, at, l, w, shift, scale, minus, high, low, to + l)
+                    l += 8
+                    at += 8 * items.itemsize
+                if d & 4:
+                    deposit(4, items, at, l, w, shift, scale, minus, high, low, to + l)
+                    l += 4
+                    at += 4 * items.itemsize
+                if d & 2:
+                    deposit(2, items, at, l, w, shift, scale, minus, high, low, to + l)
+                    l += 2
+                    at += 2 * items.itemsize
+            while l < d:
+                deposit(1, items, at, l, w, shift, scale, minus, high, low, to + l)
+                l += 1
+                at += rows.column_stride

@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from dask_kmeans import checks
+from dask_kmeans.read import from_numpy, stored
 from dask_kmeans.read.points import Points
+from dask_kmeans.read.stored import Source
+from dask_kmeans.read.url import CSV, NPY, PARQUET, Place
 
 __all__ = ["Points", "as_points", "open_source"]
 
@@ -35,18 +39,34 @@ def as_points(X: Any, sample_weight: Any = None, *, feature_dim: Any = None) -> 
     """
     if isinstance(X, (str, os.PathLike)):
         X = open_source(X)
-    if feature_dim is not None and not _is_a(X, "xarray", "DataArray"):
-        raise checks.unused_feature_dim_error(feature_dim, f"a {type(X).__name__}")
+    if _is_a(X, "xarray", "DataArray"):
+        from dask_kmeans.read import from_xarray
+
+        return from_xarray.read(X, sample_weight, feature_dim)
+    if feature_dim is not None:
+        raise checks.unused_feature_dim_error(feature_dim, type(X).__name__)
+    if _is_a(X, "xarray", "Dataset"):
+        from dask_kmeans.read import from_xarray
+
+        return from_xarray.read_dataset(X, sample_weight)
+    if _is_a(X, "pandas", "DataFrame"):
+        from dask_kmeans.read import from_pandas
+
+        return from_pandas.read(X, sample_weight)
     if _is_a(X, "dask.array", "Array"):
         from dask_kmeans.read import from_dask
 
         return from_dask.read(X, sample_weight)
+    if _is_a(X, "dask.dataframe", "DataFrame"):
+        from dask_kmeans.read import from_dask_frame
+
+        return from_dask_frame.read(X, sample_weight)
     if _is_a(X, "zarr", "Array"):
-        from dask_kmeans.read import from_zarr, stored
+        from dask_kmeans.read import from_zarr
 
-        return stored.read(from_zarr.ZarrSource(X), sample_weight)
-    from dask_kmeans.read import from_numpy
-
+        X = from_zarr.ZarrSource(X)
+    if isinstance(X, Source):
+        return stored.read(X, sample_weight)
     return from_numpy.read(X, sample_weight)
 
 
@@ -56,6 +76,54 @@ def _is_a(X: Any, module: str, *names: str) -> bool:
     return library is not None and isinstance(X, tuple(getattr(library, name) for name in names))
 
 
-def open_source(url: str | os.PathLike, columns: Any = None, weight_column: Any = None) -> Any:
-    """Open what lies at a path or an fsspec URL."""
-    raise NotImplementedError
+def open_source(
+    url: str | os.PathLike,
+    columns: Sequence[Any] | None = None,
+    weight_column: Any = None,
+) -> Source:
+    """Open what lies at a path or an fsspec URL.
+
+    Parameters
+    ----------
+    url : str or path
+        A Zarr array or group member; a Parquet or CSV file, or a folder or glob of them; a `.npy`.
+    columns : sequence, optional
+        The features: names in a table, positions in an array. Default: all (that hold numbers).
+    weight_column : str or int, optional
+        The column of the sample weights, which then is no feature.
+
+    Returns
+    -------
+    Source
+        Something `as_points` takes.
+
+    Raises
+    ------
+    ValueError, TypeError, FileNotFoundError, ImportError
+        For what is missing or cannot be read; the text says what to type.
+    """
+    place = Place(url)
+    if place.is_zarr():
+        from dask_kmeans.read import from_zarr
+
+        return from_zarr.open_path(place, columns, weight_column)
+    files = place.files()
+    if not files:
+        raise checks.empty_folder_error(place.url)
+    if _all_end(files, PARQUET):
+        from dask_kmeans.read.from_parquet import ParquetSource
+
+        return ParquetSource(place.fs, files, place.url, columns, weight_column)
+    if _all_end(files, CSV):
+        from dask_kmeans.read.from_csv import CsvSource
+
+        return CsvSource(place.fs, files, place.url, columns, weight_column)
+    if _all_end(files, NPY) and len(files) == 1:
+        from dask_kmeans.read.from_npy import NpySource
+
+        return NpySource(place.fs, files[0], columns, weight_column)
+    raise checks.unknown_format_error(place.url)
+
+
+def _all_end(files: Sequence[str], suffixes: tuple[str, ...]) -> bool:
+    return all(file.lower().endswith(suffixes) for file in files)

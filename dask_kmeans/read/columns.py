@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,3 +48,45 @@ class Columns:
         """Features and weights of rows (m, n_columns)."""
         weights = None if self.weight is None else values[:, self.weight]
         return (values if self.features is None else values[:, list(self.features)]), weights
+
+
+def numeric_columns(
+    dtypes: Mapping[str, np.dtype | None],
+    types: Mapping[str, Any],
+    names: Sequence[str],
+    columns: Sequence[str] | None,
+    weight_column: str | None,
+    source: str,
+) -> tuple[str, ...]:
+    """The columns of a table that are features.
+
+    Parameters
+    ----------
+    dtypes : mapping
+        Name -> NumPy dtype, or None for a column without numbers.
+    types : mapping
+        Name -> type in the store's own words, for messages.
+    names : sequence of str
+        Columns to take features from where none are chosen.
+    columns : sequence of str or None
+        Columns that the user chose: each has to be there and to hold numbers.
+    weight_column : str or None
+        Likewise; it is no feature unless it is among `columns`.
+    """
+    chosen = [*(columns or ()), *([weight_column] if weight_column is not None else ())]
+    missing = [name for name in chosen if name not in dtypes]
+    if missing:
+        raise checks.unknown_column_error(missing, dtypes, source)
+    for name in chosen:
+        if dtypes[name] is None:
+            raise checks.non_numeric_column_error(name, types[name], source)
+    if columns is not None:
+        if not columns:
+            raise checks.no_numeric_column_error({})
+        return tuple(columns)
+    numeric = tuple(name for name in names if dtypes[name] is not None and name != weight_column)
+    dropped = {name: types[name] for name in names if dtypes[name] is None}
+    if not numeric:
+        raise checks.no_numeric_column_error(dropped)
+    checks.warn_dropped_columns(dropped)
+    return numeric

@@ -12,7 +12,7 @@ import numpy as np
 from dask_kmeans import checks, memory
 from dask_kmeans.blockwise import parallelism
 from dask_kmeans.read.pieces import Piece, as_weights, cut, kernel_dtype, kernel_ready
-from dask_kmeans.read.points import Points, RowFunction, numbered, result_of, uncounted
+from dask_kmeans.read.points import Kind, Points, RowFunction, numbered, result_of, uncounted
 
 
 def read(X: Any, sample_weight: Any = None) -> Points:
@@ -102,7 +102,7 @@ class Chunks:
 
 
 @dataclass(frozen=True)
-class DaskArray:
+class DaskArray(Kind):
     """Results as lazy dask arrays with the row chunks of the data."""
 
     X: Any

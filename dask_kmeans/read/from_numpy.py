@@ -9,21 +9,32 @@ import numpy as np
 
 from dask_kmeans import checks, memory
 from dask_kmeans.blockwise import Blockwise, OpenBlock, parallelism
-from dask_kmeans.read.pieces import Rows, as_weights, kernel_dtype
-from dask_kmeans.read.points import Points, RowFunction, numbered, result_of
+from dask_kmeans.read.pieces import Rows, RowsInMemory, as_weights, kernel_dtype
+from dask_kmeans.read.points import Kind, Points, RowFunction, numbered, result_of
 
 
 def read(X: Any, sample_weight: Any = None) -> Points:
     """Points of an array in memory of shape (n_rows, n_features); nothing is copied."""
     values = as_array(X)
     checks.check_two_dimensional(values.shape)
-    dtype = kernel_dtype(values.dtype)
-    n_rows, n_features = values.shape
+    return read_rows(Rows(values), sample_weight, kind=InMemory())
+
+
+def read_rows(
+    rows: RowsInMemory,
+    sample_weight: Any,
+    *,
+    kind: InMemory,
+    feature_names: tuple[str, ...] | None = None,
+) -> Points:
+    """Points of rows in memory, in blocks for threads."""
+    n_rows, n_features = rows.shape
+    dtype = kernel_dtype(rows.dtype)
     checks.check_not_empty(n_rows, n_features)
     weights = weights_in_memory(sample_weight, n_rows)
     bounds = memory.plan_in_memory(n_rows, n_features, parallelism(in_memory=True))
     sources = [
-        Rows(values[start:stop], None if weights is None else weights[start:stop])
+        rows.rows(start, stop, None if weights is None else weights[start:stop])
         for start, stop in bounds
     ]
     return Points(
@@ -32,7 +43,8 @@ def read(X: Any, sample_weight: Any = None) -> Points:
         dtype=dtype,
         n_rows=n_rows,
         in_memory=True,
-        kind=InMemory(),
+        kind=kind,
+        feature_names=feature_names,
         weighted=weights is not None,
     )
 
@@ -71,12 +83,15 @@ def weights_in_memory(sample_weight: Any, n_rows: int) -> np.ndarray | None:
 
 
 @dataclass(frozen=True)
-class InMemory:
+class InMemory(Kind):
     """Results as ndarrays, computed at once on threads."""
+
+    def wrap(self, values: np.ndarray) -> Any:
+        return values
 
     def apply(
         self, points: Points, function: RowFunction, dtype: np.dtype, n_outputs: int | None
-    ) -> np.ndarray:
+    ) -> Any:
         shape = (points.n_rows,) if n_outputs is None else (points.n_rows, n_outputs)
         out = np.empty(shape, dtype)
         blockwise = Blockwise(points.blocks, in_memory=True)
@@ -84,7 +99,7 @@ class InMemory:
             blockwise.run(_fill, function, out, merge=_nothing)
         finally:
             blockwise.close()
-        return out
+        return self.wrap(out)
 
 
 def _fill(block: OpenBlock, function: RowFunction, out: np.ndarray) -> None:

@@ -14,31 +14,49 @@ from dask_kmeans.read.columns import Columns
 from dask_kmeans.read.pieces import Piece, cut, kernel_dtype
 from dask_kmeans.read.points import numbered
 from dask_kmeans.read.retry import retried
+from dask_kmeans.read.stored import Source
+from dask_kmeans.read.url import Place
 
 
-def open_path(url: str, columns: Sequence[int] | None = None, weight_column: int | None = None):
-    """The Zarr array at a path or fsspec URL, as a `ZarrSource`."""
+def open_path(
+    place: Place, columns: Sequence[int] | None = None, weight_column: int | None = None
+) -> ZarrSource:
+    """The Zarr array at a path or fsspec URL."""
     import zarr
 
-    node = retried(lambda: zarr.open(url, mode="r"), url, "the Zarr metadata")
+    where: Any = place.path if place.is_local else place.url
+    if place.path.endswith(".zip"):
+        from zarr.storage import ZipStore
+
+        where = ZipStore(place.path, mode="r")
+    node = retried(lambda: zarr.open(where, mode="r"), place.url, "the Zarr metadata")
     if isinstance(node, zarr.Group):
         members = {
             name: member.shape
             for name, member in sorted(node.members(max_depth=None))
             if isinstance(member, zarr.Array)
         }
-        raise checks.zarr_group_error(url, members)
-    return ZarrSource(node, columns, weight_column)
+        raise checks.zarr_group_error(place.url, members)
+    return ZarrSource(node, columns, weight_column, place.url)
 
 
-class ZarrSource:
+class ZarrSource(Source):
     """A Zarr array (n_rows, n_columns) of which some columns are features, one may be weights."""
 
+    feature_names = None
+
     def __init__(
-        self, array: Any, columns: Sequence[int] | None = None, weight_column: int | None = None
+        self,
+        array: Any,
+        columns: Sequence[int] | None = None,
+        weight_column: int | None = None,
+        name: str | None = None,
     ):
-        self.description = f"Zarr array {array.store_path}"
-        checks.check_two_dimensional(array.shape, self.description)
+        from zarr.storage import LocalStore, MemoryStore, ZipStore
+
+        self.description = name or str(array.store_path)
+        self.is_local = isinstance(array.store, (LocalStore, MemoryStore, ZipStore))
+        checks.check_two_dimensional(array.shape, f"Zarr array {self.description}")
         self.array = array
         self.n_rows = array.shape[0]
         self.dtype = kernel_dtype(array.dtype)
@@ -47,7 +65,6 @@ class ZarrSource:
         )
         self.n_features = len(self.columns)
         self.weighted = self.columns.weight is not None
-        self.feature_names = None
 
     def blocks(self, threads: int, max_block_rows: int | None = None) -> tuple[Block, ...]:
         plan = memory.plan_blocks(
@@ -58,7 +75,7 @@ class ZarrSource:
             max_block_rows=max_block_rows,
         )
         sources = [
-            ZarrRows(self.array, start, stop, plan.read_rows, self.columns)
+            ZarrRows(self.array, self.description, start, stop, plan.read_rows, self.columns)
             for start, stop in plan.bounds
         ]
         return numbered(sources, plan.bounds)
@@ -69,6 +86,7 @@ class ZarrRows:
     """Rows start..stop of a Zarr array, read `read_rows` (whole chunks) at a time."""
 
     array: Any
+    name: str
     start: int
     stop: int
     read_rows: int
@@ -79,7 +97,7 @@ class ZarrRows:
             stop = min(start + self.read_rows, self.stop)
             values = retried(
                 lambda a=start, b=stop: np.asarray(self.array[a:b]),
-                str(self.array.store_path),
+                self.name,
                 lambda a=start, b=stop: self._broken_chunk(a, b),
                 start,
                 stop,
@@ -87,14 +105,17 @@ class ZarrRows:
             yield from cut(*self.columns.split(values))
 
     def _broken_chunk(self, start: int, stop: int) -> str:
-        """Name of the first chunk of these rows that cannot be read."""
-        chunk_rows, chunk_columns = self.array.chunks
-        for row in range(start // chunk_rows, -(-stop // chunk_rows)):
-            for column in range(-(-self.array.shape[1] // chunk_columns)):
-                rows = slice(row * chunk_rows, (row + 1) * chunk_rows)
-                columns = slice(column * chunk_columns, (column + 1) * chunk_columns)
-                try:
-                    self.array[rows, columns]
-                except Exception:
-                    return f"chunk ({row}, {column})"
-        return f"chunks from ({start // chunk_rows}, 0)"
+        """Name of the first stored chunk of these rows that cannot be read."""
+        array = self.array
+        height, width = array.shards or array.chunks
+        chunks = [
+            (row, column)
+            for row in range(start // height, -(-stop // height))
+            for column in range(-(-array.shape[1] // width))
+        ]
+        for row, column in chunks:
+            try:
+                array[row * height : (row + 1) * height, column * width : (column + 1) * width]
+            except Exception:
+                return f"chunk {array.metadata.encode_chunk_key((row, column))}"
+        return f"chunk {array.metadata.encode_chunk_key(chunks[0])} or one after it"

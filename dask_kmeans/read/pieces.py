@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -52,12 +52,59 @@ def cut(values: np.ndarray, weights: np.ndarray | None) -> Iterator[Piece]:
         )
 
 
+class RowsInMemory(Protocol):
+    """A block whose rows are in memory, and which can be cut into smaller ones without a copy."""
+
+    shape: tuple[int, int]
+    dtype: np.dtype
+
+    def rows(self, start: int, stop: int, weights: np.ndarray | None) -> Any:
+        """A block of these rows only, with weights (stop - start,) or None."""
+
+    def pieces(self) -> Iterator[Piece]: ...
+
+
 @dataclass(frozen=True)
 class Rows:
-    """A block whose rows (m, d) are in memory, with their weights (m,) or None."""
+    """A block whose rows (m, d) are in one array, with their weights (m,) or None."""
 
     values: np.ndarray
-    weights: Any = None
+    weights: np.ndarray | None = None
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.values.shape
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self.values.dtype
+
+    def rows(self, start: int, stop: int, weights: np.ndarray | None) -> Rows:
+        return Rows(self.values[start:stop], weights)
 
     def pieces(self) -> Iterator[Piece]:
         return cut(self.values, self.weights)
+
+
+@dataclass(frozen=True)
+class ColumnRows:
+    """A block whose features lie in arrays (m,) of their own, of dtypes that `dtype` can hold."""
+
+    columns: tuple[np.ndarray, ...]
+    dtype: np.dtype
+    weights: np.ndarray | None = None
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return len(self.columns[0]), len(self.columns)
+
+    def rows(self, start: int, stop: int, weights: np.ndarray | None) -> ColumnRows:
+        return ColumnRows(tuple(c[start:stop] for c in self.columns), self.dtype, weights)
+
+    def pieces(self) -> Iterator[Piece]:
+        n_rows, n_features = self.shape
+        for start, stop in memory.pieces(n_rows, n_features * self.dtype.itemsize):
+            values = np.empty((n_features, stop - start), self.dtype)
+            for row, column in zip(values, self.columns, strict=True):
+                row[:] = column[start:stop]
+            yield values.T, None if self.weights is None else as_weights(self.weights[start:stop])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -16,13 +16,18 @@ RowFunction = Callable[[np.ndarray], np.ndarray]
 """Rows (m, d) -> values (m,) or (m, n_outputs); picklable, each row for itself."""
 
 
-class Kind(Protocol):
+class Kind:
     """What the caller's data is, so that results can be of the same kind."""
 
     def apply(
         self, points: Points, function: RowFunction, dtype: np.dtype, n_outputs: int | None
     ) -> Any:
         """See `Points.apply`."""
+        raise NotImplementedError
+
+    def wrap(self, values: np.ndarray) -> Any:
+        """See `Points.in_kind`; only kinds of data in memory are asked for it."""
+        raise NotImplementedError
 
 
 @dataclass(frozen=True)
@@ -45,8 +50,6 @@ class Points:
     feature_names : tuple of str or None
     weighted : bool
         Whether rows come with weights.
-    bytes : int or None
-        What one pass reads, decoded; None where the rows are not counted.
     """
 
     blocks: tuple[Block, ...]
@@ -63,6 +66,7 @@ class Points:
 
     @property
     def bytes(self) -> int | None:
+        """What one pass reads, decoded; None where the rows are not counted."""
         if self.n_rows is None:
             return None
         row = self.n_features * self.dtype.itemsize + (8 if self.weighted else 0)
@@ -100,6 +104,13 @@ class Points:
             array, chunked by block.
         """
         return self.kind.apply(self, function, np.dtype(dtype), n_outputs)
+
+    def in_kind(self, values: np.ndarray) -> Any:
+        """Values (n_rows,) or (n_rows, n_outputs) that are known already, as `apply` would give them.
+
+        For points in memory.
+        """
+        return self.kind.wrap(values)
 
 
 def numbered(sources: Sequence[Any], bounds: Sequence[tuple[int, int]]) -> tuple[Block, ...]:

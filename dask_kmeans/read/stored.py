@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import dask
 import numpy as np
 
 from dask_kmeans import checks
 from dask_kmeans.blockwise import Block, parallelism
+from dask_kmeans.read.ahead import Ahead
 from dask_kmeans.read.pieces import Piece, as_weights
-from dask_kmeans.read.points import Points, RowFunction, result_of
+from dask_kmeans.read.points import Kind, Points, RowFunction, result_of
 
 OUTPUT_BYTES = 64 * 2**20
 """What one chunk of a lazy result may take."""
 
 
-class Source(Protocol):
+class Source:
     """A store, opened: what it holds is known, nothing of it is read."""
 
     n_rows: int | None
@@ -27,14 +28,17 @@ class Source(Protocol):
     feature_names: tuple[str, ...] | None
     weighted: bool
     description: str
+    is_local: bool
+    """Whether reading waits for a disk at most, not for a network."""
 
     def blocks(self, threads: int, max_block_rows: int | None = None) -> tuple[Block, ...]:
         """All rows, in order, in a few blocks a thread, of at most `max_block_rows` if possible."""
+        raise NotImplementedError
 
 
 def read(source: Source, sample_weight: Any = None) -> Points:
     """Points of an opened store."""
-    blocks = source.blocks(parallelism(in_memory=False))
+    blocks = _blocks(source)
     if sample_weight is not None:
         if source.weighted:
             raise ValueError(
@@ -52,6 +56,14 @@ def read(source: Source, sample_weight: Any = None) -> Points:
         feature_names=source.feature_names,
         weighted=source.weighted or sample_weight is not None,
     )
+
+
+def _blocks(source: Source, max_block_rows: int | None = None) -> tuple[Block, ...]:
+    """The blocks of a source; those of a far one are read ahead."""
+    blocks = source.blocks(parallelism(in_memory=False), max_block_rows)
+    if source.is_local:
+        return blocks
+    return tuple(block._replace(source=Ahead(block.source)) for block in blocks)
 
 
 def _with_weights(blocks: tuple[Block, ...], source: Source, sample_weight: Any):
@@ -97,7 +109,7 @@ class Weighted:
 
 
 @dataclass(frozen=True)
-class Stored:
+class Stored(Kind):
     """Results as lazy dask arrays, chunked by block."""
 
     source: Source
@@ -119,7 +131,7 @@ class Stored:
                     shape=(np.nan if block.rows is None else block.rows, *tail),
                     dtype=dtype,
                 )
-                for block in self.source.blocks(parallelism(in_memory=False), most)
+                for block in _blocks(self.source, most)
             ],
             allow_unknown_chunksizes=True,
         )

@@ -1,1 +1,14 @@
-"""Where the centers start."""
+"""Points -> starting centers.
+
+seeds               make_seeds: every method of seeding, by name
+k_means_parallel    a few rounds of draws -> a summary of the data
+recluster           summary -> centers, on the driver
+k_means_plus_plus   greedy, over the data itself
+random_starts       rows, means of pairs, means of parts, points of a box
+chosen              how far rows are from the centers chosen so far
+race                weighted draws of distinct rows in one pass
+"""
+
+from dask_kmeans.seed.seeds import Seeds, make_seeds
+
+__all__ = ["Seeds", "make_seeds"]

@@ -69,9 +69,11 @@ class NearestChosen:
         Returns
         -------
         ndarray of shape (m,), float64
-            NaN for rows with a NaN.
+            Infinity as long as there are no centers; NaN for rows with a NaN.
         """
         centers, labels = self._chosen.centers, self.labels[first : first + len(values)]
+        if len(centers) == 0:
+            return np.full(len(values), np.inf)
         if self._new is None:
             return labelled_distances(values, centers, labels, np.empty(len(values)))
         new_labels = np.empty(len(values), np.int32)

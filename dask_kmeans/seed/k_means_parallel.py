@@ -3,23 +3,28 @@
 Bahmani, Moseley, Vattani, Kumar, Vassilvitskii, "Scalable K-Means++", PVLDB 5(7), 2012, algorithm 2.
 Its steps are numbered in the code. What is done otherwise, and why:
 
-1.  *First round.* The paper starts from one random row and spends a pass on its cost (steps 1 and 2).
-    Here the first pass draws a full round already, half of it uniformly and half in proportion to
-    the squared distance from the middle of the data's range, which the survey knows. Such a mixture
+1.  *First round.* The paper starts from one random row and spends a pass on its cost (steps 1, 2). Here
+    the first pass draws a full round already, half of it uniformly and half in proportion to the
+    squared distance from the middle of the data's range, which the survey knows. Such a mixture
     is a coreset by itself (Bachem, Lucic, Krause, "Scalable k-means clustering via lightweight
     coresets", KDD 2018) and needs no center to start from.
 2.  *Draws.* The paper draws each row independently, about l of them, and needs the total cost first:
     two passes a round. A race (`seed.race`) draws exactly l distinct rows, and one pass does.
-3.  *Rounds.* The paper takes log(cost) in theory and five in practice. Here two rounds follow the
-    first one, and more for as long as the cost halves; also until there are as many candidates as
-    centers to be found, unless every row is a candidate already.
-4.  *Summary.* The paper weights each candidate with the rows of its cell. The pass that counts them may
-    as well add them up: the cell's *centroid* stands for its rows far better than the candidate.
+3.  *Summary.* The paper weights each candidate with the number of rows in its cell. The pass that
+    counts them may as well add them up: the cell's *centroid* stands for its rows far better.
+    Every pass but the first does so, along with the next round's draws: when the draws turn out
+    to be superfluous, the summary is there already.
+4.  *Rounds.* The paper takes log(cost) of them in theory and five in practice. Here the summary is
+    asked whether it will do. The inertia of a clustering that keeps cells whole is the scatter *within*
+    the cells, which the summary cannot see, plus the scatter *between* their centroids, which it
+    can. A further round is due while the part within exceeds the part between and still halves.
+    On all data tried the second round was the last one, with seeds as good as after five.
 5.  *Recluster.* See `seed.recluster`.
 """
 
 from __future__ import annotations
 
+import itertools
 from typing import NamedTuple
 
 import numpy as np
@@ -32,35 +37,45 @@ from dask_kmeans.kernels import (
     accumulate,
     distances,
     exponential,
+    labelled_distances,
     merge_sums,
 )
 from dask_kmeans.seed.chosen import Chosen, NearestChosen, none_chosen, numbered_pieces
-from dask_kmeans.seed.race import Race, first_of_equals
+from dask_kmeans.seed.race import Race, counting_mass, first_of_equals
+from dask_kmeans.seed.recluster import quick_clustering
 from dask_kmeans.survey import Survey
 
-ADAPTIVE_ROUNDS = 2
-"""Rounds after the first one, at least."""
-
-MOST_ROUNDS = 8
-"""Rounds in all, at most, where their number is left to us."""
+FEWEST_ROUNDS, MOST_ROUNDS = 2, 8
+"""Bounds on the number of rounds where it is left to us."""
 
 SLOT = "nearest candidate"
 
 
 class Summary(NamedTuple):
-    """The data in small: the centroid of each candidate's cell, and the weight of its rows.
-
-    One summary serves every restart, and every number of clusters that it has points enough for.
-    """
+    """The data in small. One summary serves every restart, and every smaller number of clusters."""
 
     points: np.ndarray
-    """float64 (c, d), distinct candidates or the centroids of their cells"""
+    """float64 (c, d), the centroid of each candidate's cell"""
     weights: np.ndarray
-    """float64 (c,), > 0"""
-    rounds: int
-    """Passes that drew candidates; one more made the summary."""
+    """float64 (c,), > 0, the weight of its rows"""
+    within: float
+    """Scatter of the rows about these centroids"""
     complete: bool
-    """Whether every distinct row is a candidate: the points *are* the data."""
+    """Whether every distinct row of positive weight is a point"""
+    rounds: int
+    """Rounds of draws; the summary took one pass more."""
+
+
+def candidates_per_round(n_clusters: int, oversampling_factor: float | None) -> int:
+    """The paper's l: `oversampling_factor` times the number of clusters, rounded up.
+
+    None: 5 times, which costs no more than five Lloyd iterations a round, falling to twice beyond
+    200 clusters, where the recluster would come to cost more than the passes (its work grows with k * l)
+    and the seeds gain less than 2 % from more candidates.
+    """
+    if oversampling_factor is None:
+        return min(5 * n_clusters, max(2 * n_clusters, 1000))
+    return int(np.ceil(oversampling_factor * n_clusters))
 
 
 def summarize(
@@ -68,9 +83,10 @@ def summarize(
     survey: Survey,
     *,
     n_clusters: int,
-    candidates_per_round: int,
+    per_round: int,
     rounds: int | None,
     seed: int,
+    random: np.random.RandomState,
 ) -> Summary:
     """Draw candidates in a few passes over the data and summarize it by their cells.
 
@@ -80,73 +96,85 @@ def summarize(
         Runs the passes.
     survey : Survey
     n_clusters : int
-        Fewer candidates than this do, where the data has no more distinct rows.
-    candidates_per_round : int
+        There are fewer points in the summary only if the data has fewer distinct rows.
+    per_round : int
         The paper's l.
     rounds : int or None
-        None: as many as are worth while. A given number is exceeded only as long as there are fewer candidates
-        than clusters.
+        None: as many as are worth while. A given number is exceeded as long as there are fewer
+        candidates than clusters, and undercut when every distinct row is a candidate.
     seed : int
-        64 random bits.
+        64 random bits, for draws on rows.
+    random : RandomState
+        For draws on the driver.
     """
-    # Steps 1 and 2, deviation 1.
+    # Steps 1 and 2.
     middle = survey.minimum / 2 + survey.maximum / 2
-    uniform, spread = blockwise.run(
-        _first_race, middle, seed, candidates_per_round, merge=_merge_all
-    )
+    uniform, spread = blockwise.run(_first_round, middle, seed, per_round, merge=_merge_races)
     drawn = np.concatenate([uniform.winners(), spread.winners()])
     chosen = none_chosen(len(middle), SLOT).grown(drawn[first_of_equals(drawn)])
-    done, costs = 1, []
-    # Step 3.
-    while _another(done, rounds, costs) or len(chosen.centers) < n_clusters:
-        # Step 4, and the cost of the candidates so far (step 2).
-        race, cost = blockwise.run(
-            _race, chosen, seed, 1 + done, candidates_per_round, merge=_merge_all
-        )
-        done += 1
-        costs.append(cost.value())
-        # Step 5.
-        chosen = chosen.grown(race.winners().reshape(-1, len(middle)))
-        if costs[-1] == 0:
-            break
-    # Step 7, deviation 4.
     fixed_point = survey.fixed_point()
-    sums, cost = blockwise.run(_add_up_cells, chosen, fixed_point, merge=_merge_cells)
-    centroids, weights = fixed_point.means(sums)
-    complete = cost.value() == 0
-    filled = weights > 0
-    return Summary((chosen.centers if complete else centroids)[filled], weights[filled], done, complete)
+    within_before = np.inf
+    # Step 3.
+    for done in itertools.count(1):
+        # Step 7 for the candidates so far, and step 4 for the round that may come.
+        sums, cost, race = blockwise.run(
+            _cells_and_next_round, chosen, fixed_point, seed, 1 + done, per_round,
+            merge=_merge_rounds,
+        )  # fmt: skip
+        summary = _summary(chosen.centers, fixed_point, sums, cost.value(), done)
+        if not _another_round(summary, within_before, n_clusters, rounds, random):
+            break
+        within_before = summary.within
+        chosen = chosen.grown(race.winners())  # step 5
+    return summary
 
 
-def _another(done: int, rounds: int | None, costs: list[float]) -> bool:
-    """Whether another round is due: after so many, with these costs of the candidates before each."""
-    if rounds is not None:
-        return done < rounds
-    if done <= ADAPTIVE_ROUNDS:
+def _another_round(
+    summary: Summary,
+    within_before: float,
+    n_clusters: int,
+    rounds: int | None,
+    random: np.random.RandomState,
+) -> bool:
+    """Whether more candidates are needed, or worth a pass."""
+    if summary.complete:
+        return False
+    if len(summary.points) < n_clusters:
         return True
-    return done < MOST_ROUNDS and costs[-1] <= costs[-2] / 2
+    if rounds is not None:
+        return summary.rounds < rounds
+    if summary.rounds < FEWEST_ROUNDS:
+        return True
+    if summary.rounds >= MOST_ROUNDS or summary.within > within_before / 2:
+        return False
+    return summary.within > quick_clustering(summary.points, summary.weights, n_clusters, random).cost
 
 
-def _first_race(
+def _first_round(
     block: OpenBlock, middle: np.ndarray, seed: int, size: int
 ) -> tuple[Race, Race]:
-    """The first round: a uniform race, and one by distance from the middle of the data."""
+    """A uniform race, and one by squared distance from the middle of the data."""
     uniform, spread = Race(size - size // 2), Race(size // 2)
     for first, values, weights in numbered_pieces(block):
         row = block.start + first
         draws = np.empty(len(values))
         from_middle = distances(values, middle[None], np.empty((len(values), 1)))[:, 0]
-        mass = ~np.isnan(from_middle) * (1.0 if weights is None else weights)
+        mass = counting_mass(values, weights)
         uniform.enter(exponential(seed, 0, row, draws), mass, values, row)
         spread.enter(exponential(seed, 1, row, draws), mass * from_middle, values, row)
     return uniform, spread
 
 
-def _race(
-    block: OpenBlock, chosen: Chosen, seed: int, purpose: int, size: int
-) -> tuple[Race, ExactSum]:
-    """A later round: a race by distance from the nearest candidate, and the sum of these distances."""
-    race, cost = Race(size), ExactSum()
+def _cells_and_next_round(
+    block: OpenBlock,
+    chosen: Chosen,
+    fixed_point: FixedPoint,
+    seed: int,
+    purpose: int,
+    size: int,
+) -> tuple[Sums, ExactSum, Race]:
+    """Sums of the rows nearest to each candidate; the sum of their distances and a race by these."""
+    sums, cost, race = fixed_point.zero_sums(len(chosen.centers)), ExactSum(), Race(size)
     candidates = NearestChosen(block, chosen)
     for first, values, weights in numbered_pieces(block):
         row = block.start + first
@@ -155,27 +183,34 @@ def _race(
             mass *= weights
         cost.add(mass)
         race.enter(exponential(seed, purpose, row, np.empty(len(values))), mass, values, row)
-    candidates.keep()
-    return race, cost
-
-
-def _add_up_cells(
-    block: OpenBlock, chosen: Chosen, fixed_point: FixedPoint
-) -> tuple[Sums, ExactSum]:
-    """Sums of the rows nearest to each candidate, and of their distances."""
-    sums, cost = fixed_point.zero_sums(len(chosen.centers)), ExactSum()
-    candidates = NearestChosen(block, chosen)
-    for first, values, weights in numbered_pieces(block):
-        mass = candidates.measure(first, values)
-        cost.add(mass if weights is None else mass * weights)
         labels = candidates.labels[first : first + len(values)]
-        accumulate(values, weights, fixed_point, np.full(len(values), -1, np.int32), labels, sums)
-    return sums, cost
+        accumulate(values, weights, fixed_point, np.full_like(labels, -1), labels, sums)
+    candidates.keep()
+    return sums, cost, race
 
 
-def _merge_all(a: tuple, b: tuple) -> tuple:
-    return tuple(x.merge(y) for x, y in zip(a, b, strict=True))
+def _merge_races(a: tuple[Race, Race], b: tuple[Race, Race]) -> tuple[Race, Race]:
+    return a[0].merge(b[0]), a[1].merge(b[1])
 
 
-def _merge_cells(a: tuple[Sums, ExactSum], b: tuple[Sums, ExactSum]) -> tuple[Sums, ExactSum]:
-    return merge_sums(a[0], b[0]), a[1].merge(b[1])
+def _merge_rounds(
+    a: tuple[Sums, ExactSum, Race], b: tuple[Sums, ExactSum, Race]
+) -> tuple[Sums, ExactSum, Race]:
+    return merge_sums(a[0], b[0]), a[1].merge(b[1]), a[2].merge(b[2])
+
+
+def _summary(
+    candidates: np.ndarray, fixed_point: FixedPoint, sums: Sums, cost: float, rounds: int
+) -> Summary:
+    """From the sums of the candidates' cells, and the scatter of the rows about the candidates."""
+    centroids, weights = fixed_point.means(sums)
+    filled = weights > 0
+    complete = cost == 0
+    if complete:
+        # Cells of equal rows: the row itself, not its sum divided by their number.
+        return Summary(candidates[filled], weights[filled], 0.0, complete, rounds)
+    centroids, weights, own = centroids[filled], weights[filled], np.flatnonzero(filled)
+    moved = labelled_distances(centroids, candidates, own.astype(np.int32), np.empty(len(own)))
+    gain = ExactSum()
+    gain.add(moved, weights)
+    return Summary(centroids, weights, max(0.0, cost - gain.value()), complete, rounds)

@@ -119,6 +119,14 @@ def first_of_equals(values: np.ndarray) -> np.ndarray:
     return np.sort(np.unique(whole_rows.ravel(), return_index=True)[1])
 
 
+def counting_mass(values: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
+    """float64 (m,): the weights of the rows; 0 for rows with a NaN, which never win."""
+    mass = np.ones(len(values)) if weights is None else weights
+    if np.issubdtype(values.dtype, np.floating):
+        mass = np.where(np.isnan(values).any(axis=1), 0.0, mass)
+    return mass
+
+
 def _cut(keys: np.ndarray, wanted: int) -> float:
     """The `wanted` smallest keys, and their ties, are those up to this one."""
     return np.inf if len(keys) <= wanted else np.partition(keys, wanted - 1)[wanted - 1]

@@ -12,6 +12,7 @@ or from cumulative sums, whose order is defined; BLAS and `np.sum` add in an ord
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
@@ -32,14 +33,23 @@ WORK = 2e8
 """Differences of coordinates that a recluster may take in any case: a tenth of a second or so."""
 
 
+class Clustering(NamedTuple):
+    """Centers, and what they cost the points."""
+
+    centers: np.ndarray
+    """float64 (k, d)"""
+    cost: float
+    """Sum of weighted squared distances of the points to their nearest centers"""
+
+
 def recluster(
     points: np.ndarray,
     weights: np.ndarray,
     n_clusters: int,
     n_init: int,
     random: np.random.RandomState,
-    work: float = WORK,
-) -> list[np.ndarray]:
+    work: float,
+) -> list[Clustering]:
     """The `n_init` best of several clusterings of weighted points, best first.
 
     Parameters
@@ -49,26 +59,45 @@ def recluster(
     weights : ndarray of shape (c,), float64
         > 0
     n_clusters : int
-        c or fewer.
     n_init : int
         How many are wanted.
     random : RandomState
     work : float
-        About how many differences of coordinates the greedy starts may take, beyond which there
-        are fewer of them and fewer trials.
+        About how many differences of coordinates the greedy seeding may take, if that is more than
+        `WORK`; beyond, it makes do with fewer starts and trials.
 
     Returns
     -------
-    list of ndarray of shape (n_clusters, d), float64
+    list of Clustering
+        The points themselves where they are not more than n_clusters.
     """
-    trials, starts = plan(len(points), points.shape[1], n_clusters, n_init, work)
-    seeds = greedy_seeds(points, weights, n_clusters, trials, starts, random)
+    if len(points) <= n_clusters:
+        return [Clustering(points, 0.0)] * n_init
+    trials, starts = plan(len(points), points.shape[1], n_clusters, n_init, max(work, WORK))
+    found = _clusterings(points, weights, n_clusters, trials, starts, random)
+    return sorted(found, key=lambda clustering: clustering.cost)[:n_init]  # ties: the first start
+
+
+def quick_clustering(
+    points: np.ndarray, weights: np.ndarray, n_clusters: int, random: np.random.RandomState
+) -> Clustering:
+    """One clustering from a single start without local trials: see `recluster`."""
+    return _clusterings(points, weights, n_clusters, 1, 1, random)[0]
+
+
+def _clusterings(
+    points: np.ndarray,
+    weights: np.ndarray,
+    n_clusters: int,
+    trials: int,
+    starts: int,
+    random: np.random.RandomState,
+) -> list[Clustering]:
     fixed_point = FixedPoint.from_range(
         points.min(axis=0), points.max(axis=0), len(points), weights.max()
     )
-    settled = [lloyd(points, weights, centers, fixed_point) for centers in seeds]
-    order = sorted(range(starts), key=lambda start: (settled[start][1], start))
-    return [settled[start][0] for start in order[:n_init]]
+    seeds = greedy_seeds(points, weights, n_clusters, trials, starts, random)
+    return [lloyd(points, weights, centers, fixed_point) for centers in seeds]
 
 
 def plan(c: int, d: int, n_clusters: int, n_init: int, work: float) -> tuple[int, int]:
@@ -134,16 +163,10 @@ def lloyd(
     weights: np.ndarray,
     centers: np.ndarray,
     fixed_point: FixedPoint,
-) -> tuple[np.ndarray, float]:
+) -> Clustering:
     """Lloyd's iterations on weighted points.
 
     An emptied cluster stays where it was: other starts will do better.
-
-    Returns
-    -------
-    centers : ndarray of shape (k, d), float64
-    cost : float
-        Sum of weighted squared distances to the nearest center.
     """
     labels = np.full(len(points), -1, np.int32)
     sums = fixed_point.zero_sums(len(centers))
@@ -158,4 +181,4 @@ def lloyd(
     apart = labelled_distances(points, centers, labels, np.empty(len(points)))
     cost = ExactSum()
     cost.add(apart, weights)
-    return centers, cost.value()
+    return Clustering(centers, cost.value())

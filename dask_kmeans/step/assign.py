@@ -1,4 +1,4 @@
-"""Assign: every row of a block to its nearest center, for every run that still moves, in one read."""
+"""Assign: every row of a block to its nearest center, for every run that moves, in one read."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class Request(NamedTuple):
     """The centers to compare with."""
     previous: Panel | None
     """The centers of step - 1, from which labels that a lost worker took along are found again.
-    Labels are a function of (row, centers), so these are the same labels. None on the first step."""
+    Labels are a function of (row, centers), so these are the same ones. None on the first step."""
     farthest: int
-    """Measure distances as well, and bring back this many of the farthest rows; 0: measure nothing."""
+    """Measure distances too, and bring back this many of the farthest rows; 0: measure nothing."""
 
 
 class Outcome(NamedTuple):

@@ -12,7 +12,7 @@ from dask_kmeans.kernels import ExactSum, Panel, labelled_distances, nearest
 
 
 class Farthest(NamedTuple):
-    """Rows far from their centers, the farthest first, equally far ones in the order of the rows."""
+    """Rows far from their centers, farthest first, equally far ones in the order of the rows."""
 
     distances: np.ndarray  # (m,) float64, squared
     rows: np.ndarray  # (m,) int64, global row numbers

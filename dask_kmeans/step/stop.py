@@ -8,7 +8,7 @@ from enum import StrEnum
 class StopReason(StrEnum):
     """Why a run ended; each value is a sentence for whoever reads the report."""
 
-    CONVERGED = "converged: no row changed its cluster"
+    CONVERGED = "converged: no row changes its cluster any more"
     SETTLED = "converged: the share of rows that changed their cluster fell to tol or below"
     MAX_ITER = (
         "stopped at max_iter before the labels settled: raise max_iter, or tol if the last "
@@ -23,19 +23,36 @@ class StopReason(StrEnum):
 
 
 def stop(
-    changed: int, n_rows: int, relocated: int, iteration: int, *, tol: float, max_iter: int
+    changed: float,
+    moved: bool,
+    relocated: int,
+    iteration: int,
+    *,
+    plain: bool,
+    tol: float,
+    max_iter: int,
 ) -> StopReason | None:
     """Whether a run ends after this iteration, and why.
 
     Parameters
     ----------
-    changed : int
-        Rows whose label is another than an iteration ago.
+    changed : float
+        Share of the rows (those without NaN) whose label is another than an iteration ago.
+    moved : bool
+        Whether any center moved: where none did, the next iteration would change nothing.
     relocated : int
         Empty clusters that were moved to far rows: such a step has not converged.
+    iteration : int
+        Counted from 1. The first gives every row a label, so it cannot tell that labels settled.
+    plain : bool
+        Whether the centers were the means of the labels before: then, and only then, does the
+        share of changed labels tell how far Lloyd's iteration is from settling.
     """
-    if not relocated and iteration > 1 and changed <= tol * n_rows:
-        return StopReason.SETTLED if changed else StopReason.CONVERGED
+    if not relocated:
+        if not moved or (plain and changed == 0):
+            return StopReason.CONVERGED
+        if plain and iteration > 1 and changed <= tol:
+            return StopReason.SETTLED
     if iteration >= max_iter:
         return StopReason.MAX_ITER
     return None

@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 
 from dask_kmeans.kernels import Sums
-from dask_kmeans.result import FitState, IterationRecord, Run
+from dask_kmeans.result import FitState
+from dask_kmeans.step.run import IterationRecord, Run
 from dask_kmeans.step.stop import StopReason
 from dask_kmeans.write.jsonable import jsonable
-from dask_kmeans.write.place import locate
+from dask_kmeans.write.place import Output
 
 FORMAT_VERSION = 1
 HEADER = "header"
@@ -37,7 +38,7 @@ class CheckpointFile:
     """
 
     def __init__(self, url: str | os.PathLike, parameters: dict[str, Any]):
-        self._place = locate(url)
+        self._place = Output(url)
         self._parameters = jsonable(parameters)
 
     def load(self, data: dict[str, Any]) -> FitState | None:
@@ -76,8 +77,8 @@ class CheckpointFile:
         ]
         if differing:
             raise ValueError(
-                f"The checkpoint {self._place.url} is of other {what}: {'; '.join(differing)}. Go on "
-                "with what it was made of, remove it, or give checkpoint= another path"
+                f"The checkpoint {self._place.url} is of other {what}: {'; '.join(differing)}. Go "
+                "on with what it was made of, remove it, or give checkpoint= another path"
             )
 
     def save(self, state: FitState) -> None:
@@ -96,7 +97,7 @@ class CheckpointFile:
         content = io.BytesIO()
         np.savez(content, allow_pickle=False, **arrays)
         place = self._place
-        if not place.local:
+        if not place.is_local:
             place.fs.pipe_file(place.path, content.getvalue())  # object stores put whole objects
             return
         beside = f"{place.path}.{os.getpid()}.partial"
@@ -117,13 +118,17 @@ def _run_header(run: Run) -> dict[str, Any]:
         "scatter_offset": run.scatter_offset,
         "history": [list(record) for record in run.history],
         "reason": None if run.reason is None else run.reason.name,
+        "plain": run.plain,
+        "lowest_inertia": run.lowest_inertia if run.history else None,
+        "longest_leap": run.longest_leap,
     }
 
 
 def _run_arrays(run: Run) -> dict[str, np.ndarray]:
     arrays = {f"{run.number}/centers": run.centers}
-    if run.assigned is not None and run.sums is not None:
+    if run.assigned is not None and run.image is not None and run.sums is not None:
         arrays[f"{run.number}/assigned"] = run.assigned
+        arrays[f"{run.number}/image"] = run.image
         for name, part in zip(Sums._fields, run.sums, strict=True):
             arrays[f"{run.number}/{name}"] = part
     return arrays
@@ -162,8 +167,12 @@ def _run(entry: dict[str, Any], arrays: Any) -> Run:
         scatter_offset=float(entry["scatter_offset"]),
         history=history,
         reason=None if entry["reason"] is None else StopReason[entry["reason"]],
+        plain=bool(entry["plain"]),
+        longest_leap=int(entry["longest_leap"]),
     )
     if history:
+        run.lowest_inertia = float(entry["lowest_inertia"])
+        run.image = _checked(arrays[f"{number}/image"], np.float64, (k, d))
         run.assigned = _checked(arrays[f"{number}/assigned"], np.float64, (k, d))
         parts = [arrays[f"{number}/{name}"] for name in Sums._fields]
         weights = k if len(parts[-1]) else 0

@@ -21,12 +21,12 @@ from collections.abc import Callable
 from pathlib import PurePosixPath
 from typing import Any
 
-from dask_kmeans.write.place import Place, check_output, locate
+from dask_kmeans.write.place import Output, check_output
 
 ENDINGS = (".zarr", ".parquet", ".csv", ".npy")
 
 
-def write_labels(labels: Any, url: str | os.PathLike, overwrite: bool = False) -> None:
+def write_labels(labels: Any, url: str | os.PathLike, overwrite: bool = False) -> int:
     """Write labels to a local path or any fsspec URL, whole or not at all.
 
     Parameters
@@ -37,6 +37,11 @@ def write_labels(labels: Any, url: str | os.PathLike, overwrite: bool = False) -
         Ends in .zarr, .parquet, .csv or .npy.
     overwrite : bool, default=False
         Whether to replace what is there.
+
+    Returns
+    -------
+    int
+        How many labels were written.
 
     Raises
     ------
@@ -61,9 +66,9 @@ def write_labels(labels: Any, url: str | os.PathLike, overwrite: bool = False) -
     return _writer(ending)(labels, place.url, overwrite)
 
 
-def check_labels_output(url: str | os.PathLike, *, overwrite: bool = False) -> Place:
+def check_labels_output(url: str | os.PathLike, *, overwrite: bool = False) -> Output:
     """The place for labels; raises as `write_labels` would, before there are labels."""
-    if _ending(locate(url)) not in ENDINGS:
+    if _ending(Output(url)) not in ENDINGS:
         raise ValueError(
             f"Cannot tell in which format to write {os.fspath(url)}: labels go to a name that "
             f"ends in {', '.join(ENDINGS)}"
@@ -71,7 +76,7 @@ def check_labels_output(url: str | os.PathLike, *, overwrite: bool = False) -> P
     return check_output(url, overwrite=overwrite)
 
 
-def _writer(ending: str) -> Callable[[Any, str, bool], None]:
+def _writer(ending: str) -> Callable[[Any, str, bool], int]:
     """What writes this format; its libraries are imported only now."""
     if ending == ".zarr":
         from dask_kmeans.write.to_zarr import write_zarr
@@ -86,7 +91,7 @@ def _writer(ending: str) -> Callable[[Any, str, bool], None]:
     return to_table.write_parquet if ending == ".parquet" else to_table.write_csv
 
 
-def _ending(place: Place) -> str:
+def _ending(place: Output) -> str:
     return PurePosixPath(place.path).suffix.lower()
 
 

@@ -22,7 +22,7 @@ import numpy as np
 from dask_kmeans import checks
 from dask_kmeans.result import FittedModel
 from dask_kmeans.write.jsonable import jsonable
-from dask_kmeans.write.place import SIGNATURE, ZARR_MARKER, locate, staged, zarr_store
+from dask_kmeans.write.place import SIGNATURE, ZARR_MARKER, Output, staged, zarr_store
 
 if TYPE_CHECKING:
     import zarr
@@ -33,7 +33,7 @@ FORMAT_VERSION = 1
 ARRAYS = {"cluster_centers": ("float64", 2, np.nan), "cluster_sizes": ("int64", 1, -1)}
 """Name of each array: dtype, dimensions, and what a lost chunk would read as."""
 
-CODECS = ("bytes", "crc32c")
+CODECS, CRC_BYTES = ("bytes", "crc32c"), 4
 
 
 def save_model(model: FittedModel, url: str | os.PathLike, overwrite: bool = False) -> None:
@@ -79,7 +79,7 @@ def load_fitted(url: str | os.PathLike) -> FittedModel:
     """
     import zarr
 
-    place = locate(url)
+    place = Output(url)
     if not place.exists():
         raise checks.missing_path_error(place.url)
     if not place.read(ZARR_MARKER):
@@ -88,7 +88,7 @@ def load_fitted(url: str | os.PathLike) -> FittedModel:
         group = zarr.open_group(zarr_store(place, read_only=True), mode="r", zarr_format=3)
         attributes = dict(group.attrs)
         _check_kind(attributes)
-        centers, sizes = (_read_array(group, name) for name in ARRAYS)
+        centers, sizes = (_read_array(place, group, name) for name in ARRAYS)
         _check_values(centers, sizes)
         return FittedModel(centers, sizes, **_checked(attributes, centers.shape[1]))
     except PermissionError:
@@ -110,12 +110,12 @@ def _check_kind(attributes: Mapping[str, Any]) -> None:
     version = attributes.get("format_version")
     if version != FORMAT_VERSION:
         raise ValueError(
-            f"format_version is {_brief(version)}, and this dask_kmeans reads {FORMAT_VERSION}; one "
-            "that a newer dask_kmeans wrote needs that"
+            f"format_version is {_brief(version)}, and this dask_kmeans reads {FORMAT_VERSION}; "
+            "one that a newer dask_kmeans wrote needs that"
         )
 
 
-def _read_array(group: zarr.Group, name: str) -> np.ndarray:
+def _read_array(place: Output, group: zarr.Group, name: str) -> np.ndarray:
     """One array of the group, whose metadata are checked before its bytes are read."""
     dtype, ndim, _ = ARRAYS[name]
     array = dict(group.arrays()).get(name)
@@ -125,13 +125,14 @@ def _read_array(group: zarr.Group, name: str) -> np.ndarray:
         raise ValueError(
             f"{name} is {array.dtype} of shape {array.shape}, not {dtype} of {ndim} dimensions"
         )
-    stored: Any = array.metadata.to_dict()["codecs"]
-    codecs = tuple(codec["name"] for codec in stored)
+    listed: Any = array.metadata.to_dict()["codecs"]
+    codecs = tuple(codec["name"] for codec in listed)
     if codecs != CODECS or array.chunks != array.shape:
         raise ValueError(f"{name} is not one chunk stored with {' and '.join(CODECS)}")
     # Before memory is taken for what a few bytes of metadata claim.
-    if array.nbytes_stored() < array.nbytes:
-        raise ValueError(f"{name} is cut short: {array.nbytes_stored()} of {array.nbytes} bytes")
+    stored, needed = place.size(f"{name}/c" + ndim * "/0"), array.nbytes + CRC_BYTES
+    if stored != needed:
+        raise ValueError(f"{name} has {stored} bytes, not {needed}")
     return np.asarray(array[...])
 
 

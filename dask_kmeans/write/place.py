@@ -11,23 +11,21 @@ An output that exists is replaced only when asked, and a folder only if this pac
 from __future__ import annotations
 
 import contextlib
+import glob
 import json
 import os
 import shutil
 import socket
 import tempfile
+import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psutil
-from fsspec import AbstractFileSystem
-from fsspec.core import url_to_fs
-from fsspec.implementations.local import LocalFileSystem
-from fsspec.utils import get_protocol
 
 from dask_kmeans import checks
+from dask_kmeans.read.url import Place
 
 if TYPE_CHECKING:
     from zarr.abc.store import Store
@@ -41,20 +39,14 @@ ZARR_MARKER, FOLDER_MARKER = "zarr.json", "_SUCCESS"
 SIGNATURE = "dask_kmeans"
 """Attribute of our Zarr nodes and content of our `_SUCCESS`: the sign that we may replace them."""
 
+REMOVALS = 20
+"""Attempts to remove a folder."""
+
 LABELS_ATTRIBUTES: dict[str, Any] = {SIGNATURE: "labels"}
 
 
-@dataclass(frozen=True)
-class Place:
+class Output(Place):
     """A local path or a remote URL that an output goes to."""
-
-    url: str
-    fs: AbstractFileSystem
-    path: str
-
-    @property
-    def local(self) -> bool:
-        return isinstance(self.fs, LocalFileSystem)
 
     @property
     def incomplete(self) -> str:
@@ -69,6 +61,11 @@ class Place:
             return self.fs.cat_file(self.inside(name))
         except (FileNotFoundError, NotADirectoryError):
             return b""
+
+    def size(self, name: str) -> int:
+        """Bytes of a file in this folder; 0 where there is none."""
+        path = self.inside(name)
+        return self.fs.size(path) if self.fs.isfile(path) else 0
 
     def exists(self) -> bool:
         """Whether something is there; an empty folder and an incomplete output are nothing."""
@@ -87,28 +84,7 @@ class Place:
             return False
 
 
-def locate(url: str | os.PathLike) -> Place:
-    """The place that a path or URL names.
-
-    Raises
-    ------
-    ValueError
-        For an unknown scheme.
-    ImportError
-        For a scheme whose driver is not installed.
-    """
-    url = os.fspath(url)
-    scheme = get_protocol(url)
-    try:
-        fs, path = url_to_fs(url)
-    except ImportError as error:
-        raise checks.missing_driver_error(url, scheme, error) from None
-    except ValueError:
-        raise checks.unknown_scheme_error(url, scheme) from None
-    return Place(url, fs, path)
-
-
-def check_output(url: str | os.PathLike, *, overwrite: bool = False) -> Place:
+def check_output(url: str | os.PathLike, *, overwrite: bool = False) -> Output:
     """The place `url`, where an output may be written.
 
     Raises
@@ -118,8 +94,8 @@ def check_output(url: str | os.PathLike, *, overwrite: bool = False) -> Place:
     FileNotFoundError
         If the folder that it would go to does not exist.
     """
-    place = locate(url)
-    if place.local and not Path(place.path).parent.is_dir():
+    place = Output(url)
+    if place.is_local and not Path(place.path).parent.is_dir():
         parent = Path(place.path).parent
         raise FileNotFoundError(
             f"Cannot write {place.url}: there is no folder {parent}. Type mkdir -p {parent}"
@@ -139,7 +115,7 @@ def check_output(url: str | os.PathLike, *, overwrite: bool = False) -> Place:
 def staged(url: str | os.PathLike, *, overwrite: bool = False) -> Iterator[str]:
     """A local path to write a file or a folder to; it comes to `url` when the block ends well."""
     place = check_output(url, overwrite=overwrite)
-    if place.local:
+    if place.is_local:
         with _beside(place) as path:
             yield path
         return
@@ -156,20 +132,20 @@ def staged(url: str | os.PathLike, *, overwrite: bool = False) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def filled(url: str | os.PathLike, *, overwrite: bool = False) -> Iterator[Place]:
+def filled(url: str | os.PathLike, *, overwrite: bool = False) -> Iterator[Output]:
     """A folder that many processes may fill; it stands at `url` when the block ends well."""
     place = check_output(url, overwrite=overwrite)
-    if place.local:
+    if place.is_local:
         with _beside(place) as path:
             os.mkdir(path)
-            yield Place(path, place.fs, path)
+            yield Output(path)
     else:
         with _emptied(place):
             yield place
 
 
 @contextlib.contextmanager
-def marker_last(place: Place, name: str) -> Iterator[None]:
+def marker_last(place: Output, name: str) -> Iterator[None]:
     """Keep the file `name` out of the folder until the block has ended well."""
     content = place.fs.cat_file(place.inside(name))
     place.fs.rm_file(place.inside(name))
@@ -177,22 +153,22 @@ def marker_last(place: Place, name: str) -> Iterator[None]:
     place.fs.pipe_file(place.inside(name), content)
 
 
-def zarr_store(place: Place, *, read_only: bool = False) -> Store:
+def zarr_store(place: Output, *, read_only: bool = False) -> Store:
     """The place as a Zarr store."""
     from zarr.storage import FsspecStore, LocalStore
 
-    if place.local:
+    if place.is_local:
         return LocalStore(place.path, read_only=read_only)
     return FsspecStore.from_url(place.url, read_only=read_only)
 
 
 @contextlib.contextmanager
-def _beside(place: Place) -> Iterator[str]:
+def _beside(place: Output) -> Iterator[str]:
     """A hidden path beside a local place, moved there when the block ends well, else removed."""
     target = Path(place.path)
     # The name tells who is writing, so that a later run can remove what a killed one left.
     prefix = f".{target.name}.{socket.gethostname()}-"
-    for leftover in target.parent.glob(f"{_literal(prefix)}*"):
+    for leftover in target.parent.glob(f"{glob.escape(prefix)}*"):
         writer = leftover.name.removeprefix(prefix).partition(".")[0]
         if writer == str(os.getpid()) or (writer.isdigit() and not psutil.pid_exists(int(writer))):
             _remove(leftover)
@@ -202,11 +178,6 @@ def _beside(place: Place) -> Iterator[str]:
         _move(path, target)
     finally:
         _remove(path)
-
-
-def _literal(text: str) -> str:
-    """`text` with what a glob pattern would take for a wildcard made literal."""
-    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in text)
 
 
 def _move(path: Path, target: Path) -> None:
@@ -223,14 +194,18 @@ def _move(path: Path, target: Path) -> None:
 
 
 def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
+    if not path.is_dir():
         path.unlink(missing_ok=True)
+        return
+    for _ in range(REMOVALS):  # tasks that still run after another one failed may write on a little
+        shutil.rmtree(path, ignore_errors=True)
+        if not path.exists():
+            return
+        time.sleep(0.05)
 
 
 @contextlib.contextmanager
-def _emptied(place: Place) -> Iterator[None]:
+def _emptied(place: Output) -> Iterator[None]:
     """A remote folder marked incomplete and emptied; removed again if the block fails."""
     fs = place.fs
     fs.pipe_file(place.incomplete, b"being written by dask_kmeans\n")
@@ -248,13 +223,13 @@ def _emptied(place: Place) -> Iterator[None]:
         fs.invalidate_cache()
 
 
-def _remove_tree(place: Place) -> None:
+def _remove_tree(place: Output) -> None:
     place.fs.invalidate_cache()
     if place.fs.exists(place.path):
         place.fs.rm(place.path, recursive=True)
 
 
-def _upload_folder(folder: Path, place: Place) -> None:
+def _upload_folder(folder: Path, place: Output) -> None:
     """Copy a finished local folder to its remote place, the file that makes it valid last."""
     marker = folder / ZARR_MARKER
     for file in sorted(folder.rglob("*")):

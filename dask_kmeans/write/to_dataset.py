@@ -18,7 +18,7 @@ from dask_kmeans.write.place import (
 )
 
 
-def write_dataset(labels: xr.DataArray, url: str, overwrite: bool) -> None:
+def write_dataset(labels: xr.DataArray, url: str, overwrite: bool) -> int:
     """A dataset with the variable `labels`: `xr.open_zarr(url).labels` gives the labels back."""
     dataset = labels.astype(np.int32).to_dataset(name="labels").assign_attrs(LABELS_ATTRIBUTES)
     # Zarr has no index of several levels: they become plain coordinates.
@@ -36,3 +36,4 @@ def write_dataset(labels: xr.DataArray, url: str, overwrite: bool) -> None:
             # What xr.open_zarr looks for first, and warns if it is missing.
             warnings.filterwarnings("ignore", "Consolidated metadata")
             zarr.consolidate_metadata(zarr_store(place))
+    return labels.size

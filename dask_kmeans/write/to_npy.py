@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -10,7 +11,7 @@ from dask_kmeans.write.place import staged
 from dask_kmeans.write.stream import in_order
 
 
-def write_npy(labels: Any, url: str, overwrite: bool) -> None:
+def write_npy(labels: Any, url: str, overwrite: bool) -> int:
     """One `.npy` file: the labels alone, in the order of the rows."""
     if getattr(labels, "chunks", None):
         # Whole rows of the first axis follow each other in the file.
@@ -27,6 +28,7 @@ def write_npy(labels: Any, url: str, overwrite: bool) -> None:
         file.seek(0)
         _write_header(file, (rows, *row_shape))
         assert file.tell() == values_start
+    return rows * math.prod(row_shape)
 
 
 def _write_header(file: BinaryIO, shape: tuple[int, ...]) -> None:

@@ -20,43 +20,45 @@ CSV_ROWS = 1 << 20
 """Rows turned into text at a time."""
 
 
-def write_parquet(labels: Any, url: str, overwrite: bool) -> None:
+def write_parquet(labels: Any, url: str, overwrite: bool) -> int:
     """A Parquet file; of lazy labels a folder with a part for each block."""
     if not dask.is_dask_collection(labels):
         with staged(url, overwrite=overwrite) as path:
             pq.write_table(_table(labels), path)
-        return
+        return len(labels)
     with filled(url, overwrite=overwrite) as place:
         write_part = dask.delayed(_write_part, pure=False)
         blocks = lazy_blocks(labels)
         digits = max(5, len(str(len(blocks))))  # so that names sort as the blocks do
         parts = [f"part-{number:0{digits}}.parquet" for number in range(len(blocks))]
-        dask.compute(
+        written = dask.compute(
             *(
                 write_part(block, f"{place.url.rstrip('/')}/{part}")
                 for block, part in zip(blocks, parts, strict=True)
             )
         )
         place.fs.pipe_file(place.inside(FOLDER_MARKER), f"{SIGNATURE} labels\n".encode())
+    return sum(written)
 
 
-def write_csv(labels: Any, url: str, overwrite: bool) -> None:
+def write_csv(labels: Any, url: str, overwrite: bool) -> int:
     """One CSV file with a header."""
     with staged(url, overwrite=overwrite) as path, open(path, "w", newline="") as file:
-        header = True
+        written, header = 0, True
         for block in in_order(labels):
-            for first in range(0, max(len(block), 1), CSV_ROWS):
+            for first in range(0, len(block), CSV_ROWS):
                 rows = _frame(block[first : first + CSV_ROWS])
-                if header or len(rows):
-                    rows.to_csv(file, header=header, index=False, lineterminator="\n")
-                    header = False
+                rows.to_csv(file, header=header, index=False, lineterminator="\n")
+                written, header = written + len(rows), False
+    return written
 
 
-def _write_part(block: Any, url: str) -> None:
+def _write_part(block: Any, url: str) -> int:
     """The task that writes one part, on whatever worker has the block."""
     fs, path = url_to_fs(url)
     with fs.open(path, "wb") as file:
         pq.write_table(_table(block), file)
+    return len(block)
 
 
 def _table(labels: np.ndarray | pd.Series) -> pa.Table:

@@ -23,15 +23,14 @@ CHUNK_ROWS = 1 << 20
 """Labels in a chunk at most: 4 MiB before compression."""
 
 
-def write_zarr(labels: Any, url: str, overwrite: bool) -> None:
+def write_zarr(labels: Any, url: str, overwrite: bool) -> int:
     """A Zarr array of int32."""
     if isinstance(labels, da.Array) and not math.isnan(sum(labels.shape)):
-        _write_lazy(labels, url, overwrite)
-    else:
-        _write_in_order(labels, url, overwrite)
+        return _write_lazy(labels, url, overwrite)
+    return _write_in_order(labels, url, overwrite)
 
 
-def _write_lazy(labels: da.Array, url: str, overwrite: bool) -> None:
+def _write_lazy(labels: da.Array, url: str, overwrite: bool) -> int:
     """Rows of known number: each task writes its own chunks."""
     longest = int(max(1, *labels.chunks[0]))
     chunk = min(CHUNK_ROWS, longest)
@@ -41,14 +40,16 @@ def _write_lazy(labels: da.Array, url: str, overwrite: bool) -> None:
         array: Any = _create(zarr_store(place), labels.shape, (chunk,))
         with marker_last(place, ZARR_MARKER):
             da.store(aligned, array, lock=False)
+    return labels.size
 
 
-def _write_in_order(labels: Any, url: str, overwrite: bool) -> None:
+def _write_in_order(labels: Any, url: str, overwrite: bool) -> int:
     """Rows in memory, or lazy rows whose number shows only when they are there."""
     with staged(url, overwrite=overwrite) as path:
         array = _create(path, (0,), (CHUNK_ROWS,))
         for block in in_order(labels):
             array.append(np.asarray(block, dtype=np.int32))
+    return array.size
 
 
 def _create(store: Any, shape: tuple[int, ...], chunks: tuple[int, ...]) -> zarr.Array:

@@ -1,0 +1,141 @@
+"""Fewer passes over the data: what can be settled on a sample is settled there.
+
+A pass over all rows is exact and dear, one over a sample in memory is neither. Two uses of it, both
+a function of (data, parameters, seed) alone, since a hash of its number puts a row into the sample:
+
+* *warm-up*: before the first pass, Lloyd's iteration on the sample until that settles;
+* *leaps*: after each pass, many cheap steps on the exact sums of that pass plus the change that the
+  sample sees (`step.move.leap`). Their fixed points are those of Lloyd's own iteration, but one
+  pass covers the ground of many.
+
+Either only chooses where the next pass compares. A leap that made the inertia rise is taken back
+for the plain step it replaced, and a run settles on plain steps alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from dask_kmeans.blockwise import OpenBlock
+from dask_kmeans.kernels import FixedPoint, Sums, merge_sums, prepare
+from dask_kmeans.sample import Sample, SampledBlock
+from dask_kmeans.step.advance import Rules
+from dask_kmeans.step.assign import Assigned, Request, assign_block
+from dask_kmeans.step.combine import merge_for
+from dask_kmeans.step.move import leap, move
+from dask_kmeans.step.run import Run
+
+PLAIN_IS_ENOUGH = 0.8
+"""Share of tol: where a plain step changes fewer of the sampled labels, it will settle the run."""
+
+
+@dataclass
+class _Walk:
+    """One run on its way over the sample."""
+
+    run: Run
+    centers: np.ndarray
+    assigned: np.ndarray | None = None
+    sums: Sums = field(init=False)
+    """Of the sample, for the labels of `assigned`."""
+    changed: int = 0
+    sampled: int = 0
+    steps: int = 0
+    settled: bool = False
+
+    @property
+    def share_changed(self) -> float:
+        return self.changed / max(1, self.sampled)
+
+
+@dataclass
+class Accelerator:
+    """Warm-up and leaps of all runs of a fit, which share the passes over the sample."""
+
+    sample: Sample
+    rules: Rules
+    _serial: int = field(default=0, init=False)
+
+    def warm_up(self, runs: Iterable[Run]) -> None:
+        """Move the runs' centers to where Lloyd's iteration on the sample settles."""
+        walks = [_Walk(run, run.centers) for run in runs]
+        self._start(walks)
+        while going := [walk for walk in walks if not walk.settled]:
+            self._assign(going)
+            for walk in going:
+                walk.settled = (
+                    walk.steps > 1 and walk.share_changed <= self.rules.tol
+                ) or walk.steps >= self.rules.max_iter
+                walk.centers = move(self.rules.fixed_point, walk.sums, walk.centers)
+        for walk in walks:
+            walk.run.centers = walk.centers
+
+    def leap(self, runs: Iterable[Run]) -> None:
+        """Replace the runs' next centers, the plain ones, by farther ones if that saves passes."""
+        walks = [_Walk(run, run.assigned) for run in runs if run.assigned is not None]
+        if not walks:
+            return
+        self._start(walks)
+        self._assign(walks)  # the sample's sums where those of all rows are known
+        before = {walk.run.number: _copied(walk.sums) for walk in walks}
+        factor = 1.0 / self.sample.share
+        for walk in walks:
+            walk.centers = walk.run.centers
+        while going := [walk for walk in walks if not walk.settled]:
+            self._assign(going)
+            for walk in going:
+                first = walk.steps == 2
+                if first and walk.share_changed <= PLAIN_IS_ENOUGH * self.rules.tol:
+                    walk.settled = True
+                    continue
+                walk.centers = leap(
+                    self.rules.fixed_point, walk.run.sums, before[walk.run.number], walk.sums,
+                    factor, walk.run.centers,
+                )  # fmt: skip
+                walk.settled = (
+                    walk.share_changed <= self.rules.tol or walk.steps > walk.run.longest_leap
+                )
+        for walk in walks:
+            walk.run.plain = walk.centers is walk.run.centers
+            walk.run.centers = walk.centers
+
+    def _start(self, walks: list[_Walk]) -> None:
+        """Make labels left by earlier walks look old: every walk finds its own from scratch."""
+        self._serial += 2
+
+    def _assign(self, walks: list[_Walk]) -> None:
+        """One step of each walk's sums to its centers."""
+        self._serial += 1
+        requests = [
+            Request(
+                walk.run.number,
+                self._serial,
+                prepare(walk.centers),
+                None if walk.assigned is None else prepare(walk.assigned),
+                0,
+            )
+            for walk in walks
+        ]
+        passed = self.rules.blockwise.visit(
+            assign_sampled, self.sample, requests, self.rules.fixed_point, merge=merge_for(requests)
+        )
+        for walk, outcome in zip(walks, passed.outcomes, strict=True):
+            first = walk.steps == 0
+            walk.sums = outcome.sums if first else merge_sums(walk.sums, outcome.sums)
+            walk.assigned = walk.centers
+            walk.changed, walk.sampled = outcome.changed, outcome.examined
+            walk.steps += 1
+
+
+def assign_sampled(
+    block: OpenBlock, sample: Sample, requests: list[Request], fixed_point: FixedPoint
+) -> Assigned:
+    """`assign_block` of the sampled rows of a block."""
+    return assign_block(SampledBlock(block, sample), requests, fixed_point)
+
+
+def _copied(sums: Sums) -> Sums:
+    return Sums(*(part.copy() for part in sums))

@@ -1,0 +1,66 @@
+"""Where a command's tasks run: in this process, in workers started for it, or on a cluster."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dask
+from dask.system import CPU_COUNT
+
+
+@contextlib.contextmanager
+def tasks_on(
+    scheduler: str | None, workers: int | None, threads: int | None, memory_limit: int | None
+) -> Iterator[Any]:
+    """Run Dask's tasks there until the block ends.
+
+    Yields
+    ------
+    distributed.Client or None
+        None for threads of this process.
+    """
+    if scheduler is None and workers is None:
+        settings: dict[str, Any] = {"scheduler": "threads"}
+        if threads is not None:
+            settings["num_workers"] = threads
+        with dask.config.set(settings):
+            yield None
+        return
+    from distributed import Client, LocalCluster
+
+    # An error of ours is one line; what Dask's own processes log about it would bury it.
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(dask.config.set({"logging.distributed": "critical"}))
+        address: Any = scheduler
+        if address is None:
+            address = stack.enter_context(
+                LocalCluster(
+                    n_workers=workers,
+                    threads_per_worker=threads or max(1, CPU_COUNT // (workers or 1)),
+                    processes=True,
+                    memory_limit="auto" if memory_limit is None else memory_limit,
+                    dashboard_address=None,
+                    silence_logs=logging.CRITICAL,
+                )
+            )
+        yield stack.enter_context(Client(address))
+
+
+def peak_memory(client: Any) -> dict[str, Any]:
+    """Most resident bytes of this process, and of each worker; None where the system keeps none."""
+    workers = {} if client is None else client.run(peak_resident_bytes)
+    return {"this_process": peak_resident_bytes(), "workers": list(workers.values())}
+
+
+def peak_resident_bytes() -> int | None:
+    """Most memory that this process has had resident, in bytes, where Linux tells it."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")), None)

@@ -1,0 +1,248 @@
+"""The commands and their options: what may be typed, and what each exit code means."""
+
+from __future__ import annotations
+
+import functools
+import signal
+import sys
+import traceback
+import warnings
+from collections.abc import Callable
+from types import FrameType
+from typing import Any, NoReturn
+
+import click
+
+from dask_kmeans.cli.types import Columns, Count, Size
+
+DONE, FAILED, WRONG_USAGE, UNCONVERGED = 0, 1, 2, 3
+
+CLUSTER = ("scheduler", "workers", "threads", "memory_limit")
+PARAMETERS = ("n_clusters", "nan", "random_state", "tol", "max_iter", "n_init")
+LABEL_ENDINGS = (".zarr", ".parquet", ".csv", ".npy")
+
+
+class Stopped(BaseException):
+    """A signal asked the command to end. No Exception, so that nobody on the way up swallows it."""
+
+    def __init__(self, number: int):
+        super().__init__(number)
+        self.number = number
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Run the command line, then exit with one of the codes above, or 128 and a signal's number."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    warnings.showwarning = _show_warning
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _stop)
+    try:
+        code = command_line.main(arguments, prog_name="dask-kmeans", standalone_mode=False)
+    except click.UsageError as error:
+        error.show()
+        code = WRONG_USAGE
+    except Stopped as stopped:
+        _say(f"stopped by {signal.Signals(stopped.number).name}; no output was left half-written")
+        code = 128 + stopped.number
+    except Exception as error:  # one clear line, whatever went wrong
+        if "--debug" in arguments:
+            traceback.print_exc()
+        _say(_one_line(error))
+        code = FAILED
+    sys.exit(code or DONE)
+
+
+def _stop(number: int, frame: FrameType | None) -> NoReturn:
+    # A second signal ends the process at once, should cleaning up take too long.
+    signal.signal(number, signal.SIG_DFL)
+    raise Stopped(number)
+
+
+def _one_line(error: Exception) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    # Messages of this package stand for themselves; of anything else the type is half the message.
+    ours = isinstance(error, ValueError | TypeError | OSError | ImportError | click.ClickException)
+    return f"error: {text}" if ours else f"error: {type(error).__name__}: {text} (see --debug)"
+
+
+def _show_warning(message: Any, *_: Any, **__: Any) -> None:
+    _say(f"warning: {' '.join(str(message).split())}")
+
+
+def _say(text: str) -> None:
+    click.echo(f"dask-kmeans: {text}", err=True)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="dask_kmeans")
+def command_line() -> None:
+    """Exact k-means for data of any size.
+
+    SOURCE is a Zarr array (or STORE/MEMBER of a group), a Parquet file, folder or glob, a CSV or a
+    .npy file: a local path or a URL such as s3://bucket/data.parquet.
+
+    Exit codes: 0 done; 1 the job failed, with one line on stderr; 2 wrong usage; 3 stopped at
+    --max-iter where --require-convergence is given; 130 and 143 stopped by SIGINT and SIGTERM.
+    """
+
+
+def _options(*options: Callable) -> Callable:
+    """Several options as one decorator, in the order in which they are listed."""
+
+    def decorate(function: Callable) -> Callable:
+        return functools.reduce(lambda inner, option: option(inner), options[::-1], function)
+
+    return decorate
+
+
+columns_option = click.option(
+    "--columns", type=Columns(), help="Features: names between commas, or numbers from 0.",
+    metavar="A,B,...",
+)  # fmt: skip
+
+# Looked for by `main`, which has to know even when the command line is not understood.
+debug_option = click.option(
+    "--debug", is_flag=True, expose_value=False, help="Print the traceback of an error."
+)
+
+output_options = _options(
+    click.option("--report", metavar="FILE.json", help="Write what was done as JSON; - is stdout."),
+    click.option("--overwrite", is_flag=True, help="Replace outputs that exist."),
+    click.option("--quiet", is_flag=True, help="Print nothing but warnings and errors."),
+    debug_option,
+)
+
+cluster_options = _options(
+    click.option("--scheduler", metavar="ADDRESS", help="Run on the workers of this scheduler."),
+    click.option(
+        "--workers", type=click.IntRange(min=1), metavar="N", help="Start N worker processes here."
+    ),
+    click.option(
+        "--threads", type=click.IntRange(min=1), metavar="N",
+        help="Threads of each worker, or of this process where there are no workers.",
+    ),
+    click.option(
+        "--memory-limit", type=Size(), metavar="SIZE", help="Memory of each worker, such as 2GiB."
+    ),
+)  # fmt: skip
+
+
+@command_line.command()
+@click.argument("source")
+@click.option("--n-clusters", "-k", type=click.IntRange(min=1), required=True, help="Clusters.")
+@click.option("--model", metavar="URL", required=True, help="Where the fitted model goes (Zarr).")
+@click.option(
+    "--labels", metavar="URL", help="Where labels go: a name in .zarr, .parquet, .csv or .npy."
+)
+@columns_option
+@click.option("--sample-weight", metavar="COLUMN", help="Column that holds weights.")
+@click.option(
+    "--standardize",
+    is_flag=True,
+    help="Fit features of mean 0 and deviation 1; the model keeps both, and predict applies them.",
+)
+@click.option(
+    "--nan",
+    type=click.Choice(["raise", "skip"]),
+    default="raise",
+    show_default=True,
+    help="Rows with NaN are an error, or left out (label -1).",
+)
+@click.option(
+    "--random-state",
+    type=click.IntRange(0, 2**64 - 1),
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="Seed: the same one gives the same bits.",
+)
+@click.option(
+    "--tol",
+    type=click.FloatRange(min=0),
+    default=1e-4,
+    show_default=True,
+    help="Stop when at most this share of the rows changes its label.",
+)
+@click.option("--max-iter", type=click.IntRange(min=1), default=300, show_default=True)
+@click.option(
+    "--n-init",
+    type=Count(),
+    default="auto",
+    show_default=True,
+    metavar="N",
+    help="Restarts, which share each pass over the data.",
+)
+@click.option("--checkpoint", metavar="URL", help="Keep the state here until the job is done.")
+@click.option("--resume", is_flag=True, help="Go on from the state in --checkpoint, if any.")
+@click.option(
+    "--require-convergence",
+    is_flag=True,
+    help="Write neither model nor labels of a fit that --max-iter stopped; exit with 3.",
+)
+@cluster_options
+@output_options
+def fit(**options: Any) -> int:
+    """Find the clusters of SOURCE and write the model."""
+    if options["resume"] and options["checkpoint"] is None:
+        raise click.UsageError("--resume needs the --checkpoint URL to go on from.")
+    _check_usage(options, ("source", "model", "labels", "report", "checkpoint"))
+    from dask_kmeans.cli.fit import run
+
+    cluster, parameters = _taken(options, CLUSTER), _taken(options, PARAMETERS)
+    return run(cluster=cluster, parameters=parameters, **options)
+
+
+@command_line.command()
+@click.argument("source")
+@click.option("--model", metavar="URL", required=True, help="A model that fit wrote.")
+@click.option(
+    "--labels",
+    metavar="URL",
+    required=True,
+    help="Where labels go: a name in .zarr, .parquet, .csv or .npy.",
+)
+@columns_option
+@cluster_options
+@output_options
+def predict(**options: Any) -> int:
+    """Label the rows of SOURCE by the nearest center of a model."""
+    _check_usage(options, ("source", "model", "labels", "report"))
+    from dask_kmeans.cli.predict import run
+
+    return run(cluster=_taken(options, CLUSTER), **options)
+
+
+@command_line.command()
+@click.argument("model")
+@click.option("--json", "as_json", is_flag=True, help="Print everything, as JSON.")
+@debug_option
+def inspect(model: str, as_json: bool) -> int:
+    """Show what is in MODEL."""
+    from dask_kmeans.cli.inspect import run
+
+    return run(model, as_json)
+
+
+def _taken(options: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    """The options `names`, taken out of `options`."""
+    return {name: options.pop(name) for name in names}
+
+
+def _check_usage(options: dict[str, Any], places: tuple[str, ...]) -> None:
+    """Raise UsageError for what the command line alone shows to be wrong."""
+    if options["scheduler"] and (options["workers"] or options["threads"]):
+        raise click.UsageError("--scheduler has its own workers: leave out --workers, --threads.")
+    if options["memory_limit"] and not options["workers"]:
+        raise click.UsageError("--memory-limit is that of a worker: type --workers N as well.")
+    labels = options["labels"]
+    if labels is not None and not labels.rstrip("/").endswith(LABEL_ENDINGS):
+        raise click.BadParameter(
+            f"{labels!r} must end in {', '.join(LABEL_ENDINGS)}.", param_hint="'--labels'"
+        )
+    used: dict[str, str] = {}
+    for name in places:
+        place = (options[name] or "").rstrip("/")
+        if place in used:
+            raise click.UsageError(f"{used[place]} and --{name} are the same place, {place}.")
+        if place not in ("", "-"):
+            used[place] = "SOURCE" if name == "source" else f"--{name}"

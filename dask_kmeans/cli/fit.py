@@ -1,0 +1,117 @@
+"""`dask-kmeans fit`: outputs checked -> read -> fit -> written."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from typing import Any
+
+import click
+
+from dask_kmeans import __version__
+from dask_kmeans.cli.cluster import peak_memory, tasks_on
+from dask_kmeans.cli.commands import DONE, UNCONVERGED
+from dask_kmeans.cli.log import logger, verbosity
+from dask_kmeans.cli.report import summary, write_report
+from dask_kmeans.estimator import KMeans
+from dask_kmeans.read import as_points, open_source
+from dask_kmeans.standardize import StandardizedSource, standardization_of
+from dask_kmeans.write import check_labels_output, check_output, save_model, write_labels
+from dask_kmeans.write.place import Output
+
+
+def run(
+    source: str,
+    model: str,
+    labels: str | None,
+    columns: list[str] | None,
+    sample_weight: str | None,
+    standardize: bool,
+    checkpoint: str | None,
+    resume: bool,
+    require_convergence: bool,
+    report: str | None,
+    overwrite: bool,
+    quiet: bool,
+    cluster: dict[str, Any],
+    parameters: dict[str, Any],
+) -> int:
+    """Do it, on the `cluster` that `tasks_on` makes, with the `parameters` of `KMeans`.
+
+    Returns the exit code.
+    """
+    start = time.perf_counter()
+    verbose = verbosity(quiet)
+    _check_outputs(model, labels, report, checkpoint, overwrite, resume)
+    with tasks_on(**cluster) as client:
+        rows = open_source(source, columns, sample_weight)
+        standardization = None
+        if standardize:
+            logger.info("standardizing %d features of %s", rows.n_features, source)
+            standardization = standardization_of(as_points(rows), parameters["nan"])
+            rows = StandardizedSource(rows, standardization)
+        estimator = KMeans(verbose=verbose, checkpoint=checkpoint, **parameters).fit(rows)
+        fitted = estimator._fitted_model()
+        if standardization is not None:
+            fitted = dataclasses.replace(fitted, standardization=standardization.as_dict())
+        refused = require_convergence and not fitted.converged
+        if not refused:
+            save_model(fitted, model, overwrite)
+            if labels is not None:
+                logger.info("writing labels to %s", labels)
+                write_labels(estimator.labels_, labels, overwrite)
+        content = {
+            "command": "fit",
+            "version": __version__,
+            "source": source,
+            "model": None if refused else model,
+            "labels": None if refused else labels,
+            "n_rows": int(fitted.cluster_sizes.sum()),
+            "n_features": rows.n_features,
+            **{
+                field.name: getattr(fitted, field.name)
+                for field in dataclasses.fields(fitted)
+                if field.name != "cluster_centers"
+            },
+            "peak_memory": peak_memory(client),
+            "seconds": time.perf_counter() - start,
+        }
+    write_report(content, report, overwrite)
+    if not quiet and report != "-":
+        click.echo(summary(fitted))
+    if refused:
+        click.echo(
+            f"dask-kmeans: not converged, so no model was written: {fitted.stop_reason}", err=True
+        )
+        return UNCONVERGED
+    if checkpoint is not None:
+        _remove(checkpoint)
+    return DONE
+
+
+def _check_outputs(
+    model: str,
+    labels: str | None,
+    report: str | None,
+    checkpoint: str | None,
+    overwrite: bool,
+    resume: bool,
+) -> None:
+    """Raise for outputs that cannot be written, before hours are spent on what goes into them."""
+    check_output(model, overwrite=overwrite)
+    if labels is not None:
+        check_labels_output(labels, overwrite=overwrite)
+    if report not in (None, "-"):
+        check_output(report, overwrite=overwrite)
+    if checkpoint is not None and not resume and Output(checkpoint).exists():
+        raise FileExistsError(
+            f"{checkpoint} holds the state of a fit that has not ended. Type --resume to go on "
+            "from it, or remove it to start anew"
+        )
+
+
+def _remove(url: str) -> None:
+    """Remove the state of a fit that has ended: nothing is left to go on with."""
+    place = Output(url)
+    if place.exists():
+        place.fs.rm_file(place.path)

@@ -1,0 +1,57 @@
+"""`dask-kmeans predict`: a model, new rows -> labels."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from dask_kmeans import __version__
+from dask_kmeans.cli.cluster import peak_memory, tasks_on
+from dask_kmeans.cli.commands import DONE
+from dask_kmeans.cli.log import logger, verbosity
+from dask_kmeans.cli.report import write_report
+from dask_kmeans.estimator import load_model
+from dask_kmeans.read import open_source
+from dask_kmeans.standardize import Standardization, StandardizedSource
+from dask_kmeans.write import check_labels_output, check_output, load_fitted, write_labels
+
+
+def run(
+    source: str,
+    model: str,
+    labels: str,
+    columns: list[str] | None,
+    report: str | None,
+    overwrite: bool,
+    quiet: bool,
+    cluster: dict[str, Any],
+) -> int:
+    """Do it, on the `cluster` that `tasks_on` makes; returns the exit code."""
+    start = time.perf_counter()
+    verbosity(quiet)
+    check_labels_output(labels, overwrite=overwrite)
+    if report not in (None, "-"):
+        check_output(report, overwrite=overwrite)
+    fitted = load_fitted(model)
+    estimator = load_model(model)
+    with tasks_on(**cluster) as client:
+        if columns is None and fitted.feature_names is not None:
+            columns = list(fitted.feature_names)
+        rows = open_source(source, columns)
+        if fitted.standardization is not None:
+            rows = StandardizedSource(rows, Standardization.from_dict(fitted.standardization))
+        logger.info("labelling %s: writing %s", source, labels)
+        n_rows = write_labels(estimator.predict(rows), labels, overwrite)
+        content = {
+            "command": "predict",
+            "version": __version__,
+            "source": source,
+            "model": model,
+            "labels": labels,
+            "n_rows": n_rows,
+            "n_features": rows.n_features,
+            "peak_memory": peak_memory(client),
+            "seconds": time.perf_counter() - start,
+        }
+    write_report(content, report, overwrite)
+    return DONE

@@ -1,0 +1,47 @@
+"""Values of options that click has no type for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+
+class Count(click.ParamType):
+    """An integer >= 1, or the word "auto"."""
+
+    name = "count"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int | str:
+        if value == "auto":
+            return value
+        return click.IntRange(min=1).convert(value, param, ctx)
+
+
+class Columns(click.ParamType):
+    """Names, or numbers from 0, between commas."""
+
+    name = "columns"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> list[str]:
+        names = [name.strip() for name in value.split(",")] if isinstance(value, str) else value
+        if not all(names):
+            self.fail(f"{value!r} has an empty name. Type A,B,C", param, ctx)
+        return names
+
+
+class Size(click.ParamType):
+    """Bytes, such as 768MB or "2 GiB"."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int:
+        from dask.utils import parse_bytes
+
+        try:
+            size = parse_bytes(value)
+        except ValueError:
+            size = 0
+        if size <= 0:
+            self.fail(f"{value!r} is no size in bytes. Type 768MB or 2GiB", param, ctx)
+        return size

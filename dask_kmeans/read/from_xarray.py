@@ -1,0 +1,197 @@
+"""xarray: DataArrays with any sample dimensions, Datasets whose variables are the features.
+
+Rows are the samples in C order of the sample dimensions, as they come in X.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import dask
+import numpy as np
+import xarray as xr
+
+from dask_kmeans import checks, memory
+from dask_kmeans.read import from_dask, from_numpy
+from dask_kmeans.read.pieces import Piece, cut, kernel_dtype, kernel_ready
+from dask_kmeans.read.points import Kind, Points, RowFunction, result_of
+
+OUTPUT_DIM = "cluster"
+"""Dimension of results with several values a row."""
+
+
+def read_dataset(X: xr.Dataset, sample_weight: Any = None) -> Points:
+    """Points of the numeric variables of a Dataset; a warning names the others."""
+    numeric = [name for name, variable in X.data_vars.items() if variable.dtype.kind in "biufc"]
+    dropped = {name: v.dtype for name, v in X.data_vars.items() if name not in numeric}
+    if not numeric:
+        raise checks.no_numeric_column_error(dropped, "variable")
+    checks.warn_dropped_columns(dropped, "variable")
+    dims = {name: X[name].dims for name in numeric}
+    if len({frozenset(of) for of in dims.values()}) > 1:
+        raise checks.variables_differ_error(dims)
+    # The name of a dimension that X cannot have yet.
+    features = "feature" + "_" * max(len(str(name)) for name in [*X.sizes, *X.variables])
+    stacked = X[numeric].to_dataarray(dim=features)
+    return read(stacked, sample_weight, features)
+
+
+def read(X: xr.DataArray, sample_weight: Any, feature_dim: Hashable | None) -> Points:
+    """Points of a DataArray; the last of two dimensions holds the features if none is named."""
+    if X.ndim < 2:
+        checks.check_two_dimensional(X.shape, "DataArray")
+    if feature_dim is None and X.ndim == 2:
+        feature_dim = X.dims[-1]
+    if feature_dim is None or feature_dim not in X.dims:
+        raise checks.needs_feature_dim_error(X.sizes, feature_dim)
+    kernel_dtype(X.dtype)
+    names = None
+    if feature_dim in X.coords:
+        names = checks.check_feature_names(X.coords[feature_dim].values.tolist())
+    sample_dims = tuple(dim for dim in X.dims if dim != feature_dim)
+    weights = _sample_weights(sample_weight, X, sample_dims)
+    if X.chunks is not None:
+        points = _read_lazy(X, weights, feature_dim)
+    else:
+        points = _read_in_memory(X, weights, feature_dim)
+    return replace(points, feature_names=names)
+
+
+def _sample_weights(sample_weight: Any, X: xr.DataArray, sample_dims: tuple) -> Any:
+    """Weights in the order of the rows: shape (n_rows,), or that of the sample dimensions."""
+    if isinstance(sample_weight, xr.DataArray):
+        if set(sample_weight.dims) != set(sample_dims):
+            raise checks.weight_dims_error(sample_weight.dims, sample_dims)
+        sample_weight = sample_weight.transpose(*sample_dims).data
+    shape = tuple(X.sizes[dim] for dim in sample_dims)
+    if sample_weight is not None and np.shape(sample_weight) == shape and len(shape) > 1:
+        return sample_weight.reshape(-1) if hasattr(sample_weight, "reshape") else np.ravel(
+            sample_weight
+        )  # fmt: skip
+    return sample_weight
+
+
+def _template(X: xr.DataArray, feature_dim: Hashable) -> xr.DataArray:
+    """X without its features: the dimensions and coordinates that results have."""
+    template = X.isel({feature_dim: 0}, drop=True).rename(None)
+    template.attrs = {}
+    return template
+
+
+def _labelled(template: xr.DataArray, values: Any) -> xr.DataArray:
+    """Values in the shape of the samples, perhaps with a last axis of outputs, as a DataArray."""
+    if values.ndim == template.ndim:
+        return template.copy(data=values)
+    wide = template.expand_dims({OUTPUT_DIM: values.shape[-1]}, axis=-1)
+    return wide.copy(data=values)
+
+
+# ---------------------------------------------------------------------------------------- in memory
+
+
+def _read_in_memory(X: xr.DataArray, weights: Any, feature_dim: Hashable) -> Points:
+    axis = X.dims.index(feature_dim)
+    values = X.values
+    before, after = int(np.prod(values.shape[:axis])), int(np.prod(values.shape[axis + 1 :]))
+    if before > 1 and 1 < after < memory.ROW_ALIGNMENT:
+        # Too short runs of samples to be worth handing over one by one: copied.
+        values = np.moveaxis(values, axis, -1)
+        before, after = before * after, 1
+    raster = values.reshape(before, X.sizes[feature_dim], after)
+    return from_numpy.read_rows(
+        RasterRows(raster, 0, before * after), weights, kind=InMemoryRaster(_template(X, feature_dim))
+    )
+
+
+@dataclass(frozen=True)
+class RasterRows:
+    """Rows start..stop of values (l, d, t), whose row number r is [r // t, :, r % t]."""
+
+    values: np.ndarray
+    start: int
+    stop: int
+    weights: np.ndarray | None = None
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.stop - self.start, self.values.shape[1]
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self.values.dtype
+
+    def rows(self, start: int, stop: int, weights: np.ndarray | None) -> RasterRows:
+        return RasterRows(self.values, self.start + start, self.start + stop, weights)
+
+    def pieces(self) -> Iterator[Piece]:
+        length, _, run = self.values.shape
+        if run == 1:
+            yield from cut(self.values[self.start : self.stop, :, 0], self.weights)
+            return
+        for outer in range(self.start // run, min(length, -(-self.stop // run))):
+            a, b = max(self.start, outer * run), min(self.stop, (outer + 1) * run)
+            rows = self.values[outer, :, a - outer * run : b - outer * run].T
+            of_rows = None if self.weights is None else self.weights[a - self.start : b - self.start]
+            yield from cut(rows, of_rows)
+
+
+@dataclass(frozen=True)
+class InMemoryRaster(from_numpy.InMemory):
+    """Results as DataArrays of the samples, in memory."""
+
+    template: xr.DataArray
+
+    def wrap(self, values: np.ndarray) -> xr.DataArray:
+        return _labelled(self.template, values.reshape(self.template.shape + values.shape[1:]))
+
+
+# --------------------------------------------------------------------------------------------- lazy
+
+
+def _read_lazy(X: xr.DataArray, weights: Any, feature_dim: Hashable) -> Points:
+    last = X.transpose(..., feature_dim)
+    whole = last.data
+    if any(number > 1 for number in whole.numblocks[1:]):
+        # Rows are consecutive samples: chunks have to be whole in all but the first dimension.
+        whole = whole.rechunk(
+            {0: "auto", **dict.fromkeys(range(1, last.ndim), -1)},
+            block_size_limit=4 * memory.PIECE_BYTES,
+        )
+    points = from_dask.read(whole.reshape(-1, last.shape[-1]), weights)
+    return replace(points, kind=LazyRaster(last, _template(X, feature_dim)))
+
+
+@dataclass(frozen=True)
+class LazyRaster(Kind):
+    """Results as lazy DataArrays with the chunks of the samples."""
+
+    X: xr.DataArray
+    """With the features last."""
+    template: xr.DataArray
+
+    def apply(
+        self, points: Points, function: RowFunction, dtype: np.dtype, n_outputs: int | None
+    ) -> xr.DataArray:
+        data = self.X.data.rechunk({-1: -1})
+        if n_outputs is None:
+            shape: dict[str, Any] = {"drop_axis": data.ndim - 1}
+        else:
+            shape = {"chunks": (*data.chunks[:-1], (n_outputs,))}
+        values = data.map_blocks(
+            _apply_to_raster,
+            function=dask.delayed(function, traverse=False, pure=True),
+            out_dtype=dtype,
+            n_outputs=n_outputs,
+            dtype=dtype,
+            meta=np.empty((0,) * (data.ndim - (n_outputs is None)), dtype),
+            **shape,
+        )
+        return _labelled(self.template, values)
+
+
+def _apply_to_raster(values, function, out_dtype, n_outputs):
+    rows = kernel_ready(np.asarray(values)).reshape(-1, values.shape[-1])
+    result = result_of(function, rows, out_dtype, n_outputs)
+    return result.reshape(values.shape[:-1] + result.shape[1:])

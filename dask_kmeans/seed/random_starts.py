@@ -1,0 +1,155 @@
+"""The plain starts: rows, means of pairs, means of random parts, points of a box. One pass at most.
+
+All restarts share the pass. Weighted rows count by their weight in each of them, a row of weight
+zero or with a NaN not at all.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dask_kmeans.blockwise import Blockwise, OpenBlock
+from dask_kmeans.kernels import (
+    FixedPoint,
+    Sums,
+    accumulate,
+    exponential,
+    extent,
+    merge_sums,
+    uniform,
+)
+from dask_kmeans.seed.chosen import numbered_pieces
+from dask_kmeans.seed.race import Race, counting_mass, first_of_equals
+from dask_kmeans.survey import Survey
+
+
+def random_rows(
+    blockwise: Blockwise, *, n_clusters: int, n_init: int, seed: int
+) -> list[np.ndarray]:
+    """`n_clusters` distinct rows for each restart, drawn in proportion to their weights.
+
+    Returns
+    -------
+    list of ndarray of shape (m, d), float64
+        m is n_clusters, or the number of distinct rows where that is smaller.
+    """
+    races = blockwise.run(_draw_rows, n_clusters, n_init, seed, merge=_merge_races)
+    return [race.winners() for race in races]
+
+
+def random_pairs(
+    blockwise: Blockwise, *, n_clusters: int, n_init: int, seed: int
+) -> list[np.ndarray]:
+    """Means of two random rows each, distinct.
+
+    No row is in two pairs. Rows fill the gaps where pairs have the same mean, or where there are fewer than
+    2 * n_clusters distinct rows; fewer than n_clusters are returned as by `random_rows`.
+    """
+    races = blockwise.run(_draw_rows, 2 * n_clusters, n_init, seed, merge=_merge_races)
+    starts = []
+    for race in races:
+        rows = race.winners()
+        pairs = len(rows) // 2 if len(rows) >= n_clusters else 0
+        # Halved before the addition: the sum of two rows may exceed the largest float64.
+        means = rows[:pairs] / 2 + rows[pairs : 2 * pairs] / 2
+        starts.append(_first_distinct(np.concatenate([means, rows]), n_clusters))
+    return starts
+
+
+def random_partition(
+    blockwise: Blockwise, survey: Survey, *, n_clusters: int, n_init: int, seed: int
+) -> list[np.ndarray]:
+    """Weighted means of the parts of a random partition of the rows, distinct.
+
+    Rows fill the gaps where a part is empty or two have the same mean; fewer than n_clusters are
+    returned as by `random_rows`.
+    """
+    fixed_point = survey.fixed_point()
+    sums, races = blockwise.run(
+        _add_up_parts, fixed_point, n_clusters, n_init, seed, merge=_merge_parts
+    )
+    starts = []
+    for part_sums, race in zip(sums, races, strict=True):
+        rows = race.winners()
+        means, weights = fixed_point.means(part_sums)
+        filled = weights > 0 if len(rows) == n_clusters else np.zeros(n_clusters, bool)
+        starts.append(_first_distinct(np.concatenate([means[filled], rows]), n_clusters))
+    return starts
+
+
+def random_box(
+    blockwise: Blockwise, survey: Survey, *, n_clusters: int, n_init: int, random: np.random.RandomState
+) -> list[np.ndarray]:
+    """Uniform draws from the range of the rows that count.
+
+    The survey knows the range of all rows: no pass is made unless there are rows that do not count.
+    """
+    minimum, maximum = survey.minimum, survey.maximum
+    if survey.positive_rows < survey.n_rows:
+        minimum, maximum = blockwise.run(_extent_that_counts, len(minimum), merge=_merge_extents)
+    draws = random.random_sample((n_init, n_clusters, len(minimum)))
+    # Not minimum + draws * (maximum - minimum): a range may exceed the largest float64.
+    return list(minimum * (1 - draws) + maximum * draws)
+
+
+def _first_distinct(points: np.ndarray, size: int) -> np.ndarray:
+    return points[first_of_equals(points)][:size]
+
+
+def _draw_rows(block: OpenBlock, size: int, n_init: int, seed: int) -> list[Race]:
+    """For each restart a race of all rows, by weight."""
+    races = [Race(size) for _ in range(n_init)]
+    for first, values, weights in numbered_pieces(block):
+        _enter_all(races, block.start + first, values, weights, seed)
+    return races
+
+
+def _add_up_parts(
+    block: OpenBlock, fixed_point: FixedPoint, n_clusters: int, n_init: int, seed: int
+) -> tuple[list[Sums], list[Race]]:
+    """For each restart the sums of random parts, and the rows to fill their gaps."""
+    sums = [fixed_point.zero_sums(n_clusters) for _ in range(n_init)]
+    races = [Race(n_clusters) for _ in range(n_init)]
+    for first, values, weights in numbered_pieces(block):
+        row = block.start + first
+        counts = counting_mass(values, weights) > 0
+        nowhere = np.full(len(values), -1, np.int32)
+        for restart in range(n_init):
+            draws = uniform(seed, n_init + restart, row, np.empty(len(values)))
+            part = np.where(counts, draws * n_clusters, -1).astype(np.int32)
+            accumulate(values, weights, fixed_point, nowhere, part, sums[restart])
+        _enter_all(races, row, values, weights, seed)
+    return sums, races
+
+
+def _enter_all(
+    races: list[Race],
+    row: int,
+    values: np.ndarray,
+    weights: np.ndarray | None,
+    seed: int,
+) -> None:
+    mass = counting_mass(values, weights)
+    for restart, race in enumerate(races):
+        race.enter(exponential(seed, restart, row, np.empty(len(values))), mass, values, row)
+
+
+def _extent_that_counts(block: OpenBlock, n_features: int) -> tuple[np.ndarray, np.ndarray]:
+    minimum, maximum = np.full(n_features, np.inf), np.full(n_features, -np.inf)
+    for values, weights in block.pieces():
+        extent(values[counting_mass(values, weights) > 0], minimum, maximum)
+    return minimum, maximum
+
+
+def _merge_races(a: list[Race], b: list[Race]) -> list[Race]:
+    return [x.merge(y) for x, y in zip(a, b, strict=True)]
+
+
+def _merge_parts(
+    a: tuple[list[Sums], list[Race]], b: tuple[list[Sums], list[Race]]
+) -> tuple[list[Sums], list[Race]]:
+    return [merge_sums(x, y) for x, y in zip(a[0], b[0], strict=True)], _merge_races(a[1], b[1])
+
+
+def _merge_extents(a: tuple, b: tuple) -> tuple[np.ndarray, np.ndarray]:
+    return np.minimum(a[0], b[0]), np.maximum(a[1], b[1])

@@ -1,0 +1,146 @@
+"""Starting centers for every restart, by the method asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from dask_kmeans import checks
+from dask_kmeans.blockwise import Blockwise
+from dask_kmeans.seed.k_means_parallel import candidates_per_round, summarize
+from dask_kmeans.seed.k_means_plus_plus import k_means_plus_plus
+from dask_kmeans.seed.random_starts import (
+    random_box,
+    random_pairs,
+    random_partition,
+    random_rows,
+)
+from dask_kmeans.seed.recluster import recluster
+from dask_kmeans.survey import Survey
+
+if TYPE_CHECKING:
+    from dask_kmeans.read import Points
+
+
+class Seeds(NamedTuple):
+    """Where the runs of a fit start, and what is known of these centers."""
+
+    centers: list[np.ndarray]
+    """n_init arrays, float64 (n_clusters, n_features)"""
+    rounds: int = 0
+    """Rounds of k-means||"""
+    n_candidates: int = 0
+    """Points that its recluster chose from"""
+    cost: float | None = None
+    """Inertia of the cheapest of the starts; for k-means|| a bound that it does not exceed"""
+    n_distinct: int | None = None
+    """Distinct rows that count, where they turned out to be fewer than n_clusters. Centers are then
+    repeated."""
+
+
+PASS_SPEED = 50
+"""Differences of coordinates that the kernel of a pass takes in the time in which the recluster's,
+which adds up each distance in a fixed order, takes one."""
+
+Init = str | np.ndarray | Callable[[int], np.ndarray]
+
+
+def make_seeds(
+    points: Points,
+    blockwise: Blockwise,
+    survey: Survey,
+    *,
+    n_clusters: int,
+    init: Init,
+    n_init: int,
+    oversampling_factor: float | None,
+    init_rounds: int | None,
+    random_state: int,
+) -> Seeds:
+    """Choose where to start.
+
+    Parameters
+    ----------
+    points : Points
+    blockwise : Blockwise
+        Over the blocks of `points`, which know their row numbers.
+    survey : Survey
+    n_clusters : int
+        At most the number of rows that count.
+    init : str, array of shape (n_clusters, n_features), fitted estimator or callable
+        The name of a method, or the centers themselves, or whoever has them in
+        `cluster_centers_`, or `init(n_clusters)`, which returns them, called for every restart.
+        A function that wants the data and a random state has them bound by the caller.
+    n_init : int
+        Restarts.
+    oversampling_factor : float or None
+        k-means||: candidates a round, in units of n_clusters; None: by the number of clusters.
+    init_rounds : int or None
+        k-means||: rounds; None: as many as are worth while.
+    random_state : int
+        64 random bits. The same bits give the same centers, however the data is chunked.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For given centers that do not fit n_clusters and the data.
+    """
+    wanted = {"n_clusters": n_clusters, "n_init": n_init}
+    random = np.random.RandomState(np.random.MT19937(np.random.SeedSequence(random_state)))
+    if not isinstance(init, str):
+        return Seeds(_given(init, points.n_features, n_clusters, n_init))
+    if init == "k-means||":
+        summary = summarize(
+            blockwise,
+            survey,
+            n_clusters=n_clusters,
+            per_round=candidates_per_round(n_clusters, oversampling_factor),
+            rounds=init_rounds,
+            seed=random_state,
+            random=random,
+        )
+        # Beside passes that compared every row with every point, this much work is not seen.
+        work = survey.n_rows * summary.points.size / PASS_SPEED
+        found = recluster(summary.points, summary.weights, **wanted, random=random, work=work)
+        return _seeds(
+            [clustering.centers for clustering in found],
+            n_clusters,
+            rounds=summary.rounds,
+            n_candidates=len(summary.points),
+            cost=summary.within + found[0].cost,
+        )
+    if init == "k-means++":
+        chosen = k_means_plus_plus(
+            blockwise, n_features=points.n_features, **wanted, seed=random_state
+        )
+        centers, costs = zip(*chosen, strict=True)
+        return _seeds(centers, n_clusters, cost=min(costs))
+    if init == "random":
+        return _seeds(random_rows(blockwise, **wanted, seed=random_state), n_clusters)
+    if init == "random_pairs":
+        return _seeds(random_pairs(blockwise, **wanted, seed=random_state), n_clusters)
+    if init == "random_partition":
+        return _seeds(random_partition(blockwise, survey, **wanted, seed=random_state), n_clusters)
+    if init == "random_box":
+        return Seeds(random_box(blockwise, survey, **wanted, random=random))
+    raise ValueError(f"no method of seeding is called {init!r}")
+
+
+def _given(init: Init, n_features: int, n_clusters: int, n_init: int) -> list[np.ndarray]:
+    """Centers that the caller brings, checked."""
+    if hasattr(init, "cluster_centers_"):
+        init = init.cluster_centers_
+    if callable(init):
+        brought = [init(n_clusters) for _ in range(n_init)]
+    else:
+        brought = [init] * n_init
+    return [checks.check_init(centers, n_clusters, n_features) for centers in brought]
+
+
+def _seeds(starts: Sequence[np.ndarray], n_clusters: int, **known) -> Seeds:
+    """Starts as Seeds; those that found fewer distinct rows than clusters repeat them."""
+    found = min(map(len, starts))
+    centers = [start[np.arange(n_clusters) % len(start)] for start in starts]
+    return Seeds(centers, n_distinct=found if found < n_clusters else None, **known)

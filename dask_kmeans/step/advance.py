@@ -1,0 +1,146 @@
+"""Advance: one pass over the data, in which every run that still moves takes one step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dask_kmeans.blockwise import Blockwise
+from dask_kmeans.kernels import FixedPoint, merge_sums, prepare
+from dask_kmeans.step.assign import Outcome, Request, assign_block
+from dask_kmeans.step.combine import merge_for
+from dask_kmeans.step.measure import Measure, MeasureRequest, measure_block
+from dask_kmeans.step.move import (
+    center_shift,
+    empty_clusters,
+    move,
+    relocate,
+    scatter_of_centers,
+)
+from dask_kmeans.step.run import IterationRecord, Run
+from dask_kmeans.step.stop import stop
+
+FARTHEST = 256
+"""Far rows that a step brings back where it might empty a cluster; more take an extra pass."""
+
+LONGEST_LEAP = 50
+"""Steps on a sample that stand between two passes, at most (see `dask_kmeans.accelerate`)."""
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What all steps of a fit go by."""
+
+    blockwise: Blockwise
+    fixed_point: FixedPoint
+    n_rows: int
+    """Rows that can change their label: those without NaN."""
+    tol: float
+    max_iter: int
+
+
+def advance(runs: list[Run], rules: Rules) -> list[Run]:
+    """Take one step with each of the runs; returns those that may leap on from there."""
+    requests = [
+        Request(
+            run.number,
+            run.iteration + 1,
+            prepare(run.centers),
+            None if run.assigned is None else prepare(run.assigned),
+            _far_rows_wanted(run),
+        )
+        for run in runs
+    ]
+    passed = rules.blockwise.run(
+        assign_block, requests, rules.fixed_point, merge=merge_for(requests)
+    )
+    return [
+        run
+        for run, request, outcome in zip(runs, requests, passed.outcomes, strict=True)
+        if _take_step(run, request, outcome, passed.bytes_read, rules)
+    ]
+
+
+def _far_rows_wanted(run: Run) -> int:
+    """Far rows to bring back from the next step, in case that it empties a cluster.
+
+    The first step brings some: seeds are most often the ones that get no rows, and that step
+    measures distances anyway, to know the inertia. A later step empties a cluster only by changing
+    the labels of all its rows, for which there must be as many changes; those of the step before
+    are the estimate. Late in a fit, where looking at distances would cost most, this asks nothing.
+    """
+    if run.sums is not None and run.sums.counts.min() > run.history[-1].changed:
+        return 0
+    return min(len(run.centers), FARTHEST)
+
+
+def _take_step(
+    run: Run, request: Request, outcome: Outcome, bytes_read: int, rules: Rules
+) -> bool:
+    """Move a run's centers by what a pass found; whether it may leap on from there.
+
+    It may not once it has settled, nor where its sums are not those of the centers it moved from.
+    """
+    run.sums = outcome.sums if run.sums is None else merge_sums(run.sums, outcome.sums)
+    run.assigned = run.centers
+    scatter = scatter_of_centers(rules.fixed_point, run.sums, run.centers)
+    if run.iteration == 0 and outcome.measure is not None:
+        run.scatter_offset = outcome.measure.inertia.value() - scatter
+
+    inertia = max(0.0, run.scatter_offset + scatter)
+    spoilt = not run.plain and inertia > run.lowest_inertia
+    if spoilt:
+        # A leap too far: back to the plain step that it replaced.
+        image, relocated = run.image, 0
+    else:
+        image, relocated = _image(run, request, outcome.measure, rules)
+    run.reason = stop(
+        outcome.changed / rules.n_rows, not np.array_equal(image, run.assigned), relocated,
+        request.step, plain=run.plain, tol=rules.tol, max_iter=rules.max_iter,
+    )  # fmt: skip
+    run.longest_leap = _next_longest_leap(run.longest_leap, spoilt, run.plain)
+    run.lowest_inertia = min(inertia, run.lowest_inertia)
+    run.centers = run.image = image
+    run.plain = True
+    run.history.append(
+        IterationRecord(
+            request.step,
+            outcome.changed,
+            inertia,
+            center_shift(run.assigned, run.centers),
+            outcome.examined,
+            bytes_read,
+            seconds=0.0,
+        )
+    )
+    return run.reason is None and not spoilt and not relocated
+
+
+def _next_longest_leap(longest: int, spoilt: bool, plain: bool) -> int:
+    """Shorter leaps after one too far, longer ones after a good one."""
+    if spoilt:
+        return max(1, longest // 4)
+    return longest if plain else min(LONGEST_LEAP, 2 * longest)
+
+
+def _image(
+    run: Run, request: Request, measure: Measure | None, rules: Rules
+) -> tuple[np.ndarray, int]:
+    """Where Lloyd's iteration moves the centers, and how many empty clusters were relocated."""
+    sums, relocated = run.sums, 0
+    empty = empty_clusters(rules.fixed_point, run.sums)
+    if len(empty):
+        k = len(run.centers)
+        if measure is not None:
+            sums, relocated = relocate(rules.fixed_point, run.sums, empty, measure.farthest)
+        if relocated < len(empty) and request.farthest < k:
+            measure = _measure_farthest(run, request, k, rules.blockwise)
+            sums, relocated = relocate(rules.fixed_point, run.sums, empty, measure.farthest)
+    return move(rules.fixed_point, sums, run.centers), relocated
+
+
+def _measure_farthest(run: Run, request: Request, wanted: int, blockwise: Blockwise) -> Measure:
+    """One more look at the rows, where the step did not bring back the far rows that it needs."""
+    requests = [MeasureRequest(run.number, request.step, request.panel, wanted)]
+    return blockwise.run(measure_block, requests, merge=merge_for(requests))[0]

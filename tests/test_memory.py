@@ -1,0 +1,114 @@
+"""Plans: every row in one block, blocks of the size asked for, cut where the storage is cut."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from dask_kmeans import memory
+
+ROWS = st.integers(1, 10_000_000)
+THREADS = st.integers(1, 64)
+
+
+def covers(bounds, total):
+    """Whether the bounds are consecutive, none empty, from 0 to total."""
+    edges = [0, *(stop for _, stop in bounds)]
+    return edges[-1] == total and all(
+        start == edge < stop for (start, stop), edge in zip(bounds, edges, strict=False)
+    )
+
+
+@given(ROWS, st.integers(1, 2_000_000), st.integers(1, 10_000), THREADS)
+@example(4_000_000, 250_000, 128, 2)
+@example(1, 1, 1, 1)
+def test_blocks_of_a_store_cover_it_at_chunks(n_rows, chunk_rows, row_bytes, threads):
+    chunk_rows = max(chunk_rows, n_rows // 10_000)
+    bounds, read_rows = memory.plan_blocks(n_rows, chunk_rows, row_bytes, threads)
+    assert covers(bounds, n_rows)
+    assert len(bounds) <= memory.BLOCKS_PER_THREAD * threads
+    chunk_rows = min(chunk_rows, n_rows)
+    assert all(start % chunk_rows == 0 for start, _ in bounds)
+    assert read_rows % chunk_rows == 0
+    assert read_rows * row_bytes <= max(memory.PIECE_BYTES, chunk_rows * row_bytes)
+
+
+@given(ROWS, st.integers(1, 2_000_000), THREADS, st.integers(1, 100_000))
+def test_blocks_have_no_more_rows_than_asked_for(n_rows, chunk_rows, threads, most):
+    chunk_rows, most = max(chunk_rows, n_rows // 1000), max(most, n_rows // 1000)
+    bounds, _ = memory.plan_blocks(n_rows, chunk_rows, 8, threads, max_block_rows=most)
+    assert covers(bounds, n_rows)
+    assert max(stop - start for start, stop in bounds) <= most
+    # A block begins at a chunk or lies within one, so that none reads two chunks in part.
+    for start, stop in bounds:
+        assert start % chunk_rows == 0 or start // chunk_rows == (stop - 1) // chunk_rows
+
+
+@given(st.integers(1, 64), st.integers(1, 2000))
+def test_every_thread_gets_blocks_of_a_large_store(threads, n_chunks):
+    chunk_rows = 100_000
+    bounds, _ = memory.plan_blocks(n_chunks * chunk_rows, chunk_rows, 128, threads)
+    assert len(bounds) >= min(n_chunks, threads)
+
+
+def test_a_small_store_is_one_block():
+    assert memory.plan_blocks(3000, 100, 16, threads=16).bounds == [(0, 3000)]
+
+
+@given(st.integers(0, 10_000_000), st.integers(1, 1000), THREADS)
+def test_blocks_in_memory(n_rows, n_features, threads):
+    bounds = memory.plan_in_memory(n_rows, n_features, threads)
+    assert len(bounds) <= memory.BLOCKS_PER_THREAD * threads
+    if n_rows * n_features < memory.SMALL:
+        assert bounds == [(0, n_rows)]
+    else:
+        assert covers(bounds, n_rows)
+        assert all(start % memory.ROW_ALIGNMENT == 0 for start, _ in bounds)
+
+
+SIZES = st.lists(st.integers(0, 100_000_000), min_size=1, max_size=200)
+
+
+@given(SIZES, THREADS)
+def test_groups_of_chunks_cover_them_within_the_limit(sizes, threads):
+    groups = memory.group_chunks(sizes, threads)
+    assert covers(groups, len(sizes))
+    for a, b in groups:
+        assert b - a == 1 or sum(sizes[a:b]) <= memory.PIECE_BYTES
+
+
+@given(SIZES, THREADS, st.none() | st.integers(1, 10**9))
+def test_groups_of_parts_cover_them_within_the_limit(sizes, threads, most):
+    groups = memory.group_parts(sizes, threads, max_group=most)
+    assert covers(groups, len(sizes))
+    fair = max(sum(sizes) / (memory.BLOCKS_PER_THREAD * threads) + 1, memory.MIN_BLOCK_BYTES)
+    for a, b in groups:
+        assert b - a == 1 or sum(sizes[a:b]) <= min(fair, most or fair)
+    # Any two neighbours together are more than the limit: no more tasks than twice what is needed.
+    limit = min(fair - 1, most or fair)
+    assert all(sum(sizes[a:d]) > limit - 1 for (a, _), (_, d) in zip(groups, groups[1:], strict=False))
+
+
+@given(st.integers(0, 1_000_000), st.integers(1, 1_000_000))
+def test_pieces_are_small(n_rows, row_bytes):
+    pieces = memory.pieces(n_rows, row_bytes)
+    assert covers(pieces, n_rows)
+    smallest = memory.ROW_ALIGNMENT * row_bytes
+    assert all((b - a) * row_bytes <= max(memory.PIECE_BYTES, smallest) for a, b in pieces)
+
+
+@pytest.mark.parametrize("grown", ["read_bytes", "block_rows", "piece_rows", "n_features",
+                                   "n_clusters", "n_runs"])  # fmt: skip
+def test_a_task_with_more_of_anything_takes_more(grown):
+    base = {"read_bytes": 10**6, "block_rows": 10**5, "piece_rows": 10**4, "n_features": 8,
+            "n_clusters": 16, "n_runs": 1}  # fmt: skip
+    less, more = memory.task_bytes(**base), memory.task_bytes(**{**base, grown: 2 * base[grown]})
+    assert less < more <= 2 * less
+
+
+def test_a_partial_result_has_the_size_of_its_arrays():
+    k, d = 7, 5
+    sums = [np.zeros((k, d), np.int64)] * 2 + [np.zeros(k, np.int64)] * 3
+    assert memory.sums_bytes(k, d) == sum(array.nbytes for array in sums)
