@@ -9,6 +9,7 @@
 """
 
 from dask_kmeans.estimator import KMeans, load_model
+from dask_kmeans.sweep import sweep
 
-__all__ = ["KMeans", "load_model"]
+__all__ = ["KMeans", "load_model", "sweep"]
 __version__ = "0.1.0"

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from dask_kmeans.blockwise import OpenBlock
-from dask_kmeans.kernels import FixedPoint, Sums, merge_sums, prepare
+from dask_kmeans.kernels import FixedPoint, Panel, Sums, merge_sums
 from dask_kmeans.sample import Sample, SampledBlock
 from dask_kmeans.step.advance import Rules
 from dask_kmeans.step.assign import Assigned, Request, assign_block
@@ -38,9 +38,10 @@ class _Walk:
 
     run: Run
     centers: np.ndarray
-    assigned: np.ndarray | None = None
+    panel: Panel | None = None
+    """The centers that the sample's labels belong to."""
     sums: Sums = field(init=False)
-    """Of the sample, for the labels of `assigned`."""
+    """Of the sample, for these labels."""
     changed: int = 0
     sampled: int = 0
     steps: int = 0
@@ -69,7 +70,7 @@ class Accelerator:
                 walk.settled = (
                     walk.steps > 1 and walk.share_changed <= self.rules.tol
                 ) or walk.steps >= self.rules.max_iter
-                walk.centers = move(self.rules.fixed_point, walk.sums, walk.centers)
+                walk.centers = move(self.rules.fixed_point, walk.sums).or_else(walk.centers)
         for walk in walks:
             walk.run.centers = walk.centers
 
@@ -113,8 +114,8 @@ class Accelerator:
             Request(
                 walk.run.number,
                 self._serial,
-                prepare(walk.centers),
-                None if walk.assigned is None else prepare(walk.assigned),
+                walk.run.panel_of(walk.centers),
+                walk.panel,
                 0,
             )
             for walk in walks
@@ -122,10 +123,10 @@ class Accelerator:
         passed = self.rules.blockwise.visit(
             assign_sampled, self.sample, requests, self.rules.fixed_point, merge=merge_for(requests)
         )
-        for walk, outcome in zip(walks, passed.outcomes, strict=True):
+        for walk, request, outcome in zip(walks, requests, passed.outcomes, strict=True):
             first = walk.steps == 0
             walk.sums = outcome.sums if first else merge_sums(walk.sums, outcome.sums)
-            walk.assigned = walk.centers
+            walk.panel = request.panel
             walk.changed, walk.sampled = outcome.changed, outcome.examined
             walk.steps += 1
 

@@ -21,6 +21,7 @@ import contextlib
 import copy
 import functools
 import itertools
+import math
 import sys
 import threading
 import uuid
@@ -367,8 +368,8 @@ def _balanced(where: dict[int, str], workers: dict[str, int], blocks: list[int])
     load: Counter[str] = Counter()
     for index in blocks:
         address = where.get(index)
-        # One block above the share is no reason to move a cache.
-        if address in workers and load[address] < share * workers[address] + 1:
+        # Rounded up: a pass takes as long as its busiest worker, and no less than that share.
+        if address in workers and load[address] < math.ceil(share * workers[address]):
             placed[index] = address
             load[address] += 1
     return placed

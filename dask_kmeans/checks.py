@@ -10,11 +10,13 @@ from __future__ import annotations
 import inspect
 import math
 import numbers
+import os
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from dask.utils import parse_bytes
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 
 ESTIMATOR = "KMeans"
@@ -30,6 +32,10 @@ class ReadError(OSError):
 
 class ClusterError(RuntimeError):
     """The cluster, not the data, ended a computation; the text says how to go on."""
+
+
+class InvalidFileError(ValueError):
+    """A file is not of the format that its name says; reading it again would not help."""
 
 
 class ParameterError(ValueError, TypeError):
@@ -83,15 +89,16 @@ def unused_feature_dim_error(given: Any, what: str) -> ValueError:
         else "its columns are the features; leave it out"
     )
     return ValueError(
-        f"feature_dim={given!r} names a dimension of an xarray.DataArray, but X is a {what}: {advice}"
+        f"feature_dim={given!r} names a dimension of an xarray.DataArray, but X is a {what}: "
+        f"{advice}"
     )
 
 
 def variables_differ_error(dims: Mapping[Any, Sequence[Any]]) -> ValueError:
     listing = ", ".join(f"{name} {tuple(of)}" for name, of in dims.items())
     return ValueError(
-        f"The variables of the Dataset differ in their dimensions: {listing}. They are the features "
-        "of the same samples, so choose some that agree: X[[name, ...]]"
+        f"The variables of the Dataset differ in their dimensions: {listing}. They are the "
+        "features of the same samples, so choose some that agree: X[[name, ...]]"
     )
 
 
@@ -100,29 +107,29 @@ def check_not_empty(n_rows: int, n_features: int) -> None:
     for number, what in ((n_rows, "sample"), (n_features, "feature")):
         if number == 0:
             raise ValueError(
-                f"Found array with 0 {what}(s) (shape=({n_rows}, {n_features})) while a minimum of 1 "
-                f"is required by {ESTIMATOR}."
+                f"Found array with 0 {what}(s) (shape=({n_rows}, {n_features})) while a minimum of "
+                f"1 is required by {ESTIMATOR}."
             )
 
 
-def check_numeric(dtype: np.dtype) -> None:
+def check_numeric(dtype: np.dtype, what: str = "X") -> None:
     """Raise unless values of `dtype` are real numbers."""
     if dtype.kind in "biuf":
         return
     if dtype.kind == "c":
         raise ValueError(
-            f"Complex data not supported: X has dtype {dtype}. Give real features, for example "
-            "np.hstack([X.real, X.imag])"
+            f"Complex data not supported: {what} has dtype {dtype}. Give real features, for "
+            "example np.hstack([X.real, X.imag])"
         )
-    raise not_numbers_error(f"dtype {dtype}")
+    raise not_numbers_error(f"dtype {dtype}", what)
 
 
-def not_numbers_error(given: str) -> TypeError:
+def not_numbers_error(given: str, what: str = "X") -> TypeError:
     # "argument must be ... string ... number" is what scikit-learn's own checks look for.
     return TypeError(
-        f"X has {given}, and every value of this argument must be a real number, not a string or "
-        "another object that is no number. Encode or drop what is not numeric, then type "
-        "X.astype('float64')"
+        f"{what} has {given}, and every value of this argument must be a real number, not a string "
+        "or another object that is no number. Encode or drop what is not numeric, then type "
+        "astype('float64')"
     )
 
 
@@ -170,7 +177,7 @@ def non_finite_error(
     )
 
 
-# -------------------------------------------------------------------------------- tables and sources
+# ------------------------------------------------------------------------------ tables, sources
 
 
 def check_feature_names(columns: Iterable[Any]) -> tuple[str, ...] | None:
@@ -229,7 +236,9 @@ def non_numeric_column_error(column: Any, kind: Any, source: str) -> TypeError:
 
 
 def missing_path_error(source: str) -> FileNotFoundError:
-    return FileNotFoundError(f"Nothing exists at {source}. Check the path, and for a glob its folder")
+    return FileNotFoundError(
+        f"Nothing exists at {source}. Check the path, and for a glob its folder"
+    )
 
 
 def empty_folder_error(source: str, wanted: str = "Parquet") -> FileNotFoundError:
@@ -238,8 +247,8 @@ def empty_folder_error(source: str, wanted: str = "Parquet") -> FileNotFoundErro
 
 def unknown_format_error(source: str) -> ValueError:
     return ValueError(
-        f"Cannot tell what {source} is. Known are Zarr arrays, Parquet files, folders and globs "
-        "(*.parquet, *.pq), CSV files (*.csv, *.csv.gz) and NumPy files (*.npy): name it so"
+        f"Cannot tell what {source} is. Known are Parquet files, folders and globs (*.parquet, "
+        "*.pq), Zarr arrays, CSV files (*.csv, *.csv.gz) and NumPy files (*.npy): name it so"
     )
 
 
@@ -264,7 +273,9 @@ def zarr_group_error(source: str, members: Mapping[str, Sequence[int]]) -> Value
     if not members:
         return ValueError(f"{source} is a Zarr group without any array in it; an array is needed")
     listing = ", ".join(f"{name} {_shape(shape)}" for name, shape in members.items())
-    example = next((name for name, shape in members.items() if len(shape) == 2), next(iter(members)))
+    example = next(
+        (name for name, shape in members.items() if len(shape) == 2), next(iter(members))
+    )
     return ValueError(
         f"{source} is a Zarr group, and one array is needed. Its arrays are {listing}. "
         f"Type {source.rstrip('/')}/{example}"
@@ -299,11 +310,13 @@ def no_header_error(source: str, line: str) -> ValueError:
     )
 
 
-def invalid_file_error(source: str, wanted: str, reason: Any) -> ValueError:
-    return ValueError(f"{source} is not a {wanted} file: {reason}")
+def invalid_file_error(source: str, wanted: str, reason: Any) -> InvalidFileError:
+    return InvalidFileError(f"{source} is not a {wanted} file: {reason}")
 
 
-def unreadable_error(source: str, part: str, start: int | None, stop: int | None, reason: Exception):
+def unreadable_error(
+    source: str, part: str, start: int | None, stop: int | None, reason: Exception
+):
     """ReadError for one part (chunk, row group, file) of a source, and the rows that are in it."""
     rows = "" if start is None or stop is None else f" (rows {start} to {stop - 1})"
     detail = str(reason).strip() or type(reason).__name__
@@ -332,8 +345,8 @@ def check_weight_shape(shape: Sequence[int], n_rows: int | None) -> None:
         )
     if n_rows is not None and shape[0] != n_rows:
         raise ValueError(
-            f"sample_weight.shape == {_shape(shape)}, expected ({n_rows},): one weight for each row "
-            "of X"
+            f"sample_weight.shape == {_shape(shape)}, expected ({n_rows},): one weight for each "
+            "row of X"
         )
 
 
@@ -370,8 +383,8 @@ def nothing_counts_error(n_rows: int, nan_rows: int, weighted: bool) -> ValueErr
     """For data of which no row is left."""
     if nan_rows == n_rows:
         return ValueError(
-            f"Every one of the {n_rows} rows contains NaN, so none is left. Look for a feature that "
-            "is always NaN and drop it"
+            f"Every one of the {n_rows} rows contains NaN, so none is left. Look for a feature "
+            "that is always NaN and drop it"
         )
     skipped = f" (and {nan_rows} rows contain NaN)" if nan_rows else ""
     assert weighted
@@ -381,7 +394,7 @@ def nothing_counts_error(n_rows: int, nan_rows: int, weighted: bool) -> ValueErr
     )
 
 
-# ----------------------------------------------------------------------- clusters, starts, fitted models
+# ------------------------------------------------------------- clusters, starts, fitted models
 
 
 def check_n_clusters_against_rows(n_clusters: int, n_rows: int) -> None:
@@ -422,13 +435,13 @@ def check_init(init: Any, n_clusters: int, n_features: int) -> np.ndarray:
     check_numeric(centers.dtype)
     if centers.ndim != 2 or len(centers) != n_clusters:
         raise ValueError(
-            f"The shape of the initial centers {_shape(centers.shape)} does not match the number of "
-            f"clusters {n_clusters}: init needs shape ({n_clusters}, {n_features})"
+            f"The shape of the initial centers {_shape(centers.shape)} does not match the number "
+            f"of clusters {n_clusters}: init needs shape ({n_clusters}, {n_features})"
         )
     if centers.shape[1] != n_features:
         raise ValueError(
-            f"The shape of the initial centers {_shape(centers.shape)} does not match the number of "
-            f"features of the data {n_features}: init needs shape ({n_clusters}, {n_features})"
+            f"The shape of the initial centers {_shape(centers.shape)} does not match the number "
+            f"of features of the data {n_features}: init needs shape ({n_clusters}, {n_features})"
         )
     centers = centers.astype(np.float64)
     bad = np.argwhere(~np.isfinite(centers))
@@ -439,6 +452,26 @@ def check_init(init: Any, n_clusters: int, n_features: int) -> np.ndarray:
             f"{row}, feature {column}. Starting centers must be finite"
         )
     return centers
+
+
+def check_sweep(n_clusters: Iterable[int], parameters: Mapping[str, Any]) -> list[int]:
+    """The numbers of clusters of a sweep: at least one, none twice; and parameters all share."""
+    ks = list(n_clusters)
+    if not ks or len(set(ks)) < len(ks):
+        raise ValueError(
+            f"n_clusters of a sweep must be distinct numbers, at least one. Got {_given(ks)}. "
+            "Type n_clusters=range(1, 11)"
+        )
+    for name in ("n_clusters", "checkpoint"):
+        if parameters.get(name) is not None:
+            raise TypeError(f"sweep takes no {name!r} for KMeans: leave it out")
+    init = parameters.get("init")
+    if len(ks) > 1 and init is not None and not isinstance(init, str) and not callable(init):
+        raise ValueError(
+            "An init of given centers fits one number of clusters, and the sweep asks for "
+            f"{len(ks)}. Type init='k-means||'"
+        )
+    return ks
 
 
 def warn_single_start(n_init: int) -> None:
@@ -477,7 +510,8 @@ def check_same_features(
         raise ValueError(_names_differ(list(fitted_names), list(names)))
     if count != fitted_count:
         raise ValueError(
-            f"X has {count} features, but {ESTIMATOR} is expecting {fitted_count} features as input."
+            f"X has {count} features, but {ESTIMATOR} is expecting {fitted_count} features as "
+            "input."
         )
 
 
@@ -494,13 +528,15 @@ def _names_differ(fitted: list[str], given: list[str]) -> str:
 
 
 def _bullets(names: list[str], limit: int = 5) -> str:
-    return "".join(f"- {name}\n" for name in names[:limit]) + ("- ...\n" if len(names) > limit else "")
+    return "".join(f"- {name}\n" for name in names[:limit]) + (
+        "- ...\n" if len(names) > limit else ""
+    )
 
 
 def not_fitted_error(method: str) -> NotFittedError:
     return NotFittedError(
-        f"This {ESTIMATOR} instance is not fitted yet. Call 'fit' with appropriate arguments before "
-        f"using {method}: model.fit(X).{method}(X)"
+        f"This {ESTIMATOR} instance is not fitted yet. Call 'fit' with appropriate arguments "
+        f"before using {method}: model.fit(X).{method}(X)"
     )
 
 
@@ -537,10 +573,16 @@ def _is_start(value: Any) -> bool:
     return callable(value) or hasattr(value, "cluster_centers_") or np.ndim(value) > 0
 
 
-def _is_size(value: Any) -> bool:
-    if isinstance(value, str):
-        from dask.utils import parse_bytes
+def _are_callables(value: Any) -> bool:
+    if value is None:
+        return True
+    return isinstance(value, (list, tuple)) and all(map(callable, value))
 
+
+def _is_size(value: Any) -> bool:
+    if value is None:
+        return True
+    if isinstance(value, str):
         try:
             return parse_bytes(value) >= 0
         except ValueError:
@@ -558,8 +600,8 @@ RULES: dict[str, Rule] = {
     "n_clusters": Rule(lambda v: _is_integer(v) and v >= 1, "an int >= 1", "8"),
     "init": Rule(
         _is_start,
-        "one of " + ", ".join(map(repr, INIT_NAMES)) + ", an array of shape (n_clusters, n_features),"
-        " a fitted KMeans or a callable(X, n_clusters, random_state)",
+        "one of " + ", ".join(map(repr, INIT_NAMES)) + ", an array of shape (n_clusters, "
+        "n_features), a fitted KMeans or a callable(X, n_clusters, random_state)",
         "'k-means||'",
     ),
     "n_init": Rule(lambda v: v == "auto" if isinstance(v, str) else _is_integer(v) and v >= 1,
@@ -567,25 +609,38 @@ RULES: dict[str, Rule] = {
     "max_iter": Rule(lambda v: _is_integer(v) and v >= 1, "an int >= 1", "300"),
     "tol": Rule(lambda v: _is_real(v) and v >= 0,
                 "a number >= 0, the share of rows whose label may still change", "1e-4"),
-    "oversampling_factor": Rule(lambda v: v == "auto" if isinstance(v, str) else _is_real(v) and v > 0,
-                                "'auto' or a number > 0", "'auto'"),
+    "oversampling_factor": Rule(
+        lambda v: v == "auto" if isinstance(v, str) else _is_real(v) and v > 0,
+        "'auto' or a number > 0", "'auto'",
+    ),
     "init_rounds": Rule(lambda v: v == "auto" if isinstance(v, str) else _is_integer(v) and v >= 1,
                         "'auto' or an int >= 1", "'auto'"),
     "algorithm": Rule(_one_of("auto", "lloyd"), "'auto' or 'lloyd'", "'auto'"),
     "metric": Rule(_one_of("euclidean"), "'euclidean'", "'euclidean'"),
     "nan": Rule(_one_of("raise", "skip"), "'raise' or 'skip'", "'raise'"),
     "random_state": Rule(_is_seed, "None, an int from 0 to 2**64 - 1 or a numpy random state", "0"),
-    "verbose": Rule(lambda v: isinstance(v, (bool, np.bool_)) or _is_integer(v) and v >= 0,
+    "verbose": Rule(lambda v: isinstance(v, (bool, np.bool_)) or (_is_integer(v) and v >= 0),
                     "a bool or an int >= 0", "1"),
-    "memory_budget": Rule(lambda v: v is None or _is_size(v), "None, bytes as an int >= 0, or a text such as '2 GiB'", "'2 GiB'"),
+    "callbacks": Rule(_are_callables, "None or a list of callables, each taking an IterationRecord",
+                      "[print]"),
+    "checkpoint": Rule(lambda v: v is None or isinstance(v, (str, os.PathLike)),
+                       "None, a path or a URL", "'fit.checkpoint'"),
+    "memory_budget": Rule(
+        _is_size, "None, bytes as an int >= 0, or a text such as '2 GiB'", "'2 GiB'"
+    ),
 }  # fmt: skip
-"""The parameters that are numbers, names or sizes; others are checked where they are used."""
+"""What each parameter may be; what depends on the data is checked with the data."""
 
 
 def check_parameters(estimator: Any) -> None:
     """Raise ParameterError for the first parameter of `estimator` that breaks its rule."""
     for name, value in estimator.get_params(deep=False).items():
         rule = RULES.get(name)
+        if name == "init" and hasattr(value, "fit") and not hasattr(value, "cluster_centers_"):
+            raise ParameterError(
+                f"The 'init' parameter is a {type(value).__name__} that is not fitted yet. "
+                "Type init=other.fit(X)"
+            )
         if rule is not None and not rule.holds(value):
             raise ParameterError(
                 f"The {name!r} parameter of {type(estimator).__name__} must be {rule.needed}. "
@@ -604,16 +659,16 @@ _GO_ON = (
 def workers_lost_error(times: int, task: str) -> ClusterError:
     """For a task whose worker died each time that it was tried."""
     return ClusterError(
-        f"The cluster gave up after {times} workers died over the same task, {task}: most often for "
-        "want of memory. Give workers more memory or fewer threads, for example "
+        f"The cluster gave up after {times} workers died over the same task, {task}: most often "
+        "for want of memory. Give workers more memory or fewer threads, for example "
         f"LocalCluster(memory_limit='4 GiB', threads_per_worker=1). {_GO_ON}"
     )
 
 
 def client_closed_error() -> ClusterError:
     return ClusterError(
-        "The dask.distributed client was closed, or lost its scheduler, while it was in use. Keep it "
-        f"open until the work is done: with Client(...): model.fit(X). {_GO_ON}"
+        "The dask.distributed client was closed, or lost its scheduler, while it was in use. Keep "
+        f"it open until the work is done: with Client(...): model.fit(X). {_GO_ON}"
     )
 
 
@@ -649,7 +704,7 @@ def _listing(names: Iterable[Any], limit: int = 30) -> str:
 
 
 def _outside() -> int:
-    """Stack level of the first frame outside this package, so that a warning shows the user's line."""
+    """Stack level of the first frame outside this package: warnings show the user's line."""
     package = __name__.partition(".")[0]
     frame = inspect.currentframe()
     level = 0

@@ -7,7 +7,7 @@ import dataclasses
 import hashlib
 import numbers
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -33,7 +33,7 @@ from dask_kmeans.predict import (
 )
 from dask_kmeans.progress import ProgressBar, ProgressLog
 from dask_kmeans.read import Points, as_points
-from dask_kmeans.result import FittedModel
+from dask_kmeans.result import FitResult, FittedModel
 from dask_kmeans.step.run import IterationRecord
 from dask_kmeans.survey import survey
 from dask_kmeans.write.checkpoint import CheckpointFile
@@ -67,8 +67,8 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         A run has settled when the *fraction of rows whose label changed* in an iteration is at most
         `tol`. 0 goes on until no label changes.
     oversampling_factor : float or "auto", default="auto"
-        k-means||: candidates drawn in each round, as a multiple of n_clusters. "auto" takes more for
-        few clusters, where they cost nothing.
+        k-means||: candidates drawn in each round, as a multiple of n_clusters. "auto" takes more
+        for few clusters, where they cost nothing.
     init_rounds : int or "auto", default="auto"
         k-means||: rounds, each a pass over the data. "auto" makes at least two and goes on, up to
         eight, while the cost of the candidates halves.
@@ -198,26 +198,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         ValueError, TypeError
             For data or parameters that cannot be used; each says what was given and what is needed.
         """
-        checks.check_parameters(self)
-        points = as_points(X, sample_weight, feature_dim=self.feature_dim)
-        parameters = self._fit_parameters(X, points)
-        checkpoint = self._checkpoint(parameters)
-        with self._listeners() as listeners:
-            result = fit(points, parameters, listeners, checkpoint)
-        self._remember_features(points)
-        self.cluster_centers_ = result.centers
-        self.inertia_ = result.inertia
-        self.n_iter_ = len(result.history)
-        self.n_passes_ = result.passes
-        self.converged_ = result.reason.converged
-        self.stop_reason_ = str(result.reason)
-        self.history_ = result.history
-        self.cluster_sizes_ = result.sizes
-        self.labels_ = (
-            points.apply(self._row_function(LabelRows), np.int32)
-            if result.labels is None
-            else points.in_kind(result.labels)
-        )
+        fit_together([self], X, sample_weight)
         return self
 
     def fit_predict(self, X, y=None, sample_weight=None):
@@ -324,6 +305,23 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         tags.transformer_tags.preserves_dtype = []
         return tags
 
+    def _adopt(self, result: FitResult, points: Points) -> None:
+        """Take over what a fit found."""
+        self._remember_features(points)
+        self.cluster_centers_ = result.centers
+        self.inertia_ = result.inertia
+        self.n_iter_ = len(result.history)
+        self.n_passes_ = result.passes
+        self.converged_ = result.reason.converged
+        self.stop_reason_ = str(result.reason)
+        self.history_ = result.history
+        self.cluster_sizes_ = result.sizes
+        self.labels_ = (
+            points.apply(self._row_function(LabelRows), np.int32)
+            if result.labels is None
+            else points.in_kind(result.labels)
+        )
+
     def _fit_parameters(self, X: Any, points: Points) -> FitParameters:
         init, n_init = self.init, self.n_init
         if hasattr(init, "cluster_centers_"):
@@ -339,7 +337,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
             checks.warn_single_start(n_init)
             n_init = 1
         return FitParameters(
-            n_clusters=int(self.n_clusters),
+            n_clusters=(int(self.n_clusters),),
             init=init,
             n_init=int(n_init),
             max_iter=int(self.max_iter),
@@ -428,6 +426,30 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
             parameters=parameters,
             history=[record._asdict() for record in self.history_],
         )
+
+
+def fit_together(models: Sequence[KMeans], X: Any, sample_weight: Any = None) -> float:
+    """Fit models that differ in nothing but n_clusters, in shared passes over X.
+
+    Returns
+    -------
+    float
+        The inertia of X about its mean.
+    """
+    first = models[0]
+    for model in models:
+        checks.check_parameters(model)
+    points = as_points(X, sample_weight, feature_dim=first.feature_dim)
+    parameters = first._fit_parameters(X, points)
+    parameters = dataclasses.replace(
+        parameters, n_clusters=tuple(int(model.n_clusters) for model in models)
+    )
+    checkpoint = first._checkpoint(parameters)
+    with first._listeners() as listeners:
+        results = fit(points, parameters, listeners, checkpoint)
+    for model, result in zip(models, results, strict=True):
+        model._adopt(result, points)
+    return results[0].total_inertia
 
 
 class _BoundInit:

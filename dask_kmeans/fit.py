@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import count
 from typing import Any, Protocol
 
 import numpy as np
@@ -17,14 +18,14 @@ import numpy as np
 from dask_kmeans import checks
 from dask_kmeans.accelerate import Accelerator
 from dask_kmeans.blockwise import Blockwise, OpenBlock
-from dask_kmeans.kernels import prepare
 from dask_kmeans.read import Points
 from dask_kmeans.result import FitResult, FitState
 from dask_kmeans.sample import Sample, plan_sample
-from dask_kmeans.seed import make_seeds
+from dask_kmeans.seed import make_parallel_seeds, make_seeds
 from dask_kmeans.step.advance import LONGEST_LEAP, Rules, advance
 from dask_kmeans.step.combine import merge_for
 from dask_kmeans.step.measure import MeasureRequest, measure_block
+from dask_kmeans.step.move import total_inertia
 from dask_kmeans.step.run import IterationRecord, Run
 from dask_kmeans.survey import Survey, survey
 
@@ -43,7 +44,8 @@ class Checkpoint(Protocol):
 class FitParameters:
     """Parameters of a fit, checked; see `KMeans` for what they mean."""
 
-    n_clusters: int
+    n_clusters: tuple[int, ...]
+    """Numbers of clusters, each with runs of its own; one for a plain fit."""
     init: Any
     n_init: int
     max_iter: int
@@ -62,24 +64,27 @@ def fit(
     parameters: FitParameters,
     callbacks: Iterable[Callable[[IterationRecord], None]] = (),
     checkpoint: Checkpoint | None = None,
-) -> FitResult:
-    """Cluster `points`; each callback is called with the record of every iteration."""
+) -> list[FitResult]:
+    """Cluster `points`, once for each number of clusters, in shared passes.
+
+    Each callback is called after every pass with the record of the first run that still moved.
+    """
     blockwise = Blockwise(points.blocks, points.in_memory)
     try:
         found = survey(points, blockwise, parameters.nan)
         points = points.with_counts(found.counts)
         blockwise.blocks = points.blocks
-        checks.check_n_clusters_against_rows(parameters.n_clusters, found.positive_rows)
+        checks.check_n_clusters_against_rows(max(parameters.n_clusters), found.positive_rows)
         data = _identity(points, found)
+        state = checkpoint.load(data) if checkpoint is not None else None
+        if state is not None:
+            blockwise.passes += state.passes  # the data was surveyed once more, and that is counted
+            parameters = replace(parameters, seed=state.seed)
         sample = _plan_sample(found, points, parameters)
         blockwise.collector = sample
-
-        state = checkpoint.load(data) if checkpoint is not None else None
         if state is None:
             runs = _seeded_runs(points, blockwise, found, parameters)
-            state = FitState(data, runs, blockwise.passes)
-        else:
-            blockwise.passes += state.passes  # the data was surveyed once more, and that is counted
+            state = FitState(data, runs, blockwise.passes, parameters.seed)
         rules = Rules(
             blockwise, found.fixed_point(), found.n_rows - found.nan_rows,
             parameters.tol, parameters.max_iter,
@@ -98,7 +103,7 @@ def fit(
                 checkpoint.save(state)
             for callback in callbacks:
                 callback(moving[0].history[-1])
-        return _settle(state.runs, points, blockwise, parameters.n_clusters)
+        return _settle(state.runs, points, rules, parameters)
     finally:
         blockwise.close()
 
@@ -106,27 +111,31 @@ def fit(
 def _plan_sample(found: Survey, points: Points, parameters: FitParameters) -> Sample | None:
     if not parameters.accelerated:
         return None
-    return plan_sample(found.n_rows, points.n_features, parameters.n_clusters, parameters.seed)
+    largest = max(parameters.n_clusters)
+    return plan_sample(found.n_rows, points.n_features, largest, parameters.seed)
 
 
 def _seeded_runs(
     points: Points, blockwise: Blockwise, found: Survey, parameters: FitParameters
 ) -> list[Run]:
-    seeds = make_seeds(
-        points,
-        blockwise,
-        found,
-        n_clusters=parameters.n_clusters,
-        init=parameters.init,
-        n_init=parameters.n_init,
-        oversampling_factor=parameters.oversampling_factor,
-        init_rounds=parameters.init_rounds,
-        random_state=parameters.seed,
-    )
+    wanted = {
+        "n_init": parameters.n_init,
+        "oversampling_factor": parameters.oversampling_factor,
+        "init_rounds": parameters.init_rounds,
+        "random_state": parameters.seed,
+    }
+    ks = parameters.n_clusters
+    if parameters.init == "k-means||":
+        seeds = make_parallel_seeds(blockwise, found, n_clusters=ks, **wanted)
+    else:
+        seeds = [
+            make_seeds(points, blockwise, found, n_clusters=k, init=parameters.init, **wanted)
+            for k in ks
+        ]
     longest_leap = 0 if blockwise.collector is None else LONGEST_LEAP
+    starts = [centers for made in seeds for centers in made.centers]
     return [
-        Run(number, centers, longest_leap=longest_leap)
-        for number, centers in enumerate(seeds.centers)
+        Run(number, centers, longest_leap=longest_leap) for number, centers in enumerate(starts)
     ]
 
 
@@ -136,33 +145,47 @@ def _note_seconds(moving: list[Run], seconds: float) -> None:
 
 
 def _settle(
-    runs: list[Run], points: Points, blockwise: Blockwise, n_clusters: int
-) -> FitResult:
-    """The last pass: labels and exact inertia about the final centers; the best run wins."""
+    runs: list[Run], points: Points, rules: Rules, parameters: FitParameters
+) -> list[FitResult]:
+    """The last pass: labels and exact inertia about the final centers.
+
+    Of the restarts for a number of clusters the lowest inertia wins, ties to the first.
+    """
     requests = []
     for run in runs:
         assert run.assigned is not None
         moved = not np.array_equal(run.centers, run.assigned)
         requests.append(
-            MeasureRequest(run.number, run.iteration + moved, prepare(run.centers), 0)
+            MeasureRequest(run.number, run.iteration + moved, run.panel_of(run.centers), 0)
         )
+    blockwise = rules.blockwise
     measures = blockwise.run(measure_block, requests, merge=merge_for(requests))
     inertias = [measure.inertia.value() for measure in measures]
-    best = int(np.argmin(inertias))  # ties to the first run
-    found = int(np.count_nonzero(measures[best].sizes))
-    if found < n_clusters:
-        checks.warn_fewer_distinct_rows(n_clusters, found)
-    run = runs[best]
-    assert run.reason is not None
-    labels = None
-    if points.in_memory:
-        indices = range(len(points.blocks))
-        by_block = blockwise.visit(_labels_of, run.number, merge=_merge_labels)
-        labels = np.concatenate([by_block[index] for index in indices])
-    return FitResult(
-        run.centers, labels, inertias[best], measures[best].sizes, run.history, run.reason,
-        blockwise.passes,
-    )  # fmt: skip
+    results = []
+    for first, k in zip(count(0, parameters.n_init), parameters.n_clusters, strict=False):
+        restarts = range(first, first + parameters.n_init)
+        best = min(restarts, key=lambda number: (inertias[number], number))
+        run, sizes = runs[best], measures[best].sizes
+        assert run.reason is not None
+        assert run.sums is not None
+        found = int(np.count_nonzero(sizes))
+        if found < k:
+            checks.warn_fewer_distinct_rows(k, found)
+        result = FitResult(
+            run.centers, _labels(best, points, blockwise), inertias[best], sizes, run.history,
+            run.reason, blockwise.passes,
+            total_inertia(rules.fixed_point, run.sums, run.scatter_offset),
+        )  # fmt: skip
+        results.append(result)
+    return results
+
+
+def _labels(run: int, points: Points, blockwise: Blockwise) -> np.ndarray | None:
+    """Labels that the last pass left in the caches; only of data that lies here."""
+    if not points.in_memory:
+        return None
+    by_block = blockwise.visit(_labels_of, run, merge=_merge_labels)
+    return np.concatenate([by_block[block.index] for block in points.blocks])
 
 
 def _labels_of(block: OpenBlock, run: int) -> dict[int, np.ndarray]:

@@ -1,16 +1,17 @@
 """How the data is cut into blocks and pieces, and how many bytes a task then holds: pure functions.
 
     |<---------------- block: what one task reads ---------------->|
-    |<- piece ->|<- piece ->|...                                      handed to the kernels one by one
+    |<- piece ->|<- piece ->|...                                      what kernels take, one by one
     |c|c|c|c|c|c|c|c|c|c|c|c|...                                      storage chunks
 
-Where a cut lies never changes a result, only how fast it comes and what it takes in memory, so plans
-may depend on the machine.
+Where a cut lies never changes a result, only how fast it comes and what it takes in memory, so
+plans may depend on the machine.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -170,7 +171,7 @@ def spread(total: int, parts: int) -> list[int]:
 
 
 def _pairs(edges: list[int]) -> list[tuple[int, int]]:
-    return [(a, b) for a, b in zip(edges, edges[1:], strict=False) if b > a]
+    return [(a, b) for a, b in pairwise(edges) if b > a]
 
 
 # ------------------------------------------------------------------------------- bytes of one task

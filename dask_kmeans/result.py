@@ -20,6 +20,8 @@ class FitState:
     runs: list[Run]
     passes: int
     """Passes over the data so far."""
+    seed: int
+    """The random bits that all draws of the fit follow from."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,8 @@ class FitResult:
     reason : StopReason
     passes : int
         How often the data was read, whole.
+    total_inertia : float
+        Of all rows about their mean: what a single cluster would cost.
     """
 
     centers: np.ndarray
@@ -48,6 +52,7 @@ class FitResult:
     history: list[IterationRecord]
     reason: StopReason
     passes: int
+    total_inertia: float
 
 
 @dataclass

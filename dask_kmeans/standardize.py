@@ -137,7 +137,7 @@ class StandardizedSource(Source):
         self.n_rows, self.n_features = source.n_rows, source.n_features
         self.dtype = np.dtype(np.float64)
         self.feature_names = source.feature_names
-        self.weighted = source.weighted
+        self.weighted, self.is_local = source.weighted, source.is_local
         self.description = source.description
 
     def blocks(self, threads: int, max_block_rows: int | None = None) -> tuple[Block, ...]:

@@ -235,7 +235,9 @@ def test_complex_numbers():
 
 def test_sparse_and_matrices():
     refuses(said("parse", "toarray()"), scipy.sparse.csr_array(X), error=TypeError)
-    refuses(said("np.matrix", "np.asarray"), np.matrix(X), error=TypeError)
+    with pytest.warns(PendingDeprecationWarning):
+        matrix = np.matrix(X)
+    refuses(said("np.matrix", "np.asarray"), matrix, error=TypeError)
     masked = np.ma.masked_array(X, X > 5)
     refuses(said("mask", "filled", 'nan="skip"'), masked, error=TypeError)
 

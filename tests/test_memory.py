@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import example, given
@@ -88,7 +90,7 @@ def test_groups_of_parts_cover_them_within_the_limit(sizes, threads, most):
         assert b - a == 1 or sum(sizes[a:b]) <= min(fair, most or fair)
     # Any two neighbours together are more than the limit: no more tasks than twice what is needed.
     limit = min(fair - 1, most or fair)
-    assert all(sum(sizes[a:d]) > limit - 1 for (a, _), (_, d) in zip(groups, groups[1:], strict=False))
+    assert all(sum(sizes[a:d]) > limit - 1 for (a, _), (_, d) in pairwise(groups))
 
 
 @given(st.integers(0, 1_000_000), st.integers(1, 1_000_000))

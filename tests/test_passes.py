@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
+import uuid
 import warnings
 from collections import Counter
-from typing import ClassVar
 
 import dask
 import dask.array as da
@@ -52,15 +52,23 @@ class CountingChunks:
         return counts.pop()
 
 
+FETCHED: dict[str, Counter] = {}
+"""Name of a store -> its counter: here, since pickled copies of a store count together."""
+
+
 class CountingStore(WrapperStore):
     """A Zarr store that counts how often each chunk is fetched."""
 
-    # zarr makes new wrappers of the same store: they count together, in one counter of their class.
-    reads: ClassVar[Counter] = Counter()
+    def __init__(self, store, name):
+        super().__init__(store)
+        self.name = name
+
+    def _with_store(self, store):
+        return type(self)(store, self.name)
 
     async def get(self, key, prototype, byte_range=None):
         if key.startswith("c/"):
-            self.reads[key] += 1
+            FETCHED[self.name][key] += 1
         return await super().get(key, prototype, byte_range)
 
 
@@ -68,11 +76,10 @@ class CountingZarr:
     """A zarr.Array that counts how often each of its chunks is fetched."""
 
     def __init__(self, X, chunk=CHUNK):
-        store = MemoryStore()
+        store, name = MemoryStore(), uuid.uuid4().hex
         zarr.create_array(store, data=X, chunks=(chunk, X.shape[1]))
-        self.reads = Counter()
-        counting = type("Counting", (CountingStore,), {"reads": self.reads})
-        self._array = zarr.open_array(counting(store), mode="r")
+        self.reads = FETCHED[name] = Counter()
+        self._array = zarr.open_array(CountingStore(store, name), mode="r")
         self.n_chunks = -(-len(X) // chunk)
 
     def array(self):

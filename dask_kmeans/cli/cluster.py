@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -38,8 +39,8 @@ def tasks_on(
         stack.enter_context(dask.config.set({"logging.distributed": "critical"}))
         address: Any = scheduler
         if address is None:
-            address = stack.enter_context(
-                LocalCluster(
+            with _interrupts_blocked():
+                cluster = LocalCluster(
                     n_workers=workers,
                     threads_per_worker=threads or max(1, CPU_COUNT // (workers or 1)),
                     processes=True,
@@ -47,8 +48,25 @@ def tasks_on(
                     dashboard_address=None,
                     silence_logs=logging.CRITICAL,
                 )
-            )
+            address = stack.enter_context(cluster)
         yield stack.enter_context(Client(address))
+
+
+@contextlib.contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """Start processes that Ctrl-C, which a terminal sends to all of them, does not reach.
+
+    They end when this process closes their cluster. Whoever is started by a thread that blocks a
+    signal blocks it too; this thread takes up an interrupt that has come meanwhile at the end.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def peak_memory(client: Any) -> dict[str, Any]:

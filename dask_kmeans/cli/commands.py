@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import os
 import signal
 import sys
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any, NoReturn
 
 import click
 
-from dask_kmeans.cli.types import Columns, Count, Size
+from dask_kmeans.cli.types import Columns, Count, Share, Size
 
 DONE, FAILED, WRONG_USAGE, UNCONVERGED = 0, 1, 2, 3
 
@@ -33,11 +35,10 @@ class Stopped(BaseException):
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line, then exit with one of the codes above, or 128 and a signal's number."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    warnings.showwarning = _show_warning
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _stop)
     try:
-        code = command_line.main(arguments, prog_name="dask-kmeans", standalone_mode=False)
+        with _signals_caught(), warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            code = command_line.main(arguments, prog_name="dask-kmeans", standalone_mode=False)
     except click.UsageError as error:
         error.show()
         code = WRONG_USAGE
@@ -52,10 +53,21 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     sys.exit(code or DONE)
 
 
-def _stop(number: int, frame: FrameType | None) -> NoReturn:
-    # A second signal ends the process at once, should cleaning up take too long.
-    signal.signal(number, signal.SIG_DFL)
-    raise Stopped(number)
+@contextlib.contextmanager
+def _signals_caught() -> Iterator[None]:
+    """Let SIGINT and SIGTERM raise `Stopped`, so that outputs and clusters are cleaned up."""
+
+    def stop(number: int, frame: FrameType | None) -> NoReturn:
+        # A second signal ends the process at once, should cleaning up take too long.
+        signal.signal(number, signal.SIG_DFL)
+        raise Stopped(number)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _one_line(error: Exception) -> str:
@@ -158,7 +170,7 @@ cluster_options = _options(
 )
 @click.option(
     "--tol",
-    type=click.FloatRange(min=0),
+    type=Share(),
     default=1e-4,
     show_default=True,
     help="Stop when at most this share of the rows changes its label.",
@@ -228,6 +240,13 @@ def _taken(options: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
     return {name: options.pop(name) for name in names}
 
 
+def _plain(place: str | None) -> str:
+    """A path or URL in one form; "" for none."""
+    if not place or place == "-":
+        return ""
+    return place.rstrip("/") if "://" in place else os.path.abspath(place)
+
+
 def _check_usage(options: dict[str, Any], places: tuple[str, ...]) -> None:
     """Raise UsageError for what the command line alone shows to be wrong."""
     if options["scheduler"] and (options["workers"] or options["threads"]):
@@ -241,8 +260,8 @@ def _check_usage(options: dict[str, Any], places: tuple[str, ...]) -> None:
         )
     used: dict[str, str] = {}
     for name in places:
-        place = (options[name] or "").rstrip("/")
+        place = _plain(options[name])
         if place in used:
             raise click.UsageError(f"{used[place]} and --{name} are the same place, {place}.")
-        if place not in ("", "-"):
+        if place:
             used[place] = "SOURCE" if name == "source" else f"--{name}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import time
 from typing import Any
@@ -11,7 +12,7 @@ import click
 from dask_kmeans import __version__
 from dask_kmeans.cli.cluster import peak_memory, tasks_on
 from dask_kmeans.cli.commands import DONE, UNCONVERGED
-from dask_kmeans.cli.log import logger, verbosity
+from dask_kmeans.cli.log import logger, progress, start_log
 from dask_kmeans.cli.report import summary, write_report
 from dask_kmeans.estimator import KMeans
 from dask_kmeans.read import as_points, open_source
@@ -41,7 +42,7 @@ def run(
     Returns the exit code.
     """
     start = time.perf_counter()
-    verbose = verbosity(quiet)
+    start_log(quiet)
     _check_outputs(model, labels, report, checkpoint, overwrite, resume)
     with tasks_on(**cluster) as client:
         rows = open_source(source, columns, sample_weight)
@@ -50,7 +51,8 @@ def run(
             logger.info("standardizing %d features of %s", rows.n_features, source)
             standardization = standardization_of(as_points(rows), parameters["nan"])
             rows = StandardizedSource(rows, standardization)
-        estimator = KMeans(verbose=verbose, checkpoint=checkpoint, **parameters).fit(rows)
+        with contextlib.closing(progress(quiet, parameters["max_iter"])) as follow:
+            estimator = KMeans(callbacks=[follow], checkpoint=checkpoint, **parameters).fit(rows)
         fitted = estimator._fitted_model()
         if standardization is not None:
             fitted = dataclasses.replace(fitted, standardization=standardization.as_dict())

@@ -7,6 +7,8 @@ import sys
 
 import click
 
+from dask_kmeans.progress import ProgressBar, ProgressLog
+
 logger = logging.getLogger("dask_kmeans")
 
 
@@ -17,11 +19,13 @@ class _Echo(logging.Handler):
         click.echo(self.format(record), err=True)
 
 
-def verbosity(quiet: bool) -> int:
-    """Set up the log; return `KMeans(verbose=)`: a bar on a terminal, lines elsewhere."""
+def start_log(quiet: bool) -> None:
+    """Send the package's log to stderr."""
     logger.handlers = [_Echo()]
     logger.propagate = False
     logger.setLevel(logging.WARNING if quiet else logging.INFO)
-    if quiet:
-        return 0
-    return 1 if sys.stderr.isatty() else 2
+
+
+def progress(quiet: bool, max_iter: int) -> ProgressBar | ProgressLog:
+    """What follows the iterations of a fit: a bar on a terminal, lines elsewhere."""
+    return ProgressBar(max_iter) if sys.stderr.isatty() and not quiet else ProgressLog()

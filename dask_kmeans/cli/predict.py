@@ -8,7 +8,7 @@ from typing import Any
 from dask_kmeans import __version__
 from dask_kmeans.cli.cluster import peak_memory, tasks_on
 from dask_kmeans.cli.commands import DONE
-from dask_kmeans.cli.log import logger, verbosity
+from dask_kmeans.cli.log import logger, start_log
 from dask_kmeans.cli.report import write_report
 from dask_kmeans.estimator import load_model
 from dask_kmeans.read import open_source
@@ -28,7 +28,7 @@ def run(
 ) -> int:
     """Do it, on the `cluster` that `tasks_on` makes; returns the exit code."""
     start = time.perf_counter()
-    verbosity(quiet)
+    start_log(quiet)
     check_labels_output(labels, overwrite=overwrite)
     if report not in (None, "-"):
         check_output(report, overwrite=overwrite)

@@ -55,7 +55,7 @@ def summary(model: FittedModel) -> str:
         [
             f"{n_clusters} clusters, {np.sum(model.cluster_sizes)} rows of {n_features} features"
             + (", standardized" if model.standardization is not None else ""),
-            f"inertia {model.inertia:.17g}, {model.n_iter} iterations, {model.n_passes} passes",
+            f"inertia {model.inertia!r}, {model.n_iter} iterations, {model.n_passes} passes",
             model.stop_reason,
             table(model),
         ]

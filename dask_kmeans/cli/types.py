@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import click
@@ -16,6 +17,18 @@ class Count(click.ParamType):
         if value == "auto":
             return value
         return click.IntRange(min=1).convert(value, param, ctx)
+
+
+class Share(click.ParamType):
+    """A finite number >= 0."""
+
+    name = "share"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        number = click.FLOAT.convert(value, param, ctx)
+        if not 0 <= number < math.inf:
+            self.fail(f"{value} is not a number >= 0. Type 1e-4", param, ctx)
+        return number
 
 
 class Columns(click.ParamType):

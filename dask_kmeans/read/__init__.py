@@ -65,6 +65,10 @@ def as_points(X: Any, sample_weight: Any = None, *, feature_dim: Any = None) -> 
         from dask_kmeans.read import from_zarr
 
         X = from_zarr.ZarrSource(X)
+    if _is_a(X, "zarr", "Group"):
+        from dask_kmeans.read import from_zarr
+
+        raise from_zarr.group_error(X)
     if isinstance(X, Source):
         return stored.read(X, sample_weight)
     return from_numpy.read(X, sample_weight)

@@ -6,6 +6,8 @@ import csv
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -45,7 +47,8 @@ class CsvSource(Source):
     ):
         self.description = url
         self.is_local = is_local(fs)
-        self._fs, self._files = fs, files
+        self._fs = fs
+        self._sizes = {path: retried(partial(fs.size, path), path, "its size") for path in files}
         self._header, head = _head(fs, files[0])
         for other in files[1:]:
             header, _ = _head(fs, other)
@@ -67,20 +70,16 @@ class CsvSource(Source):
         if max_block_rows is not None:
             most = max(1, min(most, max_block_rows * self._line_bytes))
         ranges: list[tuple[str, int, int | None]] = []
-        for path in self._files:
+        for path, size in self._sizes.items():
             if _is_compressed(path):
                 ranges.append((path, 0, None))
                 continue
-            size = self._fs.size(path)
             parts = max(1, -(-size // most), min(threads, size // HEAD_BYTES))
             edges = memory.spread(size, parts)
-            ranges += [(path, a, b) for a, b in zip(edges, edges[1:], strict=False)]
+            ranges += [(path, a, b) for a, b in pairwise(edges)]
         names = tuple(self._header)
         return uncounted(
-            [
-                CsvRows(self._fs, *where, names, self.columns, self.weight_column)
-                for where in ranges
-            ]
+            [CsvRows(self._fs, *where, names, self.columns, self.weight_column) for where in ranges]
         )
 
 
@@ -125,7 +124,9 @@ class CsvRows:
                     weights = batch.column(self.weight_column).to_numpy(zero_copy_only=False)
                 yield values.T, weights
         except pa.ArrowInvalid as error:
-            raise checks.invalid_file_error(f"{self.path}, {self._where()},", "CSV", error) from error
+            raise checks.invalid_file_error(
+                f"{self.path}, {self._where()},", "CSV", error
+            ) from error
 
     def _where(self) -> str:
         return "all of it" if self.stop is None else f"bytes {self.start} to {self.stop}"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,9 @@ from dask_kmeans.read.retry import retried
 from dask_kmeans.read.stored import Source
 from dask_kmeans.read.url import is_local
 
+HEADER_BYTES = 2**16
+"""More than the header of any array of numbers takes."""
+
 
 class NpySource(Source):
     """A `.npy` file of shape (n_rows, n_columns), of which some columns are features."""
@@ -31,9 +36,9 @@ class NpySource(Source):
     ):
         self.description = path
         self.is_local = is_local(fs)
-        shape, fortran, dtype, offset = retried(lambda: _header(fs, path), path, "the header")
+        shape, fortran, dtype, offset = _header(fs, path)
         checks.check_two_dimensional(shape, path)
-        self.dtype = kernel_dtype(dtype)
+        self.dtype = kernel_dtype(dtype, path)
         self.n_rows = shape[0]
         self.columns = Columns.of_positions(shape[1], columns, weight_column, path)
         self.n_features = len(self.columns)
@@ -45,7 +50,7 @@ class NpySource(Source):
         row_bytes = self._file.shape[1] * self._file.dtype.itemsize
         chunk_rows = max(1, memory.PIECE_BYTES // max(1, row_bytes))
         plan = memory.plan_blocks(
-            self.n_rows, chunk_rows, row_bytes, threads, max_block_rows=max_block_rows
+            self._file.shape[0], chunk_rows, row_bytes, threads, max_block_rows=max_block_rows
         )
         sources = [
             NpyRows(self._file, start, stop, plan.read_rows, self.columns)
@@ -60,13 +65,13 @@ class NpyFile:
 
     fs: Any
     path: str
-    shape: tuple[int, int]
+    shape: tuple[int, ...]
     fortran: bool
     dtype: np.dtype
     offset: int
 
     def read(self, start: int, stop: int) -> np.ndarray:
-        """Rows start..stop. Not memory-mapped: a file cut short while it is mapped kills the process."""
+        """Rows start..stop. Not mapped: a file cut short while it is mapped kills the process."""
         n_rows, n_columns = self.shape
         with self.fs.open(self.path, "rb") as file:
             if not self.fortran:
@@ -80,7 +85,7 @@ class NpyFile:
 
     def _fill(self, file: Any, first: int, out: np.ndarray) -> None:
         file.seek(self.offset + first * self.dtype.itemsize)
-        got = file.readinto(memoryview(out.reshape(-1).view(np.uint8)))
+        got = file.readinto(out.reshape(-1).view(np.uint8).data)
         if got != out.nbytes:
             raise EOFError(f"the file ends {out.nbytes - got} bytes too early")
 
@@ -99,18 +104,23 @@ class NpyRows:
         for start in range(self.start, self.stop, self.read_rows):
             stop = min(start + self.read_rows, self.stop)
             values = retried(
-                lambda a=start, b=stop: self.file.read(a, b), self.file.path, "a part", start, stop
+                partial(self.file.read, start, stop), self.file.path, "a part", start, stop
             )
             yield from cut(*self.columns.split(values))
 
 
 def _header(fs: Any, path: str) -> tuple[tuple[int, ...], bool, np.dtype, int]:
     """Shape, order, dtype and the offset of the values."""
-    with fs.open(path, "rb") as file:
-        try:
-            version = npy.read_magic(file)
-            read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-            shape, fortran, dtype = read(file)
-        except ValueError as error:
-            raise checks.invalid_file_error(path, "NumPy (.npy)", error) from error
-        return shape, fortran, dtype, file.tell()
+
+    def read() -> bytes:
+        with fs.open(path, "rb") as file:
+            return file.read(HEADER_BYTES)
+
+    file = io.BytesIO(retried(read, path, "the header"))
+    try:
+        version = npy.read_magic(file)
+        parse = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+        shape, fortran, dtype = parse(file)
+    except ValueError as error:
+        raise checks.invalid_file_error(path, "NumPy (.npy)", error) from error
+    return shape, fortran, dtype, file.tell()

@@ -92,8 +92,9 @@ class InMemory(Kind):
     def apply(
         self, points: Points, function: RowFunction, dtype: np.dtype, n_outputs: int | None
     ) -> Any:
-        shape = (points.n_rows,) if n_outputs is None else (points.n_rows, n_outputs)
-        out = np.empty(shape, dtype)
+        assert points.n_rows is not None
+        tail = () if n_outputs is None else (n_outputs,)
+        out = np.empty((points.n_rows, *tail), dtype)
         blockwise = Blockwise(points.blocks, in_memory=True)
         try:
             blockwise.run(_fill, function, out, merge=_nothing)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import contextlib
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,7 +30,7 @@ class Footer(NamedTuple):
     path: str
     types: dict[str, Any]
     """Arrow type of each column, without those that pandas or Dask wrote as an index."""
-    index: dict[str, Any]
+    index_types: dict[str, Any]
     group_rows: list[int]
     with_nulls: frozenset[str]
     """Integer and bool columns that have, or may have, nulls."""
@@ -72,8 +74,10 @@ class ParquetSource(Source):
         self._fs = fs
         with ThreadPoolExecutor(FOOTERS_AT_ONCE) as pool:
             footers = list(pool.map(lambda path: _footer(fs, path), files))
-        types = footers[0].types | (footers[0].index if columns or weight_column else {})
-        wanted = None if columns is None else [*columns, *([weight_column] * bool(weight_column))]
+        types = footers[0].types | (footers[0].index_types if columns or weight_column else {})
+        wanted = (
+            None if columns is None else [*columns, *([weight_column] if weight_column else [])]
+        )
         _check_schemas(footers, wanted)
 
         nulls = frozenset().union(*(footer.with_nulls for footer in footers))
@@ -116,9 +120,7 @@ def _split(part: Part, most: int | None) -> list[Part]:
     if most is None or part.rows <= most:
         return [part]
     edges = memory.spread(part.rows, -(-part.rows // most))
-    return [
-        part._replace(skip=a, rows=b - a) for a, b in zip(edges, edges[1:], strict=False)
-    ]
+    return [part._replace(skip=a, rows=b - a) for a, b in pairwise(edges)]
 
 
 @dataclass(frozen=True)
@@ -135,9 +137,9 @@ class ParquetRows:
     def pieces(self) -> Iterator[Piece]:
         start = self.start
         for part in self.parts:
-            batches = _Batches(self, part, start)
-            while (batch := batches.read()) is not None:
-                yield _features(batch, self.columns, self.dtype), self._weights(batch)
+            with contextlib.closing(_Batches(self, part, start)) as batches:
+                while (batch := batches.read()) is not None:
+                    yield _features(batch, self.columns, self.dtype), self._weights(batch)
             start += part.rows
 
     def _weights(self, batch: Any) -> np.ndarray | None:
@@ -163,7 +165,7 @@ class _Batches:
     def __init__(self, rows: ParquetRows, part: Part, start: int):
         self._rows, self._part, self._start = rows, part, start
         self._done = 0
-        self._iterator: Iterator[Any] | None = None
+        self._iterator: Generator[Any] | None = None
 
     def read(self) -> Any:
         """The next batch, or None after the last."""
@@ -176,6 +178,11 @@ class _Batches:
         self._done += batch.num_rows
         return batch
 
+    def close(self) -> None:
+        if self._iterator is not None:
+            self._iterator.close()
+            self._iterator = None
+
     def _next(self) -> Any:
         try:
             if self._iterator is None:
@@ -185,7 +192,7 @@ class _Batches:
             self._iterator = None
             raise
 
-    def _open(self) -> Iterator[Any]:
+    def _open(self) -> Generator[Any]:
         """Batches from row `skip` + `done` of the row group on, to the end of the part."""
         first, stop = self._part.skip + self._done, self._part.skip + self._part.rows
         position = 0
@@ -219,15 +226,13 @@ def _footer(fs: Any, path: str) -> Footer:
     import pyarrow as pa
 
     def read() -> Any:
-        with _open(fs, path) as file:
-            return file.metadata, file.schema_arrow
+        try:
+            with _open(fs, path) as file:
+                return file.metadata, file.schema_arrow
+        except pa.ArrowInvalid as error:
+            raise checks.invalid_file_error(path, "Parquet", error) from error
 
-    try:
-        metadata, schema = retried(read, path, "the footer")
-    except checks.ReadError as error:
-        if isinstance(error.__cause__, pa.ArrowInvalid):
-            raise checks.invalid_file_error(path, "Parquet", error.__cause__) from error
-        raise
+    metadata, schema = retried(read, path, "the footer")
     written = (schema.pandas_metadata or {}).get("index_columns", [])
     index = {name for name in written if isinstance(name, str)}
     types = dict(zip(schema.names, schema.types, strict=True))
@@ -235,7 +240,7 @@ def _footer(fs: Any, path: str) -> Footer:
     return Footer(
         path=path,
         types={name: kind for name, kind in types.items() if name not in index},
-        index={name: kind for name, kind in types.items() if name in index},
+        index_types={name: kind for name, kind in types.items() if name in index},
         group_rows=[group.num_rows for group in groups],
         with_nulls=frozenset(_with_nulls(metadata, groups, types)),
     )
@@ -288,13 +293,13 @@ def _features(batch: Any, columns: Sequence[str], dtype: np.dtype) -> np.ndarray
 
 
 def _check_schemas(footers: list[Footer], columns: Sequence[str] | None) -> None:
-    """Raise ValueError unless all files have the same types in `columns` (None: the same columns)."""
+    """Raise ValueError unless all files agree in `columns` (None: in all of them)."""
     first = footers[0]
 
     def seen(footer: Footer) -> dict[str, Any]:
         if columns is None:
             return footer.types
-        types = footer.types | footer.index
+        types = footer.types | footer.index_types
         return {name: types[name] for name in columns if name in types}
 
     there = seen(first)

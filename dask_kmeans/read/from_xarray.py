@@ -101,7 +101,9 @@ def _read_in_memory(X: xr.DataArray, weights: Any, feature_dim: Hashable) -> Poi
         before, after = before * after, 1
     raster = values.reshape(before, X.sizes[feature_dim], after)
     return from_numpy.read_rows(
-        RasterRows(raster, 0, before * after), weights, kind=InMemoryRaster(_template(X, feature_dim))
+        RasterRows(raster, 0, before * after),
+        weights,
+        kind=InMemoryRaster(_template(X, feature_dim)),
     )
 
 
@@ -133,7 +135,9 @@ class RasterRows:
         for outer in range(self.start // run, min(length, -(-self.stop // run))):
             a, b = max(self.start, outer * run), min(self.stop, (outer + 1) * run)
             rows = self.values[outer, :, a - outer * run : b - outer * run].T
-            of_rows = None if self.weights is None else self.weights[a - self.start : b - self.start]
+            of_rows = (
+                None if self.weights is None else self.weights[a - self.start : b - self.start]
+            )
             yield from cut(rows, of_rows)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -31,13 +32,20 @@ def open_path(
         where = ZipStore(place.path, mode="r")
     node = retried(lambda: zarr.open(where, mode="r"), place.url, "the Zarr metadata")
     if isinstance(node, zarr.Group):
-        members = {
-            name: member.shape
-            for name, member in sorted(node.members(max_depth=None))
-            if isinstance(member, zarr.Array)
-        }
-        raise checks.zarr_group_error(place.url, members)
+        raise group_error(node, place.url)
     return ZarrSource(node, columns, weight_column, place.url)
+
+
+def group_error(group: Any, name: str | None = None) -> ValueError:
+    """What to say of a group where an array is meant."""
+    import zarr
+
+    members = {
+        path: member.shape
+        for path, member in sorted(group.members(max_depth=None))
+        if isinstance(member, zarr.Array)
+    }
+    return checks.zarr_group_error(name or str(group.store_path), members)
 
 
 class ZarrSource(Source):
@@ -59,7 +67,7 @@ class ZarrSource(Source):
         checks.check_two_dimensional(array.shape, f"Zarr array {self.description}")
         self.array = array
         self.n_rows = array.shape[0]
-        self.dtype = kernel_dtype(array.dtype)
+        self.dtype = kernel_dtype(array.dtype, self.description)
         self.columns = Columns.of_positions(
             array.shape[1], columns, weight_column, self.description
         )
@@ -68,7 +76,7 @@ class ZarrSource(Source):
 
     def blocks(self, threads: int, max_block_rows: int | None = None) -> tuple[Block, ...]:
         plan = memory.plan_blocks(
-            self.n_rows,
+            self.array.shape[0],
             self.array.chunks[0],
             self.array.shape[1] * self.array.dtype.itemsize,
             threads,
@@ -96,13 +104,16 @@ class ZarrRows:
         for start in range(self.start, self.stop, self.read_rows):
             stop = min(start + self.read_rows, self.stop)
             values = retried(
-                lambda a=start, b=stop: np.asarray(self.array[a:b]),
+                partial(self._read, start, stop),
                 self.name,
-                lambda a=start, b=stop: self._broken_chunk(a, b),
+                partial(self._broken_chunk, start, stop),
                 start,
                 stop,
             )
             yield from cut(*self.columns.split(values))
+
+    def _read(self, start: int, stop: int) -> np.ndarray:
+        return np.asarray(self.array[start:stop])
 
     def _broken_chunk(self, start: int, stop: int) -> str:
         """Name of the first stored chunk of these rows that cannot be read."""

@@ -14,9 +14,9 @@ Piece = tuple[np.ndarray, np.ndarray | None]
 """Rows (m, d) of a native dtype of uint8..int64, float16..float64, and weights (m,) or None."""
 
 
-def kernel_dtype(dtype: np.dtype) -> np.dtype:
+def kernel_dtype(dtype: np.dtype, what: str = "X") -> np.dtype:
     """The dtype in which values of `dtype` are handed to the kernels."""
-    checks.check_numeric(dtype)
+    checks.check_numeric(dtype, what)
     if dtype.kind == "b":
         return np.dtype(np.uint8)
     if dtype.kind == "f" and dtype.itemsize > 8:
@@ -37,9 +37,13 @@ def kernel_ready(values: np.ndarray) -> np.ndarray:
 def as_weights(weights: Any) -> np.ndarray:
     """One number a row, as float64 in native form."""
     weights = np.asarray(weights)
-    if weights.dtype.kind not in "biuf":
-        checks.check_numeric(weights.dtype)
-    return np.ascontiguousarray(weights, np.float64)
+    if weights.dtype.kind != "O":  # which may be numbers, as those of a nullable Series
+        checks.check_numeric(weights.dtype, "sample_weight")
+    try:
+        return np.ascontiguousarray(weights, np.float64)
+    except (TypeError, ValueError) as error:
+        given = f"values that are no numbers ({error})"
+        raise checks.not_numbers_error(given, "sample_weight") from error
 
 
 def cut(values: np.ndarray, weights: np.ndarray | None) -> Iterator[Piece]:
@@ -55,8 +59,11 @@ def cut(values: np.ndarray, weights: np.ndarray | None) -> Iterator[Piece]:
 class RowsInMemory(Protocol):
     """A block whose rows are in memory, and which can be cut into smaller ones without a copy."""
 
-    shape: tuple[int, int]
-    dtype: np.dtype
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    @property
+    def dtype(self) -> np.dtype: ...
 
     def rows(self, start: int, stop: int, weights: np.ndarray | None) -> Any:
         """A block of these rows only, with weights (stop - start,) or None."""
@@ -72,7 +79,7 @@ class Rows:
     weights: np.ndarray | None = None
 
     @property
-    def shape(self) -> tuple[int, int]:
+    def shape(self) -> tuple[int, ...]:
         return self.values.shape
 
     @property

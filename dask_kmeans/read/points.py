@@ -1,4 +1,4 @@
-"""Points: rows and features of any source, cut into blocks, and the way back to the caller's kind."""
+"""Points: rows and features of any source, in blocks, and the way back to the caller's kind."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ class Points:
         return self.kind.apply(self, function, np.dtype(dtype), n_outputs)
 
     def in_kind(self, values: np.ndarray) -> Any:
-        """Values (n_rows,) or (n_rows, n_outputs) that are known already, as `apply` would give them.
+        """Values (n_rows,) or (n_rows, n_outputs) known already, as `apply` would give them.
 
         For points in memory.
         """

@@ -44,7 +44,7 @@ def retried(
     for pause in (*PAUSES, None):
         try:
             return read()
-        except (checks.ReadError, MemoryError):
+        except (checks.ReadError, checks.InvalidFileError, MemoryError):
             raise
         except Exception as error:
             if pause is None or isinstance(error, PERMANENT):

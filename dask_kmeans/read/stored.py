@@ -81,15 +81,17 @@ def _with_weights(blocks: tuple[Block, ...], source: Source, sample_weight: Any)
     if not stored and weights.ndim == 0:
         weights = np.full(source.n_rows, weights)
     checks.check_weight_shape(weights.shape, source.n_rows)
-    return tuple(
-        block._replace(
-            source=Weighted(block.source, weights, block.start)
-            if stored
-            # Only its own slice travels with a block.
-            else Weighted(block.source, as_weights(weights[block.start : block.start + block.rows]))
-        )
-        for block in blocks
-    )
+    weighted = []
+    for block in blocks:
+        assert block.start is not None
+        assert block.rows is not None
+        if stored:
+            rows = Weighted(block.source, weights, block.start)
+        else:  # only its own slice travels with a block
+            own = weights[block.start : block.start + block.rows]
+            rows = Weighted(block.source, as_weights(own))
+        weighted.append(block._replace(source=rows))
+    return tuple(weighted)
 
 
 @dataclass(frozen=True)

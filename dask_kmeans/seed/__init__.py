@@ -9,6 +9,6 @@ chosen              how far rows are from the centers chosen so far
 race                weighted draws of distinct rows in one pass
 """
 
-from dask_kmeans.seed.seeds import Seeds, make_seeds
+from dask_kmeans.seed.seeds import Seeds, make_parallel_seeds, make_seeds
 
-__all__ = ["Seeds", "make_seeds"]
+__all__ = ["Seeds", "make_parallel_seeds", "make_seeds"]

@@ -90,7 +90,10 @@ class NearestChosen:
 
     def keep(self) -> None:
         """Leave the labels for the next pass."""
-        self._cache[self._chosen.slot] = (self._chosen.token(len(self._chosen.centers)), self.labels)
+        self._cache[self._chosen.slot] = (
+            self._chosen.token(len(self._chosen.centers)),
+            self.labels,
+        )
 
 
 def numbered_pieces(

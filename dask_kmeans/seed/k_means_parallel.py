@@ -147,12 +147,12 @@ def _another_round(
         return True
     if summary.rounds >= MOST_ROUNDS or summary.within > within_before / 2:
         return False
-    return summary.within > quick_clustering(summary.points, summary.weights, n_clusters, random).cost
+    return (
+        summary.within > quick_clustering(summary.points, summary.weights, n_clusters, random).cost
+    )
 
 
-def _first_round(
-    block: OpenBlock, middle: np.ndarray, seed: int, size: int
-) -> tuple[Race, Race]:
+def _first_round(block: OpenBlock, middle: np.ndarray, seed: int, size: int) -> tuple[Race, Race]:
     """A uniform race, and one by squared distance from the middle of the data."""
     uniform, spread = Race(size - size // 2), Race(size // 2)
     for first, values, weights in numbered_pieces(block):

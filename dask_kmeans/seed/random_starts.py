@@ -78,7 +78,12 @@ def random_partition(
 
 
 def random_box(
-    blockwise: Blockwise, survey: Survey, *, n_clusters: int, n_init: int, random: np.random.RandomState
+    blockwise: Blockwise,
+    survey: Survey,
+    *,
+    n_clusters: int,
+    n_init: int,
+    random: np.random.RandomState,
 ) -> list[np.ndarray]:
     """Uniform draws from the range of the rows that count.
 

@@ -88,29 +88,19 @@ def make_seeds(
         For given centers that do not fit n_clusters and the data.
     """
     wanted = {"n_clusters": n_clusters, "n_init": n_init}
-    random = np.random.RandomState(np.random.MT19937(np.random.SeedSequence(random_state)))
     if not isinstance(init, str):
         return Seeds(_given(init, points.n_features, n_clusters, n_init))
     if init == "k-means||":
-        summary = summarize(
+        (seeds,) = make_parallel_seeds(
             blockwise,
             survey,
-            n_clusters=n_clusters,
-            per_round=candidates_per_round(n_clusters, oversampling_factor),
-            rounds=init_rounds,
-            seed=random_state,
-            random=random,
+            n_clusters=[n_clusters],
+            n_init=n_init,
+            oversampling_factor=oversampling_factor,
+            init_rounds=init_rounds,
+            random_state=random_state,
         )
-        # Beside passes that compared every row with every point, this much work is not seen.
-        work = survey.n_rows * summary.points.size / PASS_SPEED
-        found = recluster(summary.points, summary.weights, **wanted, random=random, work=work)
-        return _seeds(
-            [clustering.centers for clustering in found],
-            n_clusters,
-            rounds=summary.rounds,
-            n_candidates=len(summary.points),
-            cost=summary.within + found[0].cost,
-        )
+        return seeds
     if init == "k-means++":
         chosen = k_means_plus_plus(
             blockwise, n_features=points.n_features, **wanted, seed=random_state
@@ -124,8 +114,55 @@ def make_seeds(
     if init == "random_partition":
         return _seeds(random_partition(blockwise, survey, **wanted, seed=random_state), n_clusters)
     if init == "random_box":
-        return Seeds(random_box(blockwise, survey, **wanted, random=random))
+        return Seeds(random_box(blockwise, survey, **wanted, random=_random(random_state)))
     raise ValueError(f"no method of seeding is called {init!r}")
+
+
+def make_parallel_seeds(
+    blockwise: Blockwise,
+    survey: Survey,
+    *,
+    n_clusters: Sequence[int],
+    n_init: int,
+    oversampling_factor: float | None,
+    init_rounds: int | None,
+    random_state: int,
+) -> list[Seeds]:
+    """k-means|| for several numbers of clusters, which share the passes and the candidates.
+
+    Parameters are those of `make_seeds`; the rounds draw as many candidates as the largest number
+    of clusters needs.
+    """
+    random = _random(random_state)
+    largest = max(n_clusters)
+    summary = summarize(
+        blockwise,
+        survey,
+        n_clusters=largest,
+        per_round=candidates_per_round(largest, oversampling_factor),
+        rounds=init_rounds,
+        seed=random_state,
+        random=random,
+    )
+    # Beside passes that compared every row with every point, this much work is not seen.
+    work = survey.n_rows * summary.points.size / PASS_SPEED / len(n_clusters)
+    made = []
+    for k in n_clusters:
+        found = recluster(summary.points, summary.weights, k, n_init, random=random, work=work)
+        made.append(
+            _seeds(
+                [clustering.centers for clustering in found],
+                k,
+                rounds=summary.rounds,
+                n_candidates=len(summary.points),
+                cost=summary.within + found[0].cost,
+            )
+        )
+    return made
+
+
+def _random(random_state: int) -> np.random.RandomState:
+    return np.random.RandomState(np.random.MT19937(np.random.SeedSequence(random_state)))
 
 
 def _given(init: Init, n_features: int, n_clusters: int, n_init: int) -> list[np.ndarray]:

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from dask_kmeans.blockwise import Blockwise
-from dask_kmeans.kernels import FixedPoint, merge_sums, prepare
+from dask_kmeans.kernels import FixedPoint, merge_sums
 from dask_kmeans.step.assign import Outcome, Request, assign_block
 from dask_kmeans.step.combine import merge_for
 from dask_kmeans.step.measure import Measure, MeasureRequest, measure_block
 from dask_kmeans.step.move import (
+    Moments,
     center_shift,
-    empty_clusters,
     move,
     relocate,
     scatter_of_centers,
@@ -46,8 +46,8 @@ def advance(runs: list[Run], rules: Rules) -> list[Run]:
         Request(
             run.number,
             run.iteration + 1,
-            prepare(run.centers),
-            None if run.assigned is None else prepare(run.assigned),
+            run.panel_of(run.centers),
+            run.previous,
             _far_rows_wanted(run),
         )
         for run in runs
@@ -83,8 +83,9 @@ def _take_step(
     It may not once it has settled, nor where its sums are not those of the centers it moved from.
     """
     run.sums = outcome.sums if run.sums is None else merge_sums(run.sums, outcome.sums)
-    run.assigned = run.centers
-    scatter = scatter_of_centers(rules.fixed_point, run.sums, run.centers)
+    run.assigned, run.panel = run.centers, request.panel
+    moments = move(rules.fixed_point, run.sums)
+    scatter = scatter_of_centers(moments, rules.fixed_point.shift, run.centers)
     if run.iteration == 0 and outcome.measure is not None:
         run.scatter_offset = outcome.measure.inertia.value() - scatter
 
@@ -94,7 +95,7 @@ def _take_step(
         # A leap too far: back to the plain step that it replaced.
         image, relocated = run.image, 0
     else:
-        image, relocated = _image(run, request, outcome.measure, rules)
+        image, relocated = _image(run, request, moments, outcome.measure, rules)
     run.reason = stop(
         outcome.changed / rules.n_rows, not np.array_equal(image, run.assigned), relocated,
         request.step, plain=run.plain, tol=rules.tol, max_iter=rules.max_iter,
@@ -125,11 +126,11 @@ def _next_longest_leap(longest: int, spoilt: bool, plain: bool) -> int:
 
 
 def _image(
-    run: Run, request: Request, measure: Measure | None, rules: Rules
+    run: Run, request: Request, moments: Moments, measure: Measure | None, rules: Rules
 ) -> tuple[np.ndarray, int]:
     """Where Lloyd's iteration moves the centers, and how many empty clusters were relocated."""
+    empty = np.flatnonzero(~moments.filled)
     sums, relocated = run.sums, 0
-    empty = empty_clusters(rules.fixed_point, run.sums)
     if len(empty):
         k = len(run.centers)
         if measure is not None:
@@ -137,7 +138,9 @@ def _image(
         if relocated < len(empty) and request.farthest < k:
             measure = _measure_farthest(run, request, k, rules.blockwise)
             sums, relocated = relocate(rules.fixed_point, run.sums, empty, measure.farthest)
-    return move(rules.fixed_point, sums, run.centers), relocated
+    if relocated:
+        moments = move(rules.fixed_point, sums)
+    return moments.or_else(run.centers), relocated
 
 
 def _measure_farthest(run: Run, request: Request, wanted: int, blockwise: Blockwise) -> Measure:

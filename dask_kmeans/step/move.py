@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from dask_kmeans.kernels import ExactSum, FixedPoint, Sums, accumulate
@@ -11,16 +13,27 @@ LEAST_LEFT = 0.3
 """Share of a cluster's weight that must be left for a leap of its center to be trusted."""
 
 
-def empty_clusters(fixed_point: FixedPoint, sums: Sums) -> np.ndarray:
-    """Clusters without weight, ascending."""
-    _, weights = fixed_point.means(sums)
-    return np.flatnonzero(weights == 0)
+class Moments(NamedTuple):
+    """What sums say of the clusters."""
+
+    means: np.ndarray
+    """(k, d) float64; NaN for a cluster without weight"""
+    weights: np.ndarray
+    """(k,) float64"""
+
+    @property
+    def filled(self) -> np.ndarray:
+        """(k,) bool: the clusters that have a mean."""
+        return self.weights > 0
+
+    def or_else(self, centers: np.ndarray) -> np.ndarray:
+        """The means, (k, d); a cluster without weight stays where it is in `centers`."""
+        return np.where(self.filled[:, None], self.means, centers)
 
 
-def move(fixed_point: FixedPoint, sums: Sums, centers: np.ndarray) -> np.ndarray:
-    """The mean of each cluster, float64 (k, d); an empty one stays where it is in `centers`."""
-    means, weights = fixed_point.means(sums)
-    return np.where((weights > 0)[:, None], means, centers)
+def move(fixed_point: FixedPoint, sums: Sums) -> Moments:
+    """Means and weights of the clusters."""
+    return Moments(*fixed_point.means(sums))
 
 
 def relocate(
@@ -89,26 +102,41 @@ def leap(
 
 def _offsets(fixed_point: FixedPoint, sums: Sums) -> tuple[np.ndarray, np.ndarray]:
     """Sums of weight * (x - shift), (k, d), and of weights, (k,), in float64."""
-    means, weights = fixed_point.means(sums)
-    filled = (weights > 0)[:, None]
-    return np.where(filled, (means - fixed_point.shift) * weights[:, None], 0.0), weights
+    moments = move(fixed_point, sums)
+    offsets = (moments.means - fixed_point.shift) * moments.weights[:, None]
+    return np.where(moments.filled[:, None], offsets, 0.0), moments.weights
 
 
-def scatter_of_centers(fixed_point: FixedPoint, sums: Sums, centers: np.ndarray) -> float:
-    """Inertia of the labels behind `sums` about `centers`, less a constant of the data.
+def scatter_of_centers(moments: Moments, shift: np.ndarray, centers: np.ndarray) -> float:
+    """Inertia of the labels behind `moments` about `centers`, less a constant of the data.
 
     With S_j the sum of w (x - shift) over cluster j, W_j its weight and c'_j = c_j - shift,
     sum w |x - c_j|^2 = sum w |x - shift|^2 + sum_j (W_j |c'_j|^2 - 2 c'_j . S_j), and the first sum
     is the same for all centers and labels. So one measured inertia gives that of every later step
     without another look at the rows.
     """
-    means, weights = fixed_point.means(sums)
-    filled = weights > 0
-    moved = centers[filled] - fixed_point.shift
-    mean = means[filled] - fixed_point.shift
+    filled = moments.filled
+    moved = centers[filled] - shift
+    mean = moments.means[filled] - shift
     total = ExactSum()
-    total.add((weights[filled, None] * moved * (moved - 2 * mean)).ravel())
+    total.add((moments.weights[filled, None] * moved * (moved - 2 * mean)).ravel())
     return total.value()
+
+
+def total_inertia(fixed_point: FixedPoint, sums: Sums, scatter_offset: float) -> float:
+    """Inertia of all rows about their one mean.
+
+    Parameters
+    ----------
+    sums : Sums
+        Of any clusters that have all rows between them.
+    scatter_offset : float
+        Inertia less `scatter_of_centers`, the constant of the data.
+    """
+    one = Sums(*(part.sum(axis=0, keepdims=True) for part in sums))
+    moments = move(fixed_point, one)
+    scatter = scatter_of_centers(moments, fixed_point.shift, moments.means)
+    return max(0.0, scatter_offset + scatter)
 
 
 def center_shift(before: np.ndarray, after: np.ndarray) -> float:

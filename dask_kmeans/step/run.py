@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dask_kmeans.kernels import Sums
+from dask_kmeans.kernels import Panel, Sums, prepare
 from dask_kmeans.step.stop import StopReason
 
 
@@ -64,6 +64,24 @@ class Run:
     """Of the steps so far."""
     longest_leap: int = 0
     """Steps on the sample that the next leap may take; 0 for a run without a sample."""
+
+    panel: Panel | None = None
+    """`assigned` as the kernels take it; made anew after a checkpoint, as is the next one."""
+    shift: np.ndarray | None = None
+    """(d,) float64: where panels have their origin, the middle of the first centers."""
+
+    def panel_of(self, centers: np.ndarray) -> Panel:
+        """`centers` as the kernels take them."""
+        if self.shift is None:
+            self.shift = np.median(centers, axis=0)
+        return prepare(centers, self.shift)
+
+    @property
+    def previous(self) -> Panel | None:
+        """The panel that the labels of the latest step belong to; None before the first."""
+        if self.panel is None and self.assigned is not None:
+            self.panel = self.panel_of(self.assigned)
+        return self.panel
 
     @property
     def iteration(self) -> int:

@@ -1,29 +1,35 @@
 """The state of a fit as one file: arrays in NumPy's npz format and a JSON header among them.
 
 One file, because one file can be replaced at once: whoever is killed while writing leaves the state
-before untouched. Nothing in it is ever unpickled (`allow_pickle=False`), zip's CRC-32 finds flipped
-bits, and every array is checked against the header before it is believed.
+before untouched. Nothing in it is ever unpickled (`allow_pickle=False`), nothing is decompressed, a
+digest finds flipped bits, and every array is checked against the header before it is believed.
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
+import time
 import zipfile
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import numpy as np
 
 from dask_kmeans.kernels import Sums
+from dask_kmeans.read.retry import PAUSES, PERMANENT
 from dask_kmeans.result import FitState
 from dask_kmeans.step.run import IterationRecord, Run
 from dask_kmeans.step.stop import StopReason
 from dask_kmeans.write.jsonable import jsonable
-from dask_kmeans.write.place import Output
+from dask_kmeans.write.place import Output, check_output, staged
 
 FORMAT_VERSION = 1
 HEADER = "header"
+
+T = TypeVar("T")
 
 
 class CheckpointFile:
@@ -48,26 +54,53 @@ class CheckpointFile:
         ------
         ValueError
             For a file that is not a whole checkpoint, or one of other data or parameters.
+        OSError
+            Where no checkpoint can be kept: no folder, a folder of that name, no permission.
         """
         place = self._place
-        place.fs.invalidate_cache()
-        if not place.fs.exists(place.path):
+        content = self._tried(self._content, "read")
+        if content is None:
             return None
         try:
-            with np.load(io.BytesIO(place.fs.cat_file(place.path)), allow_pickle=False) as arrays:
-                header = json.loads(str(arrays[HEADER]))
-                _check_header(header)
-                state = _state(header, arrays)
-        except (ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:
-            if isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError):
-                raise
-            raise ValueError(
-                f"{place.url} is not a valid checkpoint: {str(error) or type(error).__name__}. "
-                "Remove it, or give checkpoint= another path"
-            ) from error
+            header, arrays = _unpacked(content)
+            _check_header(header)
+        except Exception as error:  # whatever a hostile file makes zip, NumPy and JSON raise
+            raise self._invalid(error) from error
         self._check_same("data", header["data"], jsonable(data))
         self._check_same("parameters", header["parameters"], self._parameters)
-        return state
+        try:
+            return _state(header, arrays)
+        except Exception as error:
+            raise self._invalid(error) from error
+
+    def _content(self) -> bytes | None:
+        place = self._place
+        check_output(place.url, overwrite=True)
+        place.fs.invalidate_cache()
+        try:
+            return place.fs.cat_file(place.path)
+        except FileNotFoundError:
+            return None
+
+    def _tried(self, action: Callable[[], T], what: str) -> T:
+        """`action()`, tried again where that can help, with an error that names the checkpoint."""
+        for pause in (*PAUSES, None):
+            try:
+                return action()
+            except Exception as error:  # stores raise what their drivers raise
+                if pause is None or self._place.is_local or isinstance(error, PERMANENT):
+                    raise OSError(
+                        f"Cannot {what} the checkpoint {self._place.url}: {type(error).__name__}: "
+                        f"{error}. Give checkpoint= a place that can be read and written"
+                    ) from error
+            time.sleep(pause)
+        raise AssertionError("unreachable: the last try returns or raises")
+
+    def _invalid(self, reason: Exception) -> ValueError:
+        return ValueError(
+            f"{self._place.url} is not a valid checkpoint: {str(reason) or type(reason).__name__}. "
+            "Remove it, or give checkpoint= another path"
+        )
 
     def _check_same(self, what: str, kept: dict[str, Any], given: dict[str, Any]) -> None:
         differing = [
@@ -91,25 +124,49 @@ class CheckpointFile:
             "passes": state.passes,
             "runs": [_run_header(run) for run in state.runs],
         }
-        arrays = {HEADER: np.array(json.dumps(header))}
+        arrays: dict[str, np.ndarray] = {}
         for run in state.runs:
             arrays |= _run_arrays(run)
-        content = io.BytesIO()
-        np.savez(content, allow_pickle=False, **arrays)
+        content = _packed(header, arrays)
+        self._tried(lambda: self._replace(content), "write")
+
+    def _replace(self, content: bytes) -> None:
         place = self._place
         if not place.is_local:
-            place.fs.pipe_file(place.path, content.getvalue())  # object stores put whole objects
+            place.fs.pipe_file(place.path, content)  # object stores put whole objects
             return
-        beside = f"{place.path}.{os.getpid()}.partial"
-        try:
-            with open(beside, "wb") as file:
-                file.write(content.getbuffer())
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(beside, place.path)
-        finally:
-            if os.path.exists(beside):
-                os.unlink(beside)
+        with staged(place.url, overwrite=True) as path, open(path, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())  # the state before is gone once this one takes its name
+
+
+def _packed(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> bytes:
+    """Header and arrays as an npz file, with a digest of the arrays in the header."""
+    header = {**header, "digest": _digest(arrays)}
+    content = io.BytesIO()
+    np.savez(content, allow_pickle=False, **{HEADER: np.array(json.dumps(header))}, **arrays)
+    return content.getvalue()
+
+
+def _unpacked(content: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    with zipfile.ZipFile(io.BytesIO(content)) as file:
+        if any(member.compress_type != zipfile.ZIP_STORED for member in file.infolist()):
+            raise ValueError("it is compressed")  # and might be many times what it seems
+    with np.load(io.BytesIO(content), allow_pickle=False) as stored:
+        arrays = dict(stored)
+    header = json.loads(str(arrays.pop(HEADER)))
+    if header["digest"] != _digest(arrays):
+        raise ValueError("its arrays are not those that were written")
+    return header, arrays
+
+
+def _digest(arrays: dict[str, np.ndarray]) -> str:
+    digest = hashlib.sha256()
+    for name, array in sorted(arrays.items()):
+        digest.update(f"{name} {array.dtype.str} {array.shape} ".encode())
+        digest.update(np.ascontiguousarray(array))
+    return digest.hexdigest()
 
 
 def _run_header(run: Run) -> dict[str, Any]:
@@ -147,40 +204,58 @@ def _check_header(header: Any) -> None:
             raise ValueError(f"{name} is not a {kind.__name__}")
 
 
-def _state(header: dict[str, Any], arrays: Any) -> FitState:
-    runs = [_run(entry, arrays) for entry in header["runs"]]
-    if not runs or len({run.centers.shape for run in runs}) != 1:
-        raise ValueError("its runs do not belong together")
+def _state(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> FitState:
+    shape = header["parameters"]["n_clusters"], header["data"]["features"]
+    runs = [_run(number, shape, entry, arrays) for number, entry in enumerate(header["runs"])]
+    if not runs or header["passes"] < 1:
+        raise ValueError("there is no run in it")
     return FitState(header["data"], runs, header["passes"])
 
 
-def _run(entry: dict[str, Any], arrays: Any) -> Run:
-    number = int(entry["number"])
-    centers = arrays[f"{number}/centers"]
-    if centers.ndim != 2:
-        raise ValueError("centers are not a matrix")
-    k, d = centers.shape
-    history = [IterationRecord(*record) for record in entry["history"]]
+def _run(
+    number: int, shape: tuple[int, int], entry: dict[str, Any], arrays: dict[str, np.ndarray]
+) -> Run:
+    if entry["number"] != number:
+        raise ValueError("its runs are not numbered from 0")
+    k, _ = shape
     run = Run(
         number,
-        _checked(centers, np.float64, (k, d)),
-        scatter_offset=float(entry["scatter_offset"]),
-        history=history,
+        _checked(arrays[f"{number}/centers"], np.float64, shape),
+        scatter_offset=_number(entry["scatter_offset"]),
+        history=[_record(at, record) for at, record in enumerate(entry["history"], 1)],
         reason=None if entry["reason"] is None else StopReason[entry["reason"]],
         plain=bool(entry["plain"]),
         longest_leap=int(entry["longest_leap"]),
     )
-    if history:
-        run.lowest_inertia = float(entry["lowest_inertia"])
-        run.image = _checked(arrays[f"{number}/image"], np.float64, (k, d))
-        run.assigned = _checked(arrays[f"{number}/assigned"], np.float64, (k, d))
+    if run.history:
+        run.lowest_inertia = _number(entry["lowest_inertia"])
+        run.image = _checked(arrays[f"{number}/image"], np.float64, shape)
+        run.assigned = _checked(arrays[f"{number}/assigned"], np.float64, shape)
         parts = [arrays[f"{number}/{name}"] for name in Sums._fields]
         weights = k if len(parts[-1]) else 0
-        shapes = [(k, d), (k, d), (k,), (weights,), (weights,)]
+        shapes = [shape, shape, (k,), (weights,), (weights,)]
         run.sums = Sums(
             *(_checked(part, np.int64, shape) for part, shape in zip(parts, shapes, strict=True))
         )
     return run
+
+
+def _record(iteration: int, values: list[Any]) -> IterationRecord:
+    record = IterationRecord(*values)
+    whole = (record.iteration, record.changed, record.examined, record.bytes_read)
+    if record.iteration != iteration or not all(type(value) is int for value in whole):
+        raise ValueError(f"record {iteration} of its history is not one")
+    return record._replace(
+        inertia=_number(record.inertia),
+        center_shift=_number(record.center_shift),
+        seconds=_number(record.seconds),
+    )
+
+
+def _number(value: Any) -> float:
+    if type(value) not in (int, float):
+        raise ValueError(f"{value!r} is no number")
+    return float(value)
 
 
 def _checked(array: np.ndarray, dtype: type, shape: tuple[int, ...]) -> np.ndarray:
