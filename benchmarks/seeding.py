@@ -32,7 +32,7 @@ from dask_kmeans.seed import make_seeds
 from dask_kmeans.survey import survey
 
 SEEDINGS = 11
-METHODS = ("k-means||",)
+METHODS = ("random", "k-means++", "k-means||")
 
 # Bahmani et al., "Scalable K-Means++", PVLDB 5(7), 2012, tables 1 and 2: (seed, final).
 PAPER = {

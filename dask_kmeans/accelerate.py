@@ -92,6 +92,7 @@ class Accelerator:
                 if first and walk.share_changed <= PLAIN_IS_ENOUGH * self.rules.tol:
                     walk.settled = True
                     continue
+                assert walk.run.sums is not None
                 walk.centers = leap(
                     self.rules.fixed_point, walk.run.sums, before[walk.run.number], walk.sums,
                     factor, walk.run.centers,

@@ -44,6 +44,10 @@ RETRIES = 3
 """Runs again of a task that raised, before the fit gives up (lost workers are Dask's affair)."""
 
 
+UNCOUNTED = -1
+"""In place of a number of rows that is not known yet."""
+
+
 class Block(NamedTuple):
     """What one task reads: consecutive rows of the data."""
 
@@ -73,21 +77,23 @@ class OpenBlock:
     ----------
     index : int
         Position of the block among the blocks.
-    start, rows : int or None
-        Global number of its first row, and how many rows it has; None until counted.
+    start, rows : int
+        Global number of its first row, and how many rows it has; `UNCOUNTED` until that is known.
     cache : dict
         What earlier passes of the same fit left in this process for this block.
     """
 
     def __init__(self, block: Block, source: Any, cache: dict, collector: Collector | None = None):
-        self.index, self.start, self.rows = block.index, block.start, block.rows
+        self.index = block.index
+        self.start = UNCOUNTED if block.start is None else block.start
+        self.rows = UNCOUNTED if block.rows is None else block.rows
         self.cache = cache
         self._source = source
         self._collector = collector
 
     def pieces(self) -> Iterator[Piece]:
         """Rows (m, d) and weights (m,) or None, piece by piece in the order of the rows."""
-        if self._collector is None or self.start is None:
+        if self._collector is None or self.start == UNCOUNTED:
             return self._source.pieces()
         return self._collector.collect(self.cache, self.start, self._source.pieces())
 

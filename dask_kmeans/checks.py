@@ -38,6 +38,10 @@ class InvalidFileError(ValueError):
     """A file is not of the format that its name says; reading it again would not help."""
 
 
+class NonFiniteError(ValueError):
+    """A value of the data is NaN or infinite."""
+
+
 class ParameterError(ValueError, TypeError):
     """A parameter of the estimator has a value that it cannot have."""
 
@@ -140,6 +144,13 @@ def sparse_error(given: Any) -> TypeError:
     )
 
 
+def unknown_collection_error(given: Any) -> TypeError:
+    return TypeError(
+        f"X is a dask {type(given).__name__}; a dask array or DataFrame of rows and features is "
+        "needed. A Series becomes one by X.to_frame(), a Delayed by dask.array.from_delayed"
+    )
+
+
 def matrix_error() -> TypeError:
     return TypeError("np.matrix is not supported. Type np.asarray(X)")
 
@@ -160,18 +171,18 @@ def unknown_columns_error(what: str) -> ValueError:
 
 def non_finite_error(
     row: int, column: int, is_nan: bool, feature_names: Sequence[str] | None
-) -> ValueError:
+) -> NonFiniteError:
     """For the first value of X that is NaN or infinite."""
     where = f"row {row}, column {column}"
     if feature_names is not None:
         where += f" ({feature_names[column]!r})"
     if is_nan:
-        return ValueError(
+        return NonFiniteError(
             f"Input X contains NaN: the first is at {where}. To leave rows with NaN out (label -1) "
             f'type {ESTIMATOR}(nan="skip"); otherwise fill them, for example with '
             "sklearn.impute.SimpleImputer"
         )
-    return ValueError(
+    return NonFiniteError(
         f"Input X contains infinity: the first inf is at {where}. Replace it, or turn it into NaN "
         f'and type {ESTIMATOR}(nan="skip")'
     )
@@ -431,8 +442,13 @@ def check_init(init: Any, n_clusters: int, n_features: int) -> np.ndarray:
     TypeError
         For values that are not real numbers.
     """
-    centers = np.asarray(init)
-    check_numeric(centers.dtype)
+    try:
+        centers = np.asarray(init)
+    except ValueError as error:  # rows of different lengths
+        raise ValueError(
+            f"init is no array: {error}. It needs shape ({n_clusters}, {n_features})"
+        ) from error
+    check_numeric(centers.dtype, "init")
     if centers.ndim != 2 or len(centers) != n_clusters:
         raise ValueError(
             f"The shape of the initial centers {_shape(centers.shape)} does not match the number "
@@ -570,7 +586,9 @@ def _one_of(*names: str) -> Callable[[Any], bool]:
 def _is_start(value: Any) -> bool:
     if isinstance(value, str):
         return value in INIT_NAMES
-    return callable(value) or hasattr(value, "cluster_centers_") or np.ndim(value) > 0
+    # An array, or rows in sequences; whether they make one is seen by `check_init`.
+    shaped = isinstance(value, Sequence) or np.ndim(value) > 0
+    return callable(value) or hasattr(value, "cluster_centers_") or shaped
 
 
 def _are_callables(value: Any) -> bool:
@@ -591,9 +609,10 @@ def _is_size(value: Any) -> bool:
 
 
 def _is_seed(value: Any) -> bool:
+    # What sklearn.utils.check_random_state takes.
     if _is_integer(value):
-        return 0 <= value < 2**64
-    return value is None or isinstance(value, (np.random.RandomState, np.random.Generator))
+        return 0 <= value < 2**32
+    return value is None or value is np.random or isinstance(value, np.random.RandomState)
 
 
 RULES: dict[str, Rule] = {
@@ -618,7 +637,8 @@ RULES: dict[str, Rule] = {
     "algorithm": Rule(_one_of("auto", "lloyd"), "'auto' or 'lloyd'", "'auto'"),
     "metric": Rule(_one_of("euclidean"), "'euclidean'", "'euclidean'"),
     "nan": Rule(_one_of("raise", "skip"), "'raise' or 'skip'", "'raise'"),
-    "random_state": Rule(_is_seed, "None, an int from 0 to 2**64 - 1 or a numpy random state", "0"),
+    "random_state": Rule(_is_seed, "None, an int from 0 to 2**32 - 1 or a numpy random state, "
+                         "numpy.random.RandomState(seed)", "0"),
     "verbose": Rule(lambda v: isinstance(v, (bool, np.bool_)) or (_is_integer(v) and v >= 0),
                     "a bool or an int >= 0", "1"),
     "callbacks": Rule(_are_callables, "None or a list of callables, each taking an IterationRecord",

@@ -23,6 +23,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from dask_kmeans import checks
 from dask_kmeans.blockwise import Blockwise
+from dask_kmeans.checks import NonFiniteError
 from dask_kmeans.fit import FitParameters, fit
 from dask_kmeans.predict import (
     DistanceRows,
@@ -232,6 +233,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         distances : float64 (n, n_clusters), in the kind of X
             In the unit of the data; lazy for lazy X.
         """
+        check_is_fitted(self)
         return self._apply(DistanceRows, X, np.float64, self._n_features_out)
 
     def score(self, X, y=None, sample_weight=None):
@@ -399,13 +401,19 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
 
     def _apply(self, kind: type[RowFunction], X: Any, dtype: type, n_outputs: int | None = None):
         points = self._known_points(X)
-        if points.in_memory:
-            blockwise = Blockwise(points.blocks, in_memory=True)
-            try:
-                survey(points, blockwise, self.nan)
-            finally:
-                blockwise.close()
-        return points.apply(self._row_function(kind), dtype, n_outputs)
+        try:
+            return points.apply(self._row_function(kind), dtype, n_outputs)
+        except NonFiniteError:
+            if points.in_memory:
+                self._survey(points)  # raises the same, with the number of the row among all rows
+            raise
+
+    def _survey(self, points: Points) -> None:
+        blockwise = Blockwise(points.blocks, points.in_memory)
+        try:
+            survey(points, blockwise, self.nan)
+        finally:
+            blockwise.close()
 
     def _fitted_model(self) -> FittedModel:
         names = getattr(self, "feature_names_in_", None)

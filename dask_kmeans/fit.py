@@ -118,14 +118,14 @@ def _plan_sample(found: Survey, points: Points, parameters: FitParameters) -> Sa
 def _seeded_runs(
     points: Points, blockwise: Blockwise, found: Survey, parameters: FitParameters
 ) -> list[Run]:
-    wanted = {
+    wanted: dict[str, Any] = {
         "n_init": parameters.n_init,
         "oversampling_factor": parameters.oversampling_factor,
         "init_rounds": parameters.init_rounds,
         "random_state": parameters.seed,
     }
     ks = parameters.n_clusters
-    if parameters.init == "k-means||":
+    if isinstance(parameters.init, str) and parameters.init == "k-means||":
         seeds = make_parallel_seeds(blockwise, found, n_clusters=ks, **wanted)
     else:
         seeds = [

@@ -148,6 +148,11 @@ def group_parts(
     return _grouped(sizes, limit if max_group is None else min(limit, max_group))
 
 
+def group_unsized(number: int, threads: int) -> list[tuple[int, int]]:
+    """Group neighbouring parts of which only the number is known."""
+    return _pairs(spread(number, min(number, BLOCKS_PER_THREAD * threads)))
+
+
 def _grouped(sizes: Sequence[int], limit: int) -> list[tuple[int, int]]:
     """Groups of neighbours of at most `limit` in all, unless one alone has more."""
     edges, held = [0], 0

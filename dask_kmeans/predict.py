@@ -31,6 +31,10 @@ class RowFunction:
         self.nan = nan
         self.feature_names = feature_names
 
+    def __call__(self, values: np.ndarray) -> np.ndarray:
+        """Rows (m, d) -> (m,) or (m, n_outputs)."""
+        raise NotImplementedError
+
     def check(self, values: np.ndarray) -> None:
         """Raise for an infinity, and for a NaN unless rows with one are to be skipped."""
         if values.dtype.kind != "f":

@@ -77,7 +77,6 @@ class SampledBlock(OpenBlock):
     """
 
     def __init__(self, block: OpenBlock, sample: Sample):
-        assert block.start is not None
         if KEY not in block.cache:
             for _ in sample.collect(block.cache, block.start, block.pieces()):
                 pass  # only to have the rows pass by

@@ -1,4 +1,4 @@
-"""A photograph in 16 colours: every pixel takes the color of its centroid.
+"""A photograph in 16 colours: every pixel takes the colour of its centroid.
 
 Rows are pixels, features are red, green and blue, as uint8: no copy in floating point is made.
 Draws the photograph before and after: colours.png.

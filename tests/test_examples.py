@@ -11,7 +11,7 @@ EXAMPLES = Path(__file__).parent.parent / "examples"
 
 EXPECTED = {
     "xclara.py": (["inertia 611605.8806933", "(9.4780459, 10.6860518)"], ["xclara.png"]),
-    "zarr_larger_than_memory.py": (["512 MB read", "8000000 labels"], ["labels.zarr"]),
+    "zarr_larger_than_memory.py": (["768 MB read", "12000000 labels"], ["labels.zarr"]),
     "parquet_folder.py": (["24 files written"], ["labelled"]),
     "xarray_raster.py": (["latitude", "dask.array"], ["climate_classes.png"]),
     "colour_quantisation.py": (["colours -> 16"], ["colours.png"]),

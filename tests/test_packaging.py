@@ -21,14 +21,13 @@ ORDER = [
     ["memory"],
     ["read"],
     ["survey"],
-    ["standardize"],
+    ["sample", "standardize"],
     ["seed", "step"],
-    ["result"],
+    ["accelerate", "predict", "progress", "result"],
     ["fit"],
-    ["progress"],
-    ["predict"],
     ["write"],
     ["estimator"],
+    ["sweep"],
     ["cli"],
 ]
 """The parts of the package: each imports from those above it, and from nothing below."""

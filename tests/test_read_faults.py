@@ -228,7 +228,7 @@ def test_a_parquet_read_that_breaks_in_the_middle_goes_on_from_there(parquet, mo
     from dask_kmeans import memory
     from dask_kmeans.read import from_parquet
 
-    monkeypatch.setattr(memory, "PIECE_BYTES", 1)
+    monkeypatch.setattr(from_parquet, "BATCH_BYTES", 1)
     monkeypatch.setattr(memory, "ROW_ALIGNMENT", 100)
     real, served = from_parquet._Batches._open, []
 

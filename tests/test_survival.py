@@ -18,12 +18,13 @@ from inputs import blobs
 
 from dask_kmeans import KMeans
 from dask_kmeans.checks import ClusterError, ReadError
+from dask_kmeans.sample import plan_sample
 
-X = blobs(6400, 4, 5, seed=1)
-CHUNKS = (800, 4)
+X = blobs(3200, 4, 5, seed=1)
+CHUNKS = (400, 4)
 PARAMETERS = {"n_clusters": 5, "random_state": 3, "tol": 0.0}
 
-PATIENCE = 90
+PATIENCE = 60
 """Seconds after which a test counts as hanging."""
 
 
@@ -106,15 +107,25 @@ def undisturbed():
 # Lost workers
 
 
-def arm(task_name, folder, most):
-    """Have this worker die, by SIGKILL, when it next runs such a task; `most` deaths in all."""
+PASSES = {
+    "survey": "dask_kmeans.survey",
+    "seeding": "dask_kmeans.seed",
+    "assignment": "dask_kmeans.step.assign",
+    "sample": "dask_kmeans.accelerate",
+    "measure": "dask_kmeans.step.measure",
+}
+"""What a pass is for -> the module of its task"""
+
+
+def arm(where, folder, most):
+    """Have this worker die, by SIGKILL, when it next gets to such a pass; `most` deaths in all."""
     from dask_kmeans import blockwise
 
-    name = "_merge_all" if task_name == "merge" else "_run_block"
+    name = "_merge_all" if where == "merging" else "_run_block"
     spared = getattr(blockwise, name)
 
     def deadly(*args):
-        wanted = task_name == "merge" or args[1].__name__ == task_name
+        wanted = where == "merging" or args[1].__module__.startswith(PASSES[where])
         if wanted and len(os.listdir(folder)) < most:
             Path(folder, str(os.getpid())).touch()
             os.kill(os.getpid(), signal.SIGKILL)
@@ -123,44 +134,49 @@ def arm(task_name, folder, most):
     setattr(blockwise, name, deadly)
 
 
-@pytest.mark.parametrize("most", [1, 2])
 @pytest.mark.parametrize(
-    "task_name", ["survey_block", "_first_race", "_race", "_add_up_cells", "assign_block", "assign_sampled",
-                  "measure_block", "merge"]
-)  # fmt: skip
-def test_killed_workers_change_nothing(task_name, most, client, undisturbed, tmp_path):
+    ("where", "most"),
+    [
+        ("survey", 1),
+        ("seeding", 1),
+        ("seeding", 2),
+        ("assignment", 1),
+        ("assignment", 2),
+        ("measure", 1),
+        ("merging", 1),
+        ("merging", 2),
+    ],
+)
+def test_killed_workers_change_nothing(where, most, client, undisturbed, tmp_path):
     """In every kind of pass, and in merging; once, or both workers in one fit."""
-    client.run(arm, task_name, str(tmp_path), most)
-    try:
-        assert bits(fit(lazy())) == undisturbed
-        assert len(os.listdir(tmp_path)) == most
-    finally:
-        client.restart(timeout=60)
+    client.run(arm, where, str(tmp_path), most)
+    assert bits(fit(lazy())) == undisturbed
+    assert len(os.listdir(tmp_path)) == most
+
+
+def test_a_lost_sample_is_collected_again(client, tmp_path):
+    Y = blobs(6400, 4, 5, seed=1)
+    assert plan_sample(*Y.shape, PARAMETERS["n_clusters"], PARAMETERS["random_state"]) is not None
+    undisturbed = bits(fit(Y, tol=1e-3))
+    client.run(arm, "sample", str(tmp_path), 2)
+    assert bits(fit(da.from_array(Y, chunks=(1600, 4)), tol=1e-3)) == undisturbed
+    assert len(os.listdir(tmp_path)) == 2
 
 
 def test_killed_at_two_different_places_of_one_fit(client, undisturbed, tmp_path):
-    first, second = client.nthreads()
-    (tmp_path / "1").mkdir()
-    (tmp_path / "2").mkdir()
-    client.run(arm, "_race", str(tmp_path / "1"), 1, workers=[first])
-    client.run(arm, "assign_block", str(tmp_path / "2"), 1, workers=[second])
-    try:
-        assert bits(fit(lazy())) == undisturbed
-        assert os.listdir(tmp_path / "1")
-        assert os.listdir(tmp_path / "2")
-    finally:
-        client.restart(timeout=60)
+    for where, worker in zip(("seeding", "assignment"), client.nthreads(), strict=True):
+        (tmp_path / where).mkdir()
+        client.run(arm, where, str(tmp_path / where), 1, workers=[worker])
+    assert bits(fit(lazy())) == undisturbed
+    assert os.listdir(tmp_path / "seeding")
+    assert os.listdir(tmp_path / "assignment")
 
 
 def test_persisted_data_of_a_lost_worker_is_computed_again(client, undisturbed, tmp_path):
     data = lazy().map_blocks(np.copy).persist()
-    client.run(arm, "assign_block", str(tmp_path), 1)
-    try:
-        assert bits(fit(data)) == undisturbed
-        assert os.listdir(tmp_path)
-    finally:
-        del data
-        client.restart(timeout=60)
+    client.run(arm, "assignment", str(tmp_path), 1)
+    assert bits(fit(data)) == undisturbed
+    assert os.listdir(tmp_path)
 
 
 def _kill(values):
@@ -268,12 +284,9 @@ def test_fits_inside_tasks(data, client, undisturbed):
 
 
 def test_a_fit_inside_a_task_whose_worker_dies_starts_again(client, undisturbed, tmp_path):
-    client.run(arm, "assign_block", str(tmp_path), 1)
-    try:
-        assert client.submit(bits_of_a_fit, lazy(), pure=False).result(PATIENCE) == undisturbed
-        assert os.listdir(tmp_path)
-    finally:
-        client.restart(timeout=60)
+    client.run(arm, "assignment", str(tmp_path), 1)
+    assert client.submit(bits_of_a_fit, lazy(), pure=False).result(PATIENCE) == undisturbed
+    assert os.listdir(tmp_path)
 
 
 # Fits that lose their cluster
@@ -390,5 +403,5 @@ def test_a_part_that_cannot_be_read_is_named_by_a_worker_too(client, tmp_path):
     zarr.create_array(path, data=X, chunks=CHUNKS)
     chunk = tmp_path / "points.zarr" / "c" / "3" / "0"
     chunk.write_bytes(chunk.read_bytes()[:50])
-    with pytest.raises(ReadError, match=r"Cannot read chunk .*3.*\(rows 2400 to 3199\)"):
+    with pytest.raises(ReadError, match=r"Cannot read chunk .*3.*\(rows 1200 to 1599\)"):
         fit(path)

@@ -39,34 +39,34 @@ def tasks_on(
         stack.enter_context(dask.config.set({"logging.distributed": "critical"}))
         address: Any = scheduler
         if address is None:
-            with _interrupts_blocked():
-                cluster = LocalCluster(
+            address = stack.enter_context(
+                LocalCluster(
                     n_workers=workers,
                     threads_per_worker=threads or max(1, CPU_COUNT // (workers or 1)),
                     processes=True,
                     memory_limit="auto" if memory_limit is None else memory_limit,
-                    dashboard_address=None,
+                    dashboard_address="127.0.0.1:0",
                     silence_logs=logging.CRITICAL,
                 )
-            address = stack.enter_context(cluster)
-        yield stack.enter_context(Client(address))
+            )
+        client = stack.enter_context(Client(address))
+        if scheduler is None:
+            client.register_plugin(_deaf_to_interrupts(), name="dask-kmeans-interrupts")
+        yield client
 
 
-@contextlib.contextmanager
-def _interrupts_blocked() -> Iterator[None]:
-    """Start processes that Ctrl-C, which a terminal sends to all of them, does not reach.
+def _deaf_to_interrupts() -> Any:
+    """A plugin of workers that Ctrl-C, which a terminal sends to them too, shall not reach.
 
-    They end when this process closes their cluster. Whoever is started by a thread that blocks a
-    signal blocks it too; this thread takes up an interrupt that has come meanwhile at the end.
+    They end, without a word, when this process closes their cluster.
     """
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    from distributed import WorkerPlugin
+
+    class Deaf(WorkerPlugin):
+        def setup(self, worker: Any) -> None:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    return Deaf()
 
 
 def peak_memory(client: Any) -> dict[str, Any]:

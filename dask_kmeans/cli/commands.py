@@ -15,9 +15,8 @@ from typing import Any, NoReturn
 
 import click
 
+from dask_kmeans.cli.codes import DONE, FAILED, WRONG_USAGE
 from dask_kmeans.cli.types import Columns, Count, Share, Size
-
-DONE, FAILED, WRONG_USAGE, UNCONVERGED = 0, 1, 2, 3
 
 CLUSTER = ("scheduler", "workers", "threads", "memory_limit")
 PARAMETERS = ("n_clusters", "nan", "random_state", "tol", "max_iter", "n_init")

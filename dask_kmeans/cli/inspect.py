@@ -7,6 +7,7 @@ import json
 
 import click
 
+from dask_kmeans.cli.codes import DONE
 from dask_kmeans.cli.report import summary
 from dask_kmeans.write import jsonable, load_fitted
 
@@ -19,4 +20,4 @@ def run(model: str, as_json: bool) -> int:
     else:
         click.echo(summary(fitted))
         click.echo(f"parameters {json.dumps(fitted.parameters)}")
-    return 0
+    return DONE

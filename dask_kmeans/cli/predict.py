@@ -7,7 +7,7 @@ from typing import Any
 
 from dask_kmeans import __version__
 from dask_kmeans.cli.cluster import peak_memory, tasks_on
-from dask_kmeans.cli.commands import DONE
+from dask_kmeans.cli.codes import DONE
 from dask_kmeans.cli.log import logger, start_log
 from dask_kmeans.cli.report import write_report
 from dask_kmeans.estimator import load_model

@@ -12,13 +12,15 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from .lanes import CR, ROWS32, ROWS64, UNDECIDED, certify, score, squared_differences
+from .lanes import CR, UNDECIDED, certify, score, squared_differences, tile_rows
 from .layout import numeric, rows_of
 from .panel import Panel
 from .sums import FixedPoint, Sums, accumulate, checked_weights, move_rows
-from .tile import aligned, fill, locate
+from .tile import EVERY_ROW, address_of, aligned, fill, fill_side_by_side, locate
 
-EVERY_ROW = np.empty(0, np.int64)
+MOVED_ITEMS = 1 << 14
+"""Numbers in the rows whose moves are saved up before they are summed, while they are in cache."""
+
 _NO_SUMS = FixedPoint.from_range(np.empty(0), np.empty(0), 0)
 
 
@@ -82,29 +84,35 @@ def _filter(rows, picks, panel, labels, left, weights, shift, scale, weight_scal
     picks : the rows to look at, may be the beginning of `left` itself; empty = every row.
     Returns (rows whose label changed, rows left).
     """
-    d, k = rows.d, len(panel.half)
-    B = ROWS32 if panel.half.itemsize == 4 else ROWS64
-    tile = aligned(d * B, panel.half)
-    best, second = aligned(B, panel.half), aligned(B, panel.half)
+    # Fields are taken out of their tuples once: in the loop that would count references.
+    centers, half, origin, factor, bound = panel
+    d, B = rows.d, tile_rows(half)
+    tile, best, second = aligned(d * B, half), aligned(B, half), aligned(B, half)
     index, addresses = np.empty(B, np.int32), np.empty(B, np.int64)
-    which, before, after = np.empty(B, np.int64), np.empty(B, np.int32), np.empty(B, np.int32)
+    room = max(B, MOVED_ITEMS // d)
+    which = np.empty(room + B, np.int64)
+    before, after = np.empty(room + B, np.int32), np.empty(room + B, np.int32)
+    at_addresses, at_origin, at_tile = address_of(addresses), address_of(origin), address_of(tile)
+    summing, side_by_side = len(sums.counts) > 0, rows.row_stride == rows.itemsize
     total = len(picks) if len(picks) else rows.m
-    changed = n_left = 0
+    changed = n_moved = n_left = 0
     for start in range(0, total, B):
         count = min(B, total - start)
-        locate(rows, picks, start, count, addresses)
-        side_by_side = rows.row_stride == rows.items.itemsize and count == B and len(picks) == 0
-        fill(rows, addresses, side_by_side, panel.origin, panel.scale, tile)
+        if side_by_side and count == B and len(picks) == 0:
+            address = rows.address + start * rows.itemsize
+            fill_side_by_side(rows, B, address, at_origin, factor, at_tile)
+        else:
+            locate(rows, picks, start, addresses, count)
+            fill(rows, B, at_addresses, at_origin, factor, at_tile)
         for r in range(B):
             best[r] = np.inf
             second[r] = np.inf
             index[r] = 0
-        for j in range(0, k, CR):
-            score(panel.centers, j, panel.half, tile, d, best, second, index)
-        certify(tile, d, best, second, panel.bound, index)
-        if len(picks) == 0 and _all_equal(index, labels[start : start + count]):
+        for j in range(0, len(half), CR):
+            score(centers, j, half, tile, d, best, second, index)
+        certify(tile, d, best, second, bound, index)
+        if len(picks) == 0 and _stand(index, labels, start, count):
             continue
-        n_moved = 0
         for r in range(count):
             i = picks[start + r] if len(picks) else start + r
             if index[r] == UNDECIDED:
@@ -114,33 +122,39 @@ def _filter(rows, picks, panel, labels, left, weights, shift, scale, weight_scal
                 which[n_moved], before[n_moved], after[n_moved] = i, labels[i], index[r]
                 labels[i] = index[r]
                 n_moved += 1
-        changed += n_moved
-        if n_moved and len(sums.counts):
-            move_rows(rows, which, before, after, n_moved, weights, shift, scale, weight_scale, sums)
+                changed += 1
+        if n_moved > room:
+            if summing:
+                move_rows(rows, which, before, after, n_moved, weights, shift, scale, weight_scale, sums)
+            n_moved = 0
+    if summing:
+        move_rows(rows, which, before, after, n_moved, weights, shift, scale, weight_scale, sums)
     return changed, n_left
 
 
 @njit(cache=True, nogil=True)
-def _all_equal(a, b):
+def _stand(index, labels, start, count):
+    """Whether rows start .. start + count have the labels that `index` found."""
     different = 0
-    for r in range(len(b)):
-        different += a[r] != b[r]
+    for r in range(count):
+        different += index[r] != labels[start + r]
     return different == 0
 
 
 @njit(cache=True, nogil=True)
 def _define(rows, picks, centers, k, labels, weights, shift, scale, weight_scale, sums):
     """Label the picked rows by the definition; return how many labels changed."""
-    d, B = rows.d, ROWS64
+    d, B = rows.d, tile_rows(centers)
     tile, out = aligned(d * B, centers), np.empty((CR, B))
     best, index, addresses = np.empty(B), np.empty(B, np.int32), np.empty(B, np.int64)
     which, before, after = np.empty(B, np.int64), np.empty(B, np.int32), np.empty(B, np.int32)
     origin = np.zeros(d)
+    at_addresses, at_origin, at_tile = address_of(addresses), address_of(origin), address_of(tile)
     changed = 0
     for start in range(0, len(picks), B):
         count = min(B, len(picks) - start)
-        locate(rows, picks, start, count, addresses)
-        fill(rows, addresses, False, origin, 1.0, tile)
+        locate(rows, picks, start, addresses, count)
+        fill(rows, B, at_addresses, at_origin, 1.0, at_tile)
         for r in range(B):
             best[r] = np.inf
         for j in range(0, k, CR):

@@ -7,12 +7,11 @@ rounded once, never fused. Everything that is reported, compared or drawn from u
 import numpy as np
 from numba import njit
 
-from .lanes import CR, ROWS64, squared_differences
+from .lanes import CR, paired_differences, squared_differences, tile_rows
 from .layout import numeric, rows_of
 from .panel import pad
-from .tile import aligned, fill, locate
+from .tile import EVERY_ROW, address_of, aligned, fill, locate
 
-EVERY_ROW = np.empty(0, np.int64)
 
 
 def labelled_distances(
@@ -24,6 +23,7 @@ def labelled_distances(
     out : float64 (m,), written and returned.
     """
     X, centers = numeric(X), np.ascontiguousarray(centers, np.float64)
+    labels = np.require(labels, np.int32, "CW")
     _labelled_distances(rows_of(X), rows_of(centers), labels, out)
     return out
 
@@ -41,37 +41,33 @@ def distances(X: np.ndarray, centers: np.ndarray, out: np.ndarray) -> np.ndarray
 
 @njit(cache=True, nogil=True)
 def _labelled_distances(rows, centers, labels, out):
-    d, B = rows.d, ROWS64
+    d, B = rows.d, tile_rows(out)
     x, c = aligned(d * B, out), aligned(d * B, out)
     total, origin = np.empty(B), np.zeros(d)
     x_addresses, c_addresses = np.empty(B, np.int64), np.empty(B, np.int64)
+    at_x, at_c, at_origin = address_of(x), address_of(c), address_of(origin)
     for start in range(0, rows.m, B):
         count = min(B, rows.m - start)
-        locate(rows, EVERY_ROW, start, count, x_addresses)
+        locate(rows, EVERY_ROW, start, x_addresses, count)
         for r in range(B):
             j = max(labels[start + min(r, count - 1)], 0)
             c_addresses[r] = centers.address + j * centers.row_stride
-        fill(rows, x_addresses, False, origin, 1.0, x)
-        fill(centers, c_addresses, False, origin, 1.0, c)
-        for r in range(B):
-            total[r] = 0
-        for line in range(0, d * B, B):
-            for r in range(B):
-                difference = x[line + r] - c[line + r]
-                total[r] += difference * difference
+        fill(rows, B, address_of(x_addresses), at_origin, 1.0, at_x)
+        fill(centers, B, address_of(c_addresses), at_origin, 1.0, at_c)
+        paired_differences(x, c, d, total)
         for r in range(count):
             out[start + r] = total[r] if labels[start + r] >= 0 else np.nan
 
 
 @njit(cache=True, nogil=True)
 def _distances(rows, centers, out):
-    d, B = rows.d, ROWS64
+    d, B = rows.d, tile_rows(out)
     tile, block = aligned(d * B, out), np.empty((CR, B))
     origin, addresses = np.zeros(d), np.empty(B, np.int64)
     for start in range(0, rows.m, B):
         count = min(B, rows.m - start)
-        locate(rows, EVERY_ROW, start, count, addresses)
-        fill(rows, addresses, False, origin, 1.0, tile)
+        locate(rows, EVERY_ROW, start, addresses, count)
+        fill(rows, B, address_of(addresses), address_of(origin), 1.0, address_of(tile))
         for j in range(0, len(centers), CR):
             squared_differences(centers, j, tile, d, block)
             for r in range(count):

@@ -1,9 +1,11 @@
 """Minimum, maximum and the first value that is not finite, at the speed of memory."""
 
-import numba
 import numpy as np
+from numba import njit
 
-from .layout import numeric
+from .lanes import NV, tile_rows, widen
+from .layout import numeric, rows_of
+from .tile import EVERY_ROW, address_of, aligned, fill, fill_side_by_side, locate
 
 
 def extent(
@@ -19,25 +21,43 @@ def extent(
     (row, column, is_nan, nan_rows) : where the first non-finite value lies in row-major order
     (-1, -1 where there is none), whether it is a NaN, and how many rows hold a NaN.
     """
-    row, column, is_nan, nan_rows = _extent(numeric(X), minimum, maximum)
+    X = numeric(X)
+    exact_in_single = X.dtype == np.float32 or (X.dtype.kind in "iu" and X.dtype.itemsize <= 2)
+    one = np.float32(1) if exact_in_single else np.float64(1)
+    lanes = np.empty(0, one.dtype)
+    row, column, is_nan, nan_rows = _extent(rows_of(X), one, lanes, minimum, maximum)
     return int(row), int(column), bool(is_nan), int(nan_rows)
 
 
-@numba.njit(cache=True, nogil=True)
-def _extent(X, minimum, maximum):
-    m, d = X.shape
+@njit(cache=True, nogil=True)
+def _extent(rows, one, lanes, minimum, maximum):
+    d, B = rows.d, tile_rows(lanes)
+    W = B // NV
+    tile, low, high = aligned(d * B, lanes), aligned(d * W, lanes), aligned(d * W, lanes)
+    low[:], high[:] = np.inf, -np.inf
+    origin, addresses = np.zeros(d), np.empty(B, np.int64)
+    at_addresses, at_origin, at_tile = address_of(addresses), address_of(origin), address_of(tile)
     bad_row, bad_column, is_nan, nan_rows = -1, -1, False, 0
-    for i in range(m):
-        nan = False
-        for j in range(d):
-            x = np.float64(X[i, j])
-            if x < minimum[j]:
-                minimum[j] = x
-            if x > maximum[j]:
-                maximum[j] = x
-            if not np.isfinite(x):
-                nan = nan or np.isnan(x)
-                if bad_row < 0:
-                    bad_row, bad_column, is_nan = i, j, np.isnan(x)
-        nan_rows += nan
+    for start in range(0, rows.m, B):
+        count = min(B, rows.m - start)
+        if rows.row_stride == rows.itemsize and count == B:
+            address = rows.address + start * rows.itemsize
+            fill_side_by_side(rows, B, address, at_origin, one, at_tile)
+        else:
+            locate(rows, EVERY_ROW, start, addresses, count)
+            fill(rows, B, at_addresses, at_origin, one, at_tile)
+        if widen(tile, d, low, high):
+            for r in range(count):
+                missing = False
+                for l in range(d):
+                    x = tile[l * B + r]
+                    if not np.isfinite(x):
+                        missing = missing or np.isnan(x)
+                        if bad_row < 0:
+                            bad_row, bad_column, is_nan = start + r, l, np.isnan(x)
+                nan_rows += missing
+    for l in range(d):
+        for w in range(l * W, (l + 1) * W):
+            minimum[l] = min(minimum[l], np.float64(low[w]))
+            maximum[l] = max(maximum[l], np.float64(high[w]))
     return bad_row, bad_column, is_nan, nan_rows

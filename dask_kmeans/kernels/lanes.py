@@ -36,8 +36,8 @@ def _vector_shape():
     if "avx512f" in features:
         return 512, 4, 4
     if "avx2" in features:
-        return 256, 4, 2
-    return (128, 4, 4) if "neon" in features else (128, 4, 2)
+        return 256, 4, 3
+    return (128, 4, 4) if "neon" in features else (128, 2, 4)
 
 
 VECTOR_BITS, CR, NV = _vector_shape()
@@ -55,12 +55,11 @@ conversion, every vector unit has it."""
 MAGIC_BITS = int(np.float64(MAGIC).view(np.int64))
 
 
-def tile_rows(dtype: np.dtype) -> int:
-    """Rows in a tile of `dtype` lanes."""
-    return NV * VECTOR_BITS // (8 * np.dtype(dtype).itemsize)
-
-
-ROWS32, ROWS64 = tile_rows(np.float32), tile_rows(np.float64)
+@intrinsic
+def tile_rows(typingctx, items):
+    """Rows in a tile whose dtype is that of `items`: a constant for the compiler."""
+    rows = NV * VECTOR_BITS // items.dtype.bitwidth
+    return types.int64(items), lambda context, builder, signature, arguments: I64(rows)
 
 
 class _Emitter:
@@ -72,19 +71,29 @@ class _Emitter:
         self.W, self.align = VECTOR_BITS // dtype.bitwidth, dtype.bitwidth // 8
         self.V, self.VI = ir.VectorType(self.real, self.W), ir.VectorType(I32, self.W)
 
-    def address(self, array_type, array, index):
+    def pointer(self, address, type_):
+        return self.builder.inttoptr(address, type_.as_pointer())
+
+    def element(self, array_type, array, index):
         """Pointer to the element of a C-contiguous array at a flat index."""
         data = self.context.make_array(array_type)(self.context, self.builder, array).data
         return self.builder.gep(data, [index])
 
-    def load(self, pointer, type_, align):
+    def line(self, tile, feature, first):
+        """Pointer to a feature of a tile's rows from `first` on."""
+        place = self.builder.add(self.builder.mul(feature, I64(NV * self.W)), first)
+        return self.builder.gep(tile, [place])
+
+    def load(self, pointer, type_=None, align=None):
+        """Load a vector, of lanes where no type is said."""
+        type_ = type_ or self.V
         loaded = self.builder.load(self.builder.bitcast(pointer, type_.as_pointer()))
-        loaded.align = align
+        loaded.align = align or self.align
         return loaded
 
-    def store(self, value, pointer, align):
-        cast = self.builder.bitcast(pointer, value.type.as_pointer())
-        self.builder.store(value, cast).align = align
+    def store(self, value, pointer, align=None):
+        pointer = self.builder.bitcast(pointer, value.type.as_pointer())
+        self.builder.store(value, pointer).align = align or self.align
 
     def splat(self, scalar, lanes):
         vector = ir.VectorType(scalar.type, lanes)
@@ -102,15 +111,12 @@ class _Emitter:
         )
         return self.builder.call(function, [a, b, c])
 
-    def to_real(self, vector, dtype, real):
-        """Numbers of numba's `dtype` as `real`, rounded once."""
-        target = ir.VectorType(real, vector.type.count)
-        if isinstance(dtype, types.Integer):
-            convert = self.builder.sitofp if dtype.signed else self.builder.uitofp
-            return convert(vector, target)
-        if vector.type == target:
-            return vector
-        return (self.builder.fpext if real == F64 else self.builder.fptrunc)(vector, target)
+    def resize(self, reals, real):
+        """float32 or float64 numbers as `real`, rounded once."""
+        target = ir.VectorType(real, reals.type.count)
+        if reals.type == target:
+            return reals
+        return (self.builder.fpext if real == F64 else self.builder.fptrunc)(reals, target)
 
     def smaller(self, a, b):
         return self.builder.select(self.builder.fcmp_ordered("<", a, b), a, b)
@@ -118,40 +124,66 @@ class _Emitter:
     def larger(self, a, b):
         return self.builder.select(self.builder.fcmp_ordered(">", a, b), a, b)
 
+    def items(self, rows_type, rows):
+        return _Items(self, rows_type, rows)
 
-def _exact_in_float32(dtype):
-    return dtype == types.float32 or (isinstance(dtype, types.Integer) and dtype.bitwidth <= 16)
+
+class _Items:
+    """The numbers in a `layout.Rows`, of any dtype, and their way into lanes."""
+
+    def __init__(self, emitter, rows_type, rows):
+        self.e, self.dtype = emitter, rows_type[0]
+        self.item_type = emitter.context.get_value_type(self.dtype)
+        self.column_stride = emitter.builder.extract_value(rows, 4)
+        small = isinstance(self.dtype, types.Integer) and self.dtype.bitwidth <= 16
+        # Shifted in float32 lanes where the numbers are exact in float32, else in float64.
+        self.real = emitter.real if small or self.dtype == types.float32 else F64
+
+    def load(self, address, count):
+        """`count` items that lie side by side."""
+        vector = ir.VectorType(self.item_type, count)
+        return self.e.load(self.e.pointer(address, self.item_type), vector, self.dtype.bitwidth // 8)
+
+    def to_real(self, vector, real):
+        """Loaded items as `real`, rounded once."""
+        if not isinstance(self.dtype, types.Integer):
+            return self.e.resize(vector, real)
+        convert = self.e.builder.sitofp if self.dtype.signed else self.e.builder.uitofp
+        return convert(vector, ir.VectorType(real, vector.type.count))
+
+    def moved(self, vector, factor, start):
+        """factor * items + start as lanes."""
+        factor, start = (self.e.resize(a, self.real) for a in (factor, start))
+        moved = self.e.multiply_add(self.to_real(vector, self.real), factor, start)
+        return self.e.resize(moved, self.e.real)
 
 
 # ---- data -> tile -----------------------------------------------------------------------------
 
 
 @intrinsic(prefer_literal=True)
-def transpose(typingctx, P, items, addresses, first, stride, feature, origin, scale, tile):
+def transpose(typingctx, P, rows, addresses, first, feature, origin, scale, tile):
     """tile[feature + p, first + w] = scale * x + origin of W rows and P features, P <= W a literal.
 
-    items : array whose dtype is that of x; addresses : int64, addresses[first + w] is where row w
-    begins; stride : bytes from a feature to the next, the item's size unless P = 1;
-    origin : float64 (d,); scale : float64, a power of two.
+    rows : Rows, of which P > 1 needs features side by side; addresses : of int64, the first + w th
+    of which says where row w begins; origin : of float64 (d,); scale : power of two, lane dtype;
+    tile : of lanes (d, NV * W).
     """
-    signature = types.void(P, items, addresses, first, stride, feature, origin, scale, tile)
-    lane, item, P = tile.dtype, items.dtype, P.literal_value
+    signature = types.void(P, rows, addresses, first, feature, origin, scale, tile)
+    P = P.literal_value
 
     def codegen(context, builder, signature, arguments):
-        e = _Emitter(context, builder, lane)
-        if P > e.W:  # the caller asks for no more than `widest_move`
+        e = _Emitter(context, builder, scale)
+        if P > e.W:  # the caller never asks for this
             return context.get_dummy_value()
-        _, _, addresses, first, stride, feature, origin, scale, tile = arguments
-        item_type = context.get_value_type(item)
-        real = F32 if e.real == F32 and _exact_in_float32(item) else F64
-
-        offset = builder.mul(feature, stride)
+        _, view, addresses, first, feature, origin, factor, tile = arguments
+        x = e.items(rows, view)
+        addresses, origin = e.pointer(addresses, I64), e.pointer(origin, F64)
+        offset = builder.mul(feature, x.column_stride)
 
         def row(w):
-            place = e.address(signature.args[2], addresses, builder.add(first, I64(w)))
-            start = builder.add(builder.load(place), offset)
-            pointer = builder.inttoptr(start, item_type.as_pointer())
-            return e.load(pointer, ir.VectorType(item_type, P), item.bitwidth // 8)
+            begin = builder.load(builder.gep(addresses, [builder.add(first, I64(w))]))
+            return x.load(builder.add(begin, offset), P)
 
         # Vector q holds, one after the other, the P features of rows q, q + P, q + 2P, ...
         vectors = []
@@ -162,13 +194,9 @@ def transpose(typingctx, P, items, addresses, first, stride, feature, origin, sc
                 parts = [e.shuffle(a, b, lanes) for a, b in zip(parts[::2], parts[1::2])]
             vectors.append(parts[0])
 
-        at = e.address(signature.args[6], origin, feature)
-        start = e.to_real(e.load(at, ir.VectorType(F64, P), 8), types.float64, real)
+        start = e.load(builder.gep(origin, [feature]), ir.VectorType(F64, P), 8)
         start = e.shuffle(start, start, [lane % P for lane in range(e.W)])
-        factor = e.splat(builder.fptrunc(scale, F32) if real == F32 else scale, e.W)
-        for q, vector in enumerate(vectors):
-            moved = e.multiply_add(e.to_real(vector, item, real), factor, start)
-            vectors[q] = e.to_real(moved, types.float64, e.real)
+        vectors = [x.moved(vector, e.splat(factor, e.W), start) for vector in vectors]
 
         # P x P blocks are transposed inside each group of P lanes: exchange bit s of the vector's
         # number with bit s of the lane's.
@@ -179,40 +207,32 @@ def transpose(typingctx, P, items, addresses, first, stride, feature, origin, sc
                     low = [e.W + n - s if n & s else n for n in lanes]
                     high = [e.W + n if n & s else n + s for n in lanes]
                     vectors[q], vectors[q + s] = e.shuffle(a, b, low), e.shuffle(a, b, high)
-        _store_features(e, vectors, signature.args[8], tile, feature, first)
+        for p, vector in enumerate(vectors):
+            e.store(vector, e.line(e.pointer(tile, e.real), builder.add(feature, I64(p)), first))
         return context.get_dummy_value()
 
     return signature, codegen
 
 
 @intrinsic
-def copy_lanes(typingctx, items, address, feature, first, origin, scale, tile):
-    """tile[feature, first + w] = scale * x + origin of W rows that lie side by side at `address`."""
-    signature = types.void(items, address, feature, first, origin, scale, tile)
-    lane, item = tile.dtype, items.dtype
+def copy_lanes(typingctx, rows, address, feature, first, origin, scale, tile):
+    """tile[feature, first + w] = scale * x + origin of W rows that lie side by side from `address`.
+
+    Arguments as for `transpose`; address : of the first row.
+    """
+    signature = types.void(rows, address, feature, first, origin, scale, tile)
 
     def codegen(context, builder, signature, arguments):
-        e = _Emitter(context, builder, lane)
-        _, address, feature, first, origin, scale, tile = arguments
-        item_type = context.get_value_type(item)
-        real = F32 if e.real == F32 and _exact_in_float32(item) else F64
-        pointer = builder.inttoptr(address, item_type.as_pointer())
-        x = e.load(pointer, ir.VectorType(item_type, e.W), item.bitwidth // 8)
-        start = builder.load(e.address(signature.args[4], origin, feature))
-        start, scale = (builder.fptrunc(n, F32) if real == F32 else n for n in (start, scale))
-        moved = e.multiply_add(e.to_real(x, item, real), e.splat(scale, e.W), e.splat(start, e.W))
-        vector = e.to_real(moved, types.float64, e.real)
-        _store_features(e, [vector], signature.args[6], tile, feature, first)
+        e = _Emitter(context, builder, scale)
+        view, address, feature, first, origin, factor, tile = arguments
+        x = e.items(rows, view)
+        vector = x.load(builder.add(address, builder.mul(feature, x.column_stride)), e.W)
+        start = builder.load(builder.gep(e.pointer(origin, F64), [feature]))
+        moved = x.moved(vector, e.splat(factor, e.W), e.splat(start, e.W))
+        e.store(moved, e.line(e.pointer(tile, e.real), feature, first))
         return context.get_dummy_value()
 
     return signature, codegen
-
-
-def _store_features(e, vectors, tile_type, tile, feature, first):
-    for p, vector in enumerate(vectors):
-        line = e.builder.mul(e.builder.add(feature, I64(p)), I64(NV * e.W))
-        pointer = e.address(tile_type, tile, e.builder.add(line, first))
-        e.store(vector, pointer, e.align)
 
 
 # ---- tile x centers -----------------------------------------------------------------------------
@@ -228,8 +248,8 @@ def _over_features(e, tile, d, totals, step):
     builder.position_at_end(loop)
     feature = builder.phi(I64)
     before = [builder.phi(e.V) for _ in range(totals)]
-    line = builder.gep(tile, [builder.mul(feature, I64(NV * e.W))])
-    x = [e.load(builder.gep(line, [I64(v * e.W)]), e.V, e.align) for v in range(NV)]
+    line = e.line(tile, feature, I64(0))
+    x = [e.load(builder.gep(line, [I64(v * e.W)])) for v in range(NV)]
     after = step(feature, x, before)
     following = builder.add(feature, I64(1))
     feature.add_incoming(I64(0), entry)
@@ -274,13 +294,13 @@ def score(typingctx, centers, first, half, tile, d, best, second, index):
         _, first, _, _, d, _, _, _ = arguments
 
         def at(n, offset):
-            return e.address(signature.args[n], arguments[n], offset)
+            return e.element(signature.args[n], arguments[n], offset)
 
         rows = at(0, builder.mul(first, d))
         dot = _register_tile(e, rows, d, at(3, I64(0)), e.multiply_add)
         lanes = [I64(v * e.W) for v in range(NV)]
-        best = [e.load(at(5, n), e.V, e.align) for n in lanes]
-        second = [e.load(at(6, n), e.V, e.align) for n in lanes]
+        best = [e.load(at(5, n)) for n in lanes]
+        second = [e.load(at(6, n)) for n in lanes]
         index = [e.load(at(7, n), e.VI, 4) for n in lanes]
         for r in range(CR):
             number = builder.add(first, I64(r))
@@ -293,8 +313,8 @@ def score(typingctx, centers, first, half, tile, d, best, second, index):
                 second[v] = e.smaller(e.larger(this, best[v]), second[v])
                 best[v] = builder.select(closer, this, best[v])
         for v, n in enumerate(lanes):
-            e.store(best[v], at(5, n), e.align)
-            e.store(second[v], at(6, n), e.align)
+            e.store(best[v], at(5, n))
+            e.store(second[v], at(6, n))
             e.store(index[v], at(7, n), 4)
         return context.get_dummy_value()
 
@@ -314,7 +334,7 @@ def certify(typingctx, tile, d, best, second, bound, index):
         e = _Emitter(context, builder, lane)
 
         def at(n, offset):
-            return e.address(signature.args[n], arguments[n], offset)
+            return e.element(signature.args[n], arguments[n], offset)
 
         def square(feature, x, totals):
             return [e.multiply_add(a, a, total) for a, total in zip(x, totals)]
@@ -326,7 +346,7 @@ def certify(typingctx, tile, d, best, second, bound, index):
         zero, none = e.V([e.real(0.0)] * e.W), e.VI([I32(UNDECIDED)] * e.W)
         for v in range(NV):
             lanes = I64(v * e.W)
-            best, second = e.load(at(2, lanes), e.V, e.align), e.load(at(3, lanes), e.V, e.align)
+            best, second = e.load(at(2, lanes)), e.load(at(3, lanes))
             near = e.multiply_add(near_best, best, builder.fmul(near_square, squares[v]))
             T = e.smaller(near, e.multiply_add(far_square, squares[v], far))
             T = builder.fadd(T, underflow)
@@ -340,13 +360,18 @@ def certify(typingctx, tile, d, best, second, bound, index):
     return signature, codegen
 
 
+def _add_square(builder, x, c, total):
+    """total + (x - c)**2: subtract, multiply, add, each rounded once and never fused."""
+    difference = builder.fsub(x, c)
+    return builder.fadd(total, builder.fmul(difference, difference))
+
+
 @intrinsic
 def squared_differences(typingctx, centers, first, tile, d, out):
     """out[r, lane] = sum over features, in order, of (x - c)**2 for centers first + r, r < CR.
 
-    Subtract, multiply, add, each rounded once and never fused: the arithmetic that defines a
-    distance. centers : (k, d), C order, k a multiple of CR; tile : (d, NV * W);
-    out : (CR, NV * W); all float64.
+    This arithmetic defines a distance. centers : (k, d), C order, k a multiple of CR;
+    tile : (d, NV * W); out : (CR, NV * W); all float64.
     """
     signature = types.void(centers, first, tile, d, out)
     lane = tile.dtype
@@ -356,17 +381,74 @@ def squared_differences(typingctx, centers, first, tile, d, out):
         centers, first, tile, d, out = arguments
 
         def combine(center, x, total):
-            difference = builder.fsub(x, center)
-            return builder.fadd(total, builder.fmul(difference, difference))
+            return _add_square(builder, x, center, total)
 
-        rows = e.address(signature.args[0], centers, builder.mul(first, d))
-        tile = e.address(signature.args[2], tile, I64(0))
+        rows = e.element(signature.args[0], centers, builder.mul(first, d))
+        tile = e.element(signature.args[2], tile, I64(0))
         sums = _register_tile(e, rows, d, tile, combine)
         for r in range(CR):
             for v in range(NV):
-                place = e.address(signature.args[4], out, I64((r * NV + v) * e.W))
-                e.store(sums[r][v], place, e.align)
+                place = e.element(signature.args[4], out, I64((r * NV + v) * e.W))
+                e.store(sums[r][v], place)
         return context.get_dummy_value()
+
+    return signature, codegen
+
+
+@intrinsic
+def paired_differences(typingctx, x, c, d, out):
+    """out[lane] = sum over features, in order, of (x - c)**2 for two tiles, as `squared_differences`.
+
+    x, c : (d, NV * W); out : (NV * W,); all float64.
+    """
+    signature = types.void(x, c, d, out)
+    lane = x.dtype
+
+    def codegen(context, builder, signature, arguments):
+        e = _Emitter(context, builder, lane)
+        x, c, out = (e.element(signature.args[n], arguments[n], I64(0)) for n in (0, 1, 3))
+
+        def add(feature, x, totals):
+            line = e.line(c, feature, I64(0))
+            centers = [e.load(builder.gep(line, [I64(v * e.W)])) for v in range(NV)]
+            return [_add_square(builder, a, b, total) for a, b, total in zip(x, centers, totals)]
+
+        for v, total in enumerate(_over_features(e, x, arguments[2], NV, add)):
+            e.store(total, builder.gep(out, [I64(v * e.W)]))
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
+@intrinsic
+def widen(typingctx, tile, d, low, high):
+    """Take a tile into the minimum and maximum, NaN apart; return whether it is not all finite.
+
+    tile : (d, NV * W); low, high : (d, W), the extent of each feature in each lane, updated.
+    """
+    signature = types.boolean(tile, d, low, high)
+    lane = tile.dtype
+
+    def codegen(context, builder, signature, arguments):
+        e = _Emitter(context, builder, lane)
+        tile, d, low, high = arguments
+
+        def step(feature, x, strange):
+            for array, n, better in ((low, 2, e.smaller), (high, 3, e.larger)):
+                at = e.element(signature.args[n], array, builder.mul(feature, I64(e.W)))
+                extreme = e.load(at)
+                for v in range(NV):
+                    extreme = better(x[v], extreme)
+                e.store(extreme, at)
+            # x - x is 0 where x is finite and NaN elsewhere.
+            return [builder.fadd(s, builder.fsub(a, a)) for a, s in zip(x, strange)]
+
+        strange = _over_features(e, e.element(signature.args[0], tile, I64(0)), d, NV, step)
+        total = strange[0]
+        for one in strange[1:]:
+            total = builder.fadd(total, one)
+        bits = builder.bitcast(builder.fcmp_unordered("uno", total, total), ir.IntType(e.W))
+        return builder.icmp_unsigned("!=", bits, bits.type(0))
 
     return signature, codegen
 
@@ -375,46 +457,41 @@ def squared_differences(typingctx, centers, first, tile, d, out):
 
 
 @intrinsic(prefer_literal=True)
-def deposit(typingctx, P, items, address, feature, weight, shift, scale, sign, high, low, place):
+def deposit(typingctx, P, rows, address, feature, weight, shift, scale, sign, high, low, place):
     """Add (sign = 0) or subtract (sign = -1) P features of a row, as two integer limbs.
 
-    items : array whose dtype is that of x; address : where the row's feature lies, P of them side by
-    side; shift, scale : float64 (d,); high, low : int64, flat; place : where the cluster's sum of
-    this feature lies in them.
+    rows : Rows; address : of the row's feature, P of them side by side; shift, scale : of float64
+    (d,); high, low : of int64 sums, where those of this cluster and feature have number `place`.
     """
-    signature = types.void(
-        P, items, address, feature, weight, shift, scale, sign, high, low, place
-    )
-    item, P = items.dtype, P.literal_value
+    signature = types.void(P, rows, address, feature, weight, shift, scale, sign, high, low, place)
+    P = P.literal_value
 
     def codegen(context, builder, signature, arguments):
         e = _Emitter(context, builder, types.float64)
-        _, _, address, feature, weight, shift, scale, sign, _, _, place = arguments
-        item_type = context.get_value_type(item)
-        reals, integers = ir.VectorType(F64, P), ir.VectorType(I64, P)
+        _, view, address, feature, weight, shift, scale, sign, high, low, place = arguments
+        reals, integers, minus = ir.VectorType(F64, P), ir.VectorType(I64, P), e.splat(sign, P)
 
         def constant(number):
             return reals([F64(number)] * P)
 
-        pointer = builder.inttoptr(address, item_type.as_pointer())
-        x = e.to_real(e.load(pointer, ir.VectorType(item_type, P), item.bitwidth // 8), item, F64)
-        shift = e.load(e.address(signature.args[5], shift, feature), reals, 8)
-        scale = e.load(e.address(signature.args[6], scale, feature), reals, 8)
-        t = builder.fmul(builder.fmul(e.splat(weight, P), builder.fsub(x, shift)), scale)
-
-        def add(limb, n):
+        def add(limb, sums):
             """Add rint(limb) to the sums; return it as a real."""
             rounded = builder.fadd(limb, constant(MAGIC))
             bits = builder.bitcast(rounded, integers)
             whole = builder.sub(bits, integers([I64(MAGIC_BITS)] * P))
             whole = builder.sub(builder.xor(whole, minus), minus)
-            at = e.address(signature.args[n], arguments[n], place)
-            e.store(builder.add(e.load(at, integers, 8), whole), at, 8)
+            at = builder.gep(e.pointer(sums, I64), [place])
+            e.store(builder.add(e.load(at, integers), whole), at)
             return builder.fsub(rounded, constant(MAGIC))
 
-        minus = e.splat(sign, P)
-        rest = builder.fsub(t, add(t, 8))
-        add(builder.fmul(rest, constant(LOW)), 9)
+        items = e.items(rows, view)
+        x = items.to_real(items.load(address, P), F64)
+        shift, scale = (
+            e.load(builder.gep(e.pointer(array, F64), [feature]), reals) for array in (shift, scale)
+        )
+        t = builder.fmul(builder.fmul(e.splat(weight, P), builder.fsub(x, shift)), scale)
+        rest = builder.fsub(t, add(t, high))
+        add(builder.fmul(rest, constant(LOW)), low)
         return context.get_dummy_value()
 
     return signature, codegen

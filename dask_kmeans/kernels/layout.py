@@ -12,10 +12,12 @@ import numpy as np
 class Rows(NamedTuple):
     """The rows of an (m, d) array, which must outlive this view of it.
 
-    items : empty array of the dtype; address : of the first item; strides in bytes.
+    item : a number of the dtype; address : of the first item; strides in bytes. No arrays, whose
+    references compiled code would count at every call.
     """
 
-    items: np.ndarray
+    item: np.generic
+    itemsize: int
     address: int
     row_stride: int
     column_stride: int
@@ -25,7 +27,7 @@ class Rows(NamedTuple):
 
 def rows_of(X: np.ndarray) -> Rows:
     """View an array that `numeric` has returned."""
-    return Rows(np.empty(0, X.dtype), X.ctypes.data, *X.strides, *X.shape)
+    return Rows(X.dtype.type(0), X.itemsize, X.ctypes.data, *X.strides, *X.shape)
 
 
 def numeric(X: np.ndarray) -> np.ndarray:

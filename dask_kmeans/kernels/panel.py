@@ -60,13 +60,13 @@ class Filter(NamedTuple):
     """Shifted, scaled centers in one lane dtype, padded to a multiple of CR with half = inf.
 
     centers : (k', d) lane dtype; half : (k',) lane dtype; origin : float64 (d,), -shift * scale;
-    scale : power of two; bound : (6,) lane dtype, see `_bound`.
+    scale : power of two, lane dtype; bound : (6,) lane dtype, see `_bound`.
     """
 
     centers: np.ndarray
     half: np.ndarray
     origin: np.ndarray
-    scale: float
+    scale: np.floating
     bound: np.ndarray
 
 
@@ -122,7 +122,7 @@ def _filter(padded, k, shift, scale, dtype):
     moved[k:] = 0
     square = np.einsum("jl,jl->j", moved, moved, dtype=np.float64)
     half = np.where(np.arange(len(moved)) < k, square / 2, np.inf).astype(dtype)
-    return Filter(moved, half, -shift * scale, scale, _bound(padded.shape[1], square.max(), dtype))
+    return Filter(moved, half, -shift * scale, dtype(scale), _bound(padded.shape[1], square.max(), dtype))
 
 
 def _bound(d, square, dtype):

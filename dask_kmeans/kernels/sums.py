@@ -24,8 +24,9 @@ from numba import njit
 
 from .lanes import LOW, deposit
 from .layout import numeric, rows_of
+from .tile import address_of
 
-BATCH = 64
+BATCH = 1024
 """Rows moved in one call."""
 
 
@@ -164,37 +165,46 @@ def move_rows(rows, which, old, new, count, weights, shift, scale, weight_scale,
 
     -1 = no cluster. Many rows a call: a row costs less than the call.
     """
-    items, d, high, low, counts = rows.items, rows.d, sums.high, sums.low, sums.counts
-    contiguous = rows.column_stride == items.itemsize
+    high, low, counts, weight_high, weight_low = sums
+    at_shift, at_scale = address_of(shift), address_of(scale)
+    at_high, at_low = address_of(high), address_of(low)
+    w = 1.0
     for n in range(count):
         i = which[n]
-        place = rows.address + i * rows.row_stride
-        w = weights[i] if len(weights) else 1.0
+        if old[n] == new[n]:
+            continue
+        if len(weights):
+            w = weights[i]
         for j, sign in ((old[n], -1), (new[n], 1)):
-            if j < 0 or old[n] == new[n]:
+            if j < 0:
                 continue
             counts[j] += sign
             if len(weights):
                 t = w * weight_scale
                 whole = np.rint(t)
-                sums.weight_high[j] += sign * np.int64(whole)
-                sums.weight_low[j] += sign * np.int64(np.rint((t - whole) * LOW))
-            minus = sign >> 1
-            at, l, to = place, 0, j * d
-            if contiguous:
-                while l + 8 <= d:
-                    deposit(8, items, at, l, w, shift, scale, minus, high, low, to + l)
-                    l += 8
-                    at += 8 * items.itemsize
-                if d & 4:
-                    deposit(4, items, at, l, w, shift, scale, minus, high, low, to + l)
-                    l += 4
-                    at += 4 * items.itemsize
-                if d & 2:
-                    deposit(2, items, at, l, w, shift, scale, minus, high, low, to + l)
-                    l += 2
-                    at += 2 * items.itemsize
-            while l < d:
-                deposit(1, items, at, l, w, shift, scale, minus, high, low, to + l)
-                l += 1
-                at += rows.column_stride
+                weight_high[j] += sign * np.int64(whole)
+                weight_low[j] += sign * np.int64(np.rint((t - whole) * LOW))
+            address = rows.address + i * rows.row_stride
+            _deposit_row(rows, address, w, at_shift, at_scale, sign >> 1, at_high, at_low, j * rows.d)
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _deposit_row(rows, address, w, shift, scale, minus, high, low, place):
+    d, l = rows.d, 0
+    if rows.column_stride == rows.itemsize:
+        while l + 8 <= d:
+            at = address + l * rows.itemsize
+            deposit(8, rows, at, l, w, shift, scale, minus, high, low, place + l)
+            l += 8
+        if d & 4:
+            at = address + l * rows.itemsize
+            deposit(4, rows, at, l, w, shift, scale, minus, high, low, place + l)
+            l += 4
+        if d & 2:
+            at = address + l * rows.itemsize
+            deposit(2, rows, at, l, w, shift, scale, minus, high, low, place + l)
+            l += 2
+    while l < d:
+        at = address + l * rows.column_stride
+        deposit(1, rows, at, l, w, shift, scale, minus, high, low, place + l)
+        l += 1

@@ -9,6 +9,9 @@ CACHE_LINE = 64
 MOVE = 8
 """Features transposed at once, where there are so many and the vector is so wide."""
 
+EVERY_ROW = np.empty(0, np.int64)
+"""No list of rows: all of them, in order."""
+
 
 @njit(cache=True, nogil=True)
 def aligned(size, items):
@@ -19,7 +22,13 @@ def aligned(size, items):
 
 
 @njit(cache=True, nogil=True)
-def locate(rows, picks, start, count, addresses):
+def address_of(array):
+    """Where an array's items begin: functions called for every tile take this, not the array."""
+    return array.ctypes.data
+
+
+@njit(cache=True, nogil=True)
+def locate(rows, picks, start, addresses, count):
     """Write where rows start .. start + count begin: of all rows, or of those that `picks` lists.
 
     A ragged tile is filled up with its last row.
@@ -32,30 +41,33 @@ def locate(rows, picks, start, count, addresses):
 
 
 @njit(cache=True, nogil=True)
-def fill(rows, addresses, side_by_side, origin, scale, tile):
-    """tile[l, r] = scale * x + origin[l] for feature l of the row that begins at addresses[r].
+def fill(rows, B, addresses, origin, scale, tile):
+    """tile[l, r] = scale * x + origin[l] for feature l of the row that begins at addresses[r], r < B.
 
-    side_by_side : whether each feature's values of these rows touch each other (Fortran order).
+    addresses, origin, tile : addresses of int64 (B,), float64 (d,) and the tile (d, B), whose lanes
+    are of the dtype of `scale`.
     """
-    d, W = rows.d, len(addresses) // NV
-    if side_by_side:
-        for v in range(0, len(addresses), W):
-            for feature in range(d):
-                place = addresses[v] + feature * rows.column_stride
-                copy_lanes(rows.items, place, feature, v, origin, scale, tile)
-        return
-    P = MOVE if rows.column_stride == rows.items.itemsize else 1
+    d, W = rows.d, B // NV
+    P = MOVE if rows.column_stride == rows.itemsize else 1
     while P > d or P > W:
         P //= 2
-    for v in range(0, len(addresses), W):
+    for v in range(0, B, W):
         for begin in range(0, d, P):
             # The last group overlaps the one before it: no masks, no remainders.
             l = min(begin, d - P)
             if P == 8:
-                transpose(8, rows.items, addresses, v, rows.column_stride, l, origin, scale, tile)
+                transpose(8, rows, addresses, v, l, origin, scale, tile)
             elif P == 4:
-                transpose(4, rows.items, addresses, v, rows.column_stride, l, origin, scale, tile)
+                transpose(4, rows, addresses, v, l, origin, scale, tile)
             elif P == 2:
-                transpose(2, rows.items, addresses, v, rows.column_stride, l, origin, scale, tile)
+                transpose(2, rows, addresses, v, l, origin, scale, tile)
             else:
-                transpose(1, rows.items, addresses, v, rows.column_stride, l, origin, scale, tile)
+                transpose(1, rows, addresses, v, l, origin, scale, tile)
+
+
+@njit(cache=True, nogil=True)
+def fill_side_by_side(rows, B, address, origin, scale, tile):
+    """`fill` for B rows from `address` on that touch each other, as in Fortran order."""
+    for l in range(rows.d):
+        for v in range(0, B, B // NV):
+            copy_lanes(rows, address + v * rows.itemsize, l, v, origin, scale, tile)

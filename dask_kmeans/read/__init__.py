@@ -11,6 +11,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+import dask
+
 from dask_kmeans import checks
 from dask_kmeans.read import from_numpy, stored
 from dask_kmeans.read.points import Points
@@ -69,6 +71,8 @@ def as_points(X: Any, sample_weight: Any = None, *, feature_dim: Any = None) -> 
         from dask_kmeans.read import from_zarr
 
         raise from_zarr.group_error(X)
+    if dask.is_dask_collection(X):
+        raise checks.unknown_collection_error(X)
     if isinstance(X, Source):
         return stored.read(X, sample_weight)
     return from_numpy.read(X, sample_weight)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from dask_kmeans import checks, memory
 from dask_kmeans.blockwise import parallelism
+from dask_kmeans.read.graphs import Chunk, sources_of
 from dask_kmeans.read.pieces import Piece, as_weights, cut, kernel_dtype, kernel_ready
 from dask_kmeans.read.points import Kind, Points, RowFunction, numbered, result_of, uncounted
 
@@ -24,22 +25,22 @@ def read(X: Any, sample_weight: Any = None) -> Points:
     X = X.rechunk({1: -1}) if X.numblocks[1] > 1 else X
     weights = _aligned_weights(X, sample_weight)
 
-    chunks = list(X.to_delayed().ravel())
-    weight_chunks = [None] * len(chunks) if weights is None else list(weights.to_delayed())
     chunk_rows = X.chunks[0]
     counted = not any(map(np.isnan, chunk_rows))
-    if counted:
-        row_bytes = X.shape[1] * dtype.itemsize
-        groups = memory.group_chunks(
-            [rows * row_bytes for rows in chunk_rows], parallelism(in_memory=False)
-        )
-    else:
-        groups = [(number, number + 1) for number in range(len(chunks))]
-    held = dask.delayed(Chunks, pure=True)
-    sources = [held(chunks[a:b], weight_chunks[a:b]) for a, b in groups]
+    threads = parallelism(in_memory=False)
+
+    def groups(one_by_one: bool) -> list[tuple[int, int]]:
+        if not counted:
+            number = len(chunk_rows)
+            return memory.group_unsized(number, threads if one_by_one else number)
+        sizes = [rows * X.shape[1] * dtype.itemsize for rows in chunk_rows]
+        return (memory.group_parts if one_by_one else memory.group_chunks)(sizes, threads)
+
+    collections = [X] if weights is None else [X, weights]
+    sources, bounds = sources_of(collections, groups, ChunkRows)
     if counted:
         edges = np.cumsum([0, *chunk_rows]).tolist()
-        blocks = numbered(sources, [(edges[a], edges[b]) for a, b in groups])
+        blocks = numbered(sources, [(edges[first], edges[stop]) for first, stop in bounds])
     else:
         blocks = uncounted(sources)
     return Points(
@@ -85,17 +86,17 @@ def _aligned_weights(X: Any, sample_weight: Any) -> Any:
 
 
 @dataclass(frozen=True)
-class Chunks:
-    """A block of consecutive dask chunks (m_i, d), computed, with weights (m_i,) or None each."""
+class ChunkRows:
+    """A block of consecutive chunks: rows (m_i, d), and perhaps weights (m_i,), of each."""
 
-    values: Sequence[np.ndarray]
-    weights: Sequence[np.ndarray | None]
+    chunks: Iterable[Chunk]
 
     def pieces(self) -> Iterator[Piece]:
-        for values, weights in zip(self.values, self.weights, strict=True):
+        for values, *of_rows in self.chunks:
             if hasattr(values, "tocsr"):
                 raise checks.sparse_error(values)
             values = np.asarray(values)
+            weights = of_rows[0] if of_rows else None
             if weights is not None and len(weights) != len(values):
                 raise checks.weight_chunks_error([len(weights)], [len(values)])
             yield from cut(values, weights)

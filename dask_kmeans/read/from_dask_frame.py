@@ -2,72 +2,75 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import dask
 import numpy as np
 
-from dask_kmeans import checks
+from dask_kmeans import checks, memory
+from dask_kmeans.blockwise import parallelism
 from dask_kmeans.read import from_pandas
+from dask_kmeans.read.graphs import Chunk, sources_of
 from dask_kmeans.read.pieces import Piece
 from dask_kmeans.read.points import Kind, Points, RowFunction, result_of, uncounted
 
 
 def read(X: Any, sample_weight: Any = None) -> Points:
     """Points of the numeric columns of a Dask DataFrame; a warning names the others."""
-    # The empty DataFrame of the same columns: what Dask knows of X without computing anything.
-    form = X.partitions[:0].compute() if X.npartitions == 0 else X.head(0, npartitions=1)
-    positions, dtype = from_pandas.numeric_columns(form)
-    partitions = X.to_delayed()
-    weights = _weight_partitions(X, sample_weight)
-    part = dask.delayed(Partition, pure=True)
+    positions, dtype = from_pandas.numeric_columns(X.columns, X.dtypes)
+    threads = parallelism(in_memory=False)
+
+    def groups(one_by_one: bool) -> list[tuple[int, int]]:
+        return memory.group_unsized(X.npartitions, threads if one_by_one else X.npartitions)
+
+    sources, _ = sources_of(
+        [X] if sample_weight is None else [X, _checked_weights(X, sample_weight)],
+        groups,
+        partial(Partitions, positions, dtype),
+    )
     return Points(
-        blocks=uncounted(
-            [part(*pair, positions, dtype) for pair in zip(partitions, weights, strict=True)]
-        ),
+        blocks=uncounted(sources),
         n_features=len(positions),
         dtype=dtype,
         n_rows=None,
         in_memory=False,
         kind=DaskFrame(X, positions, dtype),
-        feature_names=checks.check_feature_names(form.columns[list(positions)]),
+        feature_names=checks.check_feature_names(X.columns[list(positions)]),
         weighted=sample_weight is not None,
     )
 
 
-def _weight_partitions(X: Any, sample_weight: Any) -> list[Any]:
-    """Weights of each partition: of a Dask Series or a dask array cut like X."""
-    if sample_weight is None:
-        return [None] * X.npartitions
+def _checked_weights(X: Any, sample_weight: Any) -> Any:
+    """Weights as a Dask Series or a dask array that is cut like X, as far as can be seen."""
     if not dask.is_dask_collection(sample_weight):
         raise checks.weight_kind_error(
             sample_weight, "a Dask DataFrame", "a Dask Series of the same partitions"
         )
     if sample_weight.ndim != 1:
         checks.check_weight_shape(sample_weight.shape, None)
-    parts = list(np.ravel(sample_weight.to_delayed()))
-    if len(parts) != X.npartitions:
-        raise checks.weight_chunks_error(["?"] * len(parts), ["?"] * X.npartitions)
-    return parts
+    parts = getattr(sample_weight, "npartitions", 0)
+    if parts != X.npartitions:
+        raise checks.weight_chunks_error(["?"] * parts, ["?"] * X.npartitions)
+    return sample_weight
 
 
 @dataclass(frozen=True)
-class Partition:
-    """A block that is one partition, computed, with its weights."""
+class Partitions:
+    """A block of consecutive partitions, perhaps with their weights."""
 
-    frame: Any
-    weights: Any
     positions: tuple[int, ...]
     dtype: np.dtype
+    chunks: Iterable[Chunk]
 
     def pieces(self) -> Iterator[Piece]:
-        if self.weights is not None and len(self.weights) != len(self.frame):
-            raise checks.weight_chunks_error([len(self.weights)], [len(self.frame)])
-        weights = None if self.weights is None else np.asarray(self.weights)
-        rows = from_pandas.frame_rows(self.frame, self.positions, self.dtype, weights)
-        return rows.pieces()
+        for frame, *of_rows in self.chunks:
+            weights = np.asarray(of_rows[0]) if of_rows else None
+            if weights is not None and len(weights) != len(frame):
+                raise checks.weight_chunks_error([len(weights)], [len(frame)])
+            yield from from_pandas.frame_rows(frame, self.positions, self.dtype, weights).pieces()
 
 
 @dataclass(frozen=True)

@@ -65,6 +65,8 @@ def as_array(X: Any) -> np.ndarray:
         ) from error
     if values.dtype.kind != "O":
         return values
+    if values.ndim == 0:
+        raise checks.not_numbers_error(f"type {type(X).__name__}")
     try:
         return values.astype(np.float64)
     except (TypeError, ValueError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +17,7 @@ from dask_kmeans.read.points import Points
 
 def read(X: pd.DataFrame, sample_weight: Any = None) -> Points:
     """Points of the numeric columns of a DataFrame; a warning names the others."""
-    positions, dtype = numeric_columns(X)
+    positions, dtype = numeric_columns(X.columns, X.dtypes)
     return from_numpy.read_rows(
         frame_rows(X, positions, dtype),
         sample_weight,
@@ -25,22 +26,17 @@ def read(X: pd.DataFrame, sample_weight: Any = None) -> Points:
     )
 
 
-def numeric_columns(X: pd.DataFrame) -> tuple[tuple[int, ...], np.dtype]:
-    """Positions of the columns that hold numbers, and the dtype that holds all of them.
-
-    Only the dtypes of X are looked at, so that an empty DataFrame of these will do.
-    """
-    dtypes = [_numpy_dtype(dtype) for dtype in X.dtypes]
-    positions = tuple(number for number, dtype in enumerate(dtypes) if dtype is not None)
-    dropped = {
-        name: kind
-        for name, kind, dtype in zip(X.columns, X.dtypes, dtypes, strict=True)
-        if dtype is None
-    }
+def numeric_columns(
+    names: Iterable[Hashable], kinds: Iterable[Any]
+) -> tuple[tuple[int, ...], np.dtype]:
+    """Positions of the columns whose dtype is of numbers, and the dtype that holds all of them."""
+    columns = [(name, kind, _numpy_dtype(kind)) for name, kind in zip(names, kinds, strict=True)]
+    positions = tuple(n for n, (_, _, dtype) in enumerate(columns) if dtype is not None)
+    dropped = {name: kind for name, kind, dtype in columns if dtype is None}
     if not positions:
         raise checks.no_numeric_column_error(dropped)
     checks.warn_dropped_columns(dropped)
-    return positions, np.result_type(*(dtypes[number] for number in positions))
+    return positions, np.result_type(*(dtype for _, _, dtype in columns if dtype is not None))
 
 
 def _numpy_dtype(dtype: Any) -> np.dtype | None:

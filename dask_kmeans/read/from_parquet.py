@@ -24,6 +24,13 @@ FOOTERS_AT_ONCE = 16
 """Footers that are fetched side by side: they are small and far away, so latency is what counts."""
 
 
+BATCH_BYTES = 8 * 2**20
+"""Rows are decoded in batches of about this size; larger ones take more memory and no less time."""
+
+BUFFER_BYTES = 2**16
+"""Read at once of each column chunk of a local file."""
+
+
 class Footer(NamedTuple):
     """What a Parquet file says of itself."""
 
@@ -150,7 +157,7 @@ class ParquetRows:
     @property
     def batch_rows(self) -> int:
         row_bytes = self.dtype.itemsize * len(self.columns)
-        return max(memory.ROW_ALIGNMENT, memory.PIECE_BYTES // row_bytes)
+        return max(memory.ROW_ALIGNMENT, BATCH_BYTES // row_bytes)
 
     @property
     def names(self) -> list[str]:
@@ -217,7 +224,8 @@ def _open(fs: Any, path: str) -> Any:
     import pyarrow.parquet as pq
 
     if is_local(fs):
-        return pq.ParquetFile(path)
+        # Column chunks are read little by little: a task holds a few pages, not the row group.
+        return pq.ParquetFile(path, buffer_size=BUFFER_BYTES, pre_buffer=False)
     # Column chunks are fetched in few large requests; a cache of the file would read them twice.
     return pq.ParquetFile(fs.open(path, "rb", cache_type="none"), pre_buffer=True)
 

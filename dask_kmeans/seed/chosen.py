@@ -21,21 +21,23 @@ class Chosen(NamedTuple):
     """How many of them the rows have been compared with before."""
     slot: str
     """Where a block's cache keeps the outcome; one for each set that grows at the same time."""
+    name: str
+    """A digest of the centers: no others have it."""
+    name_before: str
+    """That of the ones compared before."""
 
     def grown(self, new: np.ndarray) -> Chosen:
-        """With the centers `new` (m, d) behind the others, which all rows have been compared with."""
-        return self._replace(
-            centers=np.concatenate([self.centers, new]), compared=len(self.centers)
-        )
-
-    def token(self, count: int) -> str:
-        """Name of the first `count` centers that no others have."""
-        return hashlib.blake2b(self.centers[:count].tobytes(), digest_size=16).hexdigest()
+        """With `new` (m, d) behind the others, which all rows have been compared with by now."""
+        digest = hashlib.blake2b(self.name.encode() + new.tobytes(), digest_size=16)
+        return Chosen(
+            np.concatenate([self.centers, new]), len(self.centers), self.slot,
+            digest.hexdigest(), self.name,
+        )  # fmt: skip
 
 
 def none_chosen(n_features: int, slot: str) -> Chosen:
     """No centers yet."""
-    return Chosen(np.empty((0, n_features)), 0, slot)
+    return Chosen(np.empty((0, n_features)), 0, slot, "", "")
 
 
 class NearestChosen:
@@ -49,13 +51,12 @@ class NearestChosen:
     def __init__(self, block: OpenBlock, chosen: Chosen):
         self._cache, self._chosen = block.cache, chosen
         # Out of the cache while they change, lest a retried task take them for what they were.
-        token, labels = block.cache.pop(chosen.slot, (None, None))
-        known = token is not None and token == chosen.token(chosen.compared)
+        name, labels = block.cache.pop(chosen.slot, ("", None))
+        known = labels is not None and name == chosen.name_before
         self._compared = chosen.compared if known else 0
         self.labels = labels if known else np.full(block.rows, -1, np.int32)
         """int32 (rows,); -1 for rows that are not measured yet or have a NaN."""
-        new = chosen.centers[self._compared :]
-        self._new = prepare(new) if len(new) else None
+        self._new = prepare(chosen.centers[self._compared :]) if len(chosen.centers) else None
 
     def measure(self, first: int, values: np.ndarray) -> np.ndarray:
         """Squared distances, float64 (m,), of consecutive rows to their nearest chosen center.
@@ -72,10 +73,8 @@ class NearestChosen:
             Infinity as long as there are no centers; NaN for rows with a NaN.
         """
         centers, labels = self._chosen.centers, self.labels[first : first + len(values)]
-        if len(centers) == 0:
-            return np.full(len(values), np.inf)
         if self._new is None:
-            return labelled_distances(values, centers, labels, np.empty(len(values)))
+            return np.full(len(values), np.inf)
         new_labels = np.empty(len(values), np.int32)
         nearest(values, self._new, new_labels)
         new_labels[new_labels >= 0] += self._compared
@@ -90,10 +89,7 @@ class NearestChosen:
 
     def keep(self) -> None:
         """Leave the labels for the next pass."""
-        self._cache[self._chosen.slot] = (
-            self._chosen.token(len(self._chosen.centers)),
-            self.labels,
-        )
+        self._cache[self._chosen.slot] = (self._chosen.name, self.labels)
 
 
 def numbered_pieces(

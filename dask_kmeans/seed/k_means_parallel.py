@@ -41,8 +41,8 @@ from dask_kmeans.kernels import (
     merge_sums,
 )
 from dask_kmeans.seed.chosen import Chosen, NearestChosen, none_chosen, numbered_pieces
-from dask_kmeans.seed.race import Race, counting_mass, first_of_equals
-from dask_kmeans.seed.recluster import quick_clustering
+from dask_kmeans.seed.race import Race, distinct_winners
+from dask_kmeans.seed.recluster import QUICK, recluster
 from dask_kmeans.survey import Survey
 
 FEWEST_ROUNDS, MOST_ROUNDS = 2, 8
@@ -110,8 +110,7 @@ def summarize(
     # Steps 1 and 2.
     middle = survey.minimum / 2 + survey.maximum / 2
     uniform, spread = blockwise.run(_first_round, middle, seed, per_round, merge=_merge_races)
-    drawn = np.concatenate([uniform.winners(), spread.winners()])
-    chosen = none_chosen(len(middle), SLOT).grown(drawn[first_of_equals(drawn)])
+    chosen = none_chosen(len(middle), SLOT).grown(distinct_winners(uniform, spread))
     fixed_point = survey.fixed_point()
     within_before = np.inf
     # Step 3.
@@ -147,19 +146,18 @@ def _another_round(
         return True
     if summary.rounds >= MOST_ROUNDS or summary.within > within_before / 2:
         return False
-    return (
-        summary.within > quick_clustering(summary.points, summary.weights, n_clusters, random).cost
-    )
+    between = recluster(summary.points, summary.weights, n_clusters, QUICK, random)[0].cost
+    return summary.within > between
 
 
 def _first_round(block: OpenBlock, middle: np.ndarray, seed: int, size: int) -> tuple[Race, Race]:
     """A uniform race, and one by squared distance from the middle of the data."""
-    uniform, spread = Race(size - size // 2), Race(size // 2)
+    uniform, spread = Race((size + 1) // 2), Race((size + 1) // 2)
     for first, values, weights in numbered_pieces(block):
         row = block.start + first
         draws = np.empty(len(values))
         from_middle = distances(values, middle[None], np.empty((len(values), 1)))[:, 0]
-        mass = counting_mass(values, weights)
+        mass = np.where(np.isnan(from_middle), 0.0, 1.0 if weights is None else weights)
         uniform.enter(exponential(seed, 0, row, draws), mass, values, row)
         spread.enter(exponential(seed, 1, row, draws), mass * from_middle, values, row)
     return uniform, spread

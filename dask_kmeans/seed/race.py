@@ -111,6 +111,12 @@ class Race:
         self.keys, self.rows, self.values = keys[order], rows[order], values[order]
 
 
+def distinct_winners(*races: Race) -> np.ndarray:
+    """The winners of several races over the same rows, of which one has a winner: float64 (m, d)."""
+    values = np.concatenate([race.winners() for race in races if len(race.keys)])
+    return values[first_of_equals(values)]
+
+
 def first_of_equals(values: np.ndarray) -> np.ndarray:
     """Ascending indices of the rows of `values` (m, d) that equal no row before them."""
     # As raw bytes, which sort much faster than np.unique(axis=0); adding zero makes -0.0 into 0.0.

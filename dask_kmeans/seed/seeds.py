@@ -17,7 +17,7 @@ from dask_kmeans.seed.random_starts import (
     random_partition,
     random_rows,
 )
-from dask_kmeans.seed.recluster import recluster
+from dask_kmeans.seed.recluster import affordable_effort, recluster
 from dask_kmeans.survey import Survey
 
 if TYPE_CHECKING:
@@ -133,7 +133,6 @@ def make_parallel_seeds(
     Parameters are those of `make_seeds`; the rounds draw as many candidates as the largest number
     of clusters needs.
     """
-    random = _random(random_state)
     largest = max(n_clusters)
     summary = summarize(
         blockwise,
@@ -142,13 +141,17 @@ def make_parallel_seeds(
         per_round=candidates_per_round(largest, oversampling_factor),
         rounds=init_rounds,
         seed=random_state,
-        random=random,
+        random=_random(random_state),
     )
+    c, d = summary.points.shape
     # Beside passes that compared every row with every point, this much work is not seen.
-    work = survey.n_rows * summary.points.size / PASS_SPEED / len(n_clusters)
+    work = survey.n_rows * c * d / PASS_SPEED / len(n_clusters)
     made = []
     for k in n_clusters:
-        found = recluster(summary.points, summary.weights, k, n_init, random=random, work=work)
+        effort = affordable_effort(c, d, k, n_init, work)
+        # Draws of its own for each k, whatever the others do.
+        random = _random(random_state, k)
+        found = recluster(summary.points, summary.weights, k, effort, random)[:n_init]
         made.append(
             _seeds(
                 [clustering.centers for clustering in found],
@@ -161,8 +164,9 @@ def make_parallel_seeds(
     return made
 
 
-def _random(random_state: int) -> np.random.RandomState:
-    return np.random.RandomState(np.random.MT19937(np.random.SeedSequence(random_state)))
+def _random(*entropy: int) -> np.random.RandomState:
+    """For draws on the driver, where the order of the draws is defined."""
+    return np.random.RandomState(np.random.MT19937(np.random.SeedSequence(entropy)))
 
 
 def _given(init: Init, n_features: int, n_clusters: int, n_init: int) -> list[np.ndarray]:

@@ -82,22 +82,25 @@ def _take_step(
 
     It may not once it has settled, nor where its sums are not those of the centers it moved from.
     """
-    run.sums = outcome.sums if run.sums is None else merge_sums(run.sums, outcome.sums)
-    run.assigned, run.panel = run.centers, request.panel
-    moments = move(rules.fixed_point, run.sums)
-    scatter = scatter_of_centers(moments, rules.fixed_point.shift, run.centers)
+    sums = outcome.sums if run.sums is None else merge_sums(run.sums, outcome.sums)
+    assigned = run.centers
+    run.sums, run.assigned, run.panel = sums, assigned, request.panel
+    moments = move(rules.fixed_point, sums)
+    scatter = scatter_of_centers(moments, rules.fixed_point.shift, assigned)
     if run.iteration == 0 and outcome.measure is not None:
         run.scatter_offset = outcome.measure.inertia.value() - scatter
 
     inertia = max(0.0, run.scatter_offset + scatter)
     spoilt = not run.plain and inertia > run.lowest_inertia
+    image: np.ndarray
     if spoilt:
+        assert run.image is not None
         # A leap too far: back to the plain step that it replaced.
         image, relocated = run.image, 0
     else:
         image, relocated = _image(run, request, moments, outcome.measure, rules)
     run.reason = stop(
-        outcome.changed / rules.n_rows, not np.array_equal(image, run.assigned), relocated,
+        outcome.changed / rules.n_rows, not np.array_equal(image, assigned), relocated,
         request.step, plain=run.plain, tol=rules.tol, max_iter=rules.max_iter,
     )  # fmt: skip
     run.longest_leap = _next_longest_leap(run.longest_leap, spoilt, run.plain)
@@ -109,7 +112,7 @@ def _take_step(
             request.step,
             outcome.changed,
             inertia,
-            center_shift(run.assigned, run.centers),
+            center_shift(assigned, image),
             outcome.examined,
             bytes_read,
             seconds=0.0,
@@ -129,6 +132,7 @@ def _image(
     run: Run, request: Request, moments: Moments, measure: Measure | None, rules: Rules
 ) -> tuple[np.ndarray, int]:
     """Where Lloyd's iteration moves the centers, and how many empty clusters were relocated."""
+    assert run.sums is not None
     empty = np.flatnonzero(~moments.filled)
     sums, relocated = run.sums, 0
     if len(empty):

@@ -1,0 +1,131 @@
+"""Chunks of Dask collections as blocks: many chunks to a task, where their graphs allow it.
+
+A pass should make a few tasks a thread, however many chunks there are: a task costs the distributed
+scheduler half a millisecond. So a block carries the graph of its chunks and computes them one after
+the other, inside its own task. Not where chunks share work (a mean that all of them need, say),
+which each block would do again, nor where they are on the cluster already: there each chunk stays a
+task of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import dask
+import numpy as np
+from dask.core import flatten
+from dask.optimization import cull
+from dask.sizeof import sizeof
+
+SHARED_BYTES = 2**16
+"""Data that several blocks may each carry a copy of, such as an opened store."""
+
+Chunk = tuple[Any, ...]
+"""What belongs to one chunk: its rows, and perhaps its weights."""
+
+
+@dataclass(frozen=True)
+class Computed:
+    """Chunks that Dask has computed."""
+
+    chunks: Sequence[Chunk]
+
+    def __iter__(self) -> Iterator[Chunk]:
+        return iter(self.chunks)
+
+
+@dataclass(frozen=True)
+class Computing:
+    """Chunks that are computed one by one as they are asked for."""
+
+    graph: dict
+    keys: Sequence[Chunk]
+
+    def __iter__(self) -> Iterator[Chunk]:
+        for keys in self.keys:
+            yield tuple(dask.get(self.graph, list(keys)))
+
+
+def sources_of(
+    collections: Sequence[Any],
+    groups: Callable[[bool], list[tuple[int, int]]],
+    make: Callable[[Iterable[Chunk]], Any],
+) -> tuple[list[Any], list[tuple[int, int]]]:
+    """Sources of blocks over the chunks of collections that are cut alike.
+
+    Parameters
+    ----------
+    collections : sequence of dask collections
+        Chunk number i of each belongs together.
+    groups : callable
+        `groups(one_by_one)`: first chunk, and chunk after the last, of every block; one_by_one says
+        that a task holds a chunk at a time, not all chunks of its block.
+    make : callable
+        `make(chunks)`: the source of a block, given an iterable of its chunks.
+
+    Returns
+    -------
+    sources : list
+        Themselves, or `dask.delayed.Delayed` that compute to them.
+    bounds : list of (int, int)
+        The groups that they are of.
+    """
+    bounds = groups(True)
+    computing = _taken_apart(collections, bounds)
+    if computing is not None:
+        return [make(chunks) for chunks in computing], bounds
+    bounds = groups(False)
+    chunks = list(zip(*map(_delayed, collections), strict=True))
+    held = dask.delayed(_computed, pure=True)
+    return [held(make, chunks[first:stop]) for first, stop in bounds], bounds
+
+
+def _computed(make: Callable[[Iterable[Chunk]], Any], chunks: Sequence[Chunk]) -> Any:
+    return make(Computed(chunks))
+
+
+def _delayed(collection: Any) -> list[Any]:
+    """The chunks of a collection as `Delayed`; nested arrays of them become one list."""
+    parts = collection.to_delayed()
+    return parts.ravel().tolist() if isinstance(parts, np.ndarray) else list(parts)
+
+
+def _taken_apart(
+    collections: Sequence[Any], bounds: list[tuple[int, int]]
+) -> list[Computing] | None:
+    """The graph of each group of chunks; None where they have to stay in one graph."""
+    if any(map(_is_annotated, collections)):
+        return None
+    optimized = [dask.optimize(each)[0] for each in collections]
+    graph: dict = {}
+    for each in optimized:
+        graph.update(each.__dask_graph__())
+    keys = list(zip(*(flatten(each.__dask_keys__()) for each in optimized), strict=True))
+    seen: set = set()
+    groups = []
+    for first, stop in bounds:
+        wanted = [key for chunk in keys[first:stop] for key in chunk]
+        if not graph.keys() >= set(wanted):
+            return None  # what the graph lacks is on the cluster
+        part, _ = cull(graph, wanted)
+        needed = (getattr(node, "dependencies", ()) for node in part.values())
+        if not graph.keys() >= set().union(*needed):
+            return None
+        if not all(_is_light(graph[key]) for key in seen.intersection(part)):
+            return None
+        seen.update(part)
+        groups.append(Computing(part, keys[first:stop]))
+    return groups
+
+
+def _is_annotated(collection: Any) -> bool:
+    """Whether someone said where or how the tasks of a collection should run."""
+    layers = getattr(collection.__dask_graph__(), "layers", {})
+    return any(getattr(layer, "annotations", None) for layer in layers.values())
+
+
+def _is_light(node: Any) -> bool:
+    """Whether a node of a graph is small data and no task."""
+    return not dask.istask(node) and sizeof(dask.get({"node": node}, "node")) <= SHARED_BYTES
