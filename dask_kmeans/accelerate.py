@@ -19,11 +19,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from dask_kmeans.blockwise import OpenBlock
-from dask_kmeans.kernels import FixedPoint, Panel, Sums, merge_sums
-from dask_kmeans.sample import Sample, SampledBlock
+from dask_kmeans.blockwise import Blockwise
+from dask_kmeans.kernels import Panel, Sums, merge_sums
+from dask_kmeans.sample import Sample, gather
 from dask_kmeans.step.advance import Rules
-from dask_kmeans.step.assign import Assigned, Request, assign_block
+from dask_kmeans.step.assign import Request, assign_block
 from dask_kmeans.step.combine import merge_for
 from dask_kmeans.step.move import leap, move
 from dask_kmeans.step.run import Run
@@ -54,14 +54,20 @@ class _Walk:
 
 @dataclass
 class Accelerator:
-    """Warm-up and leaps of all runs of a fit, which share the passes over the sample."""
+    """Warm-up and leaps of all runs of a fit, which share the passes over the sample.
 
-    sample: Sample
+    Without a sample it does nothing: every step is the plain one.
+    """
+
+    sample: Sample | None
     rules: Rules
     _serial: int = field(default=0, init=False)
+    _blockwise: Blockwise | None = field(default=None, init=False)
 
     def warm_up(self, runs: Iterable[Run]) -> None:
         """Move the runs' centers to where Lloyd's iteration on the sample settles."""
+        if self.sample is None:
+            return
         walks = [_Walk(run, run.centers) for run in runs]
         self._start(walks)
         while going := [walk for walk in walks if not walk.settled]:
@@ -77,7 +83,7 @@ class Accelerator:
     def leap(self, runs: Iterable[Run]) -> None:
         """Replace the runs' next centers, the plain ones, by farther ones if that saves passes."""
         walks = [_Walk(run, run.assigned) for run in runs if run.assigned is not None]
-        if not walks:
+        if self.sample is None or not walks:
             return
         self._start(walks)
         self._assign(walks)  # the sample's sums where those of all rows are known
@@ -104,6 +110,18 @@ class Accelerator:
             walk.run.plain = walk.centers is walk.run.centers
             walk.run.centers = walk.centers
 
+    def _sampled(self) -> Blockwise:
+        """The sample, gathered when it is first needed."""
+        if self._blockwise is None:
+            points = gather(self.rules.blockwise)
+            self._blockwise = Blockwise(points.blocks, in_memory=True)
+        return self._blockwise
+
+    def close(self) -> None:
+        """Let go of the sample."""
+        if self._blockwise is not None:
+            self._blockwise.close()
+
     def _start(self, walks: list[_Walk]) -> None:
         """Make labels left by earlier walks look old: every walk finds its own from scratch."""
         self._serial += 2
@@ -121,8 +139,8 @@ class Accelerator:
             )
             for walk in walks
         ]
-        passed = self.rules.blockwise.visit(
-            assign_sampled, self.sample, requests, self.rules.fixed_point, merge=merge_for(requests)
+        passed = self._sampled().run(
+            assign_block, requests, self.rules.fixed_point, merge=merge_for(requests)
         )
         for walk, request, outcome in zip(walks, requests, passed.outcomes, strict=True):
             first = walk.steps == 0
@@ -130,13 +148,6 @@ class Accelerator:
             walk.panel = request.panel
             walk.changed, walk.sampled = outcome.changed, outcome.examined
             walk.steps += 1
-
-
-def assign_sampled(
-    block: OpenBlock, sample: Sample, requests: list[Request], fixed_point: FixedPoint
-) -> Assigned:
-    """`assign_block` of the sampled rows of a block."""
-    return assign_block(SampledBlock(block, sample), requests, fixed_point)
 
 
 def _copied(sums: Sums) -> Sums:

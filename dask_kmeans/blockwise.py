@@ -70,6 +70,15 @@ class Collector(Protocol):
         """Hand the pieces of a block through, whose first row has the global number `first_row`."""
 
 
+class Reading(NamedTuple):
+    """How tasks read their blocks."""
+
+    collector: Collector | None = None
+    """Collects from the rows of every pass."""
+    budget: int = 0
+    """Bytes of rows that each process may keep between passes."""
+
+
 class OpenBlock:
     """A block as its task sees it.
 
@@ -81,21 +90,33 @@ class OpenBlock:
         Global number of its first row, and how many rows it has; `UNCOUNTED` until that is known.
     cache : dict
         What earlier passes of the same fit left in this process for this block.
+    bytes_read : int
+        Bytes of the values that came from the source, not from memory.
     """
 
-    def __init__(self, block: Block, source: Any, cache: dict, collector: Collector | None = None):
+    def __init__(self, block: Block, source: Any, caches: _Caches, reading: Reading):
         self.index = block.index
         self.start = UNCOUNTED if block.start is None else block.start
         self.rows = UNCOUNTED if block.rows is None else block.rows
-        self.cache = cache
-        self._source = source
-        self._collector = collector
+        self.cache = caches.block(block.index)
+        self.bytes_read = 0
+        self._source, self._caches, self._reading = source, caches, reading
 
     def pieces(self) -> Iterator[Piece]:
         """Rows (m, d) and weights (m,) or None, piece by piece in the order of the rows."""
-        if self._collector is None or self.start == UNCOUNTED:
-            return self._source.pieces()
-        return self._collector.collect(self.cache, self.start, self._source.pieces())
+        pieces = self._caches.kept(self.index)
+        if pieces is None:
+            pieces = self._read()
+            if self._reading.budget:
+                pieces = self._caches.keep(self.index, pieces, self._reading.budget)
+        if self._reading.collector is None or self.start == UNCOUNTED:
+            return pieces
+        return self._reading.collector.collect(self.cache, self.start, pieces)
+
+    def _read(self) -> Iterator[Piece]:
+        for values, weights in self._source.pieces():
+            self.bytes_read += values.nbytes
+            yield values, weights
 
 
 class _Caches:
@@ -107,6 +128,8 @@ class _Caches:
     def __init__(self, token: str):
         self.token = token
         self.blocks: dict[int, dict] = {}
+        self._kept: dict[int, list[Piece]] = {}
+        self._bytes_kept = 0
 
     @classmethod
     def here(cls, token: str) -> _Caches:
@@ -123,6 +146,29 @@ class _Caches:
 
     def block(self, index: int) -> dict:
         return self.blocks.setdefault(index, {})
+
+    def kept(self, index: int) -> Iterator[Piece] | None:
+        """The rows of a block, where they are kept."""
+        pieces = self._kept.get(index)
+        return None if pieces is None else iter(pieces)
+
+    def keep(self, index: int, pieces: Iterator[Piece], budget: int) -> Iterator[Piece]:
+        """Hand the rows of a block through, and keep them if they fit whole into what is left."""
+        kept, size = [], 0
+        for values, weights in pieces:
+            with self._lock:
+                size += values.nbytes + (0 if weights is None else weights.nbytes)
+                fits = self._bytes_kept + size <= budget
+            if not fits:
+                yield values, weights
+                yield from pieces
+                return
+            kept.append((values, weights))
+            yield values, weights
+        with self._lock:
+            if index not in self._kept and self._bytes_kept + size <= budget:
+                self._kept[index] = kept
+                self._bytes_kept += size
 
 
 class _Opaque:
@@ -146,12 +192,14 @@ def _worker_address() -> str | None:
 
 def _run_block(token: str, task: Callable, carried: _Opaque, source: Any, shared: _Opaque):
     """The task that Dask runs: (result, {block: where it ran})."""
-    block, (broadcast, collector) = carried.value, shared.value
-    source = block.source if source is None else source
+    block, (broadcast, reading) = carried.value, shared.value
+    if source is None:
+        source = block.source
+    else:
+        reading = reading._replace(budget=0)  # Dask brings these rows, whether they are kept or not
     # Held until the task is done even where nobody else holds it (a process without an anchor).
     caches = _Caches.here(token)
-    opened = OpenBlock(block, source, caches.block(block.index), collector)
-    result = task(opened, *broadcast)
+    result = task(OpenBlock(block, source, caches, reading), *broadcast)
     address = _worker_address()
     return result, ({} if address is None else {block.index: address})
 
@@ -176,6 +224,8 @@ class Blockwise:
     in_memory : bool
         Whether the data lies in this process: then it is worked on here, by threads, even when a
         distributed client is active.
+    budget : int
+        Bytes of lazy rows that each process may keep between passes.
 
     Attributes
     ----------
@@ -187,9 +237,10 @@ class Blockwise:
         How often every block has been read.
     """
 
-    def __init__(self, blocks: Sequence[Block], in_memory: bool):
+    def __init__(self, blocks: Sequence[Block], in_memory: bool, budget: int = 0):
         self.blocks = tuple(blocks)
         self.collector: Collector | None = None
+        self._budget = 0 if in_memory else budget
         self.passes = 0
         self._engine: _Threads | _Graph = _Threads() if in_memory else _Graph()
 
@@ -210,7 +261,8 @@ class Blockwise:
 
     def visit(self, task: Callable, *broadcast: Any, merge: Callable[[Any, Any], Any]) -> Any:
         """Like `run`, for tasks that mean to do with the caches alone: not counted as a pass."""
-        return self._engine.run(self.blocks, task, broadcast, merge, self.collector)
+        reading = Reading(self.collector, self._budget)
+        return self._engine.run(self.blocks, task, broadcast, merge, reading)
 
     def close(self) -> None:
         """Let go of the caches and of the threads."""
@@ -233,10 +285,9 @@ class _Threads:
             self._owned = ThreadPoolExecutor(thread_count(), thread_name_prefix="dask-kmeans")
         return self._owned
 
-    def run(self, blocks, task, broadcast, merge, collector):
+    def run(self, blocks, task, broadcast, merge, reading):
         def call(block):
-            cache = self._caches.block(block.index)
-            return task(OpenBlock(block, block.source, cache, collector), *broadcast)
+            return task(OpenBlock(block, block.source, self._caches, reading), *broadcast)
 
         if len(blocks) == 1 or thread_count() == 1:
             return functools.reduce(merge, map(call, blocks))
@@ -263,16 +314,16 @@ class _Graph:
         self._anchors: dict[str | None, Any] = {None: _Caches.here(self._token)}
         self._where: dict[int, str] = {}
 
-    def run(self, blocks, task, broadcast, merge, collector):
+    def run(self, blocks, task, broadcast, merge, reading):
         with _cluster_failures(self._client):
-            return self._run(blocks, task, broadcast, merge, collector)
+            return self._run(blocks, task, broadcast, merge, reading)
 
-    def _run(self, blocks, task, broadcast, merge, collector):
+    def _run(self, blocks, task, broadcast, merge, reading):
         workers = self._workers()
         self._anchor(workers)
         name = f"{task.__name__.strip('_')}-{self._token[:8]}-{next(self._serial)}"
         shared = dask.delayed(
-            _Opaque((broadcast, collector)), name=f"broadcast-{name}", pure=False, traverse=False
+            _Opaque((broadcast, reading)), name=f"broadcast-{name}", pure=False, traverse=False
         )
         run_block = dask.delayed(_run_block, pure=False, traverse=False)
         where = _balanced(self._where, workers, [block.index for block in blocks])

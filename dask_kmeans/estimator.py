@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
+from dask.utils import parse_bytes
 from sklearn.base import (
     BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
@@ -347,6 +348,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
             oversampling_factor=_unless_auto(self.oversampling_factor),
             init_rounds=_unless_auto(self.init_rounds),
             nan=self.nan,
+            memory_budget=parse_bytes(self.memory_budget or 0),
             accelerated=self.algorithm == "auto" and isinstance(init, str),
             seed=_seed(self.random_state),
         )
@@ -355,6 +357,8 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         if self.checkpoint is None:
             return None
         decisive = dataclasses.asdict(parameters)
+        (decisive["n_clusters"],) = parameters.n_clusters  # sweeps keep no checkpoint
+        del decisive["memory_budget"]  # what is kept has no say in the result
         if self.random_state is None:
             del decisive["seed"]  # drawn anew by each fit; the state that is kept has its own
         if not isinstance(parameters.init, str):

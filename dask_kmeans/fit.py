@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any, Protocol
@@ -53,6 +54,8 @@ class FitParameters:
     oversampling_factor: float | None
     init_rounds: int | None
     nan: str
+    memory_budget: int
+    """Bytes of lazy rows that each process may keep between passes."""
     accelerated: bool
     """Whether the fit may leave Lloyd's own trajectory, for fewer passes."""
     seed: int
@@ -69,8 +72,9 @@ def fit(
 
     Each callback is called after every pass with the record of the first run that still moved.
     """
-    blockwise = Blockwise(points.blocks, points.in_memory)
-    try:
+    with closing(
+        Blockwise(points.blocks, points.in_memory, parameters.memory_budget)
+    ) as blockwise:
         found = survey(points, blockwise, parameters.nan)
         points = points.with_counts(found.counts)
         blockwise.blocks = points.blocks
@@ -82,30 +86,25 @@ def fit(
             parameters = replace(parameters, seed=state.seed)
         sample = _plan_sample(found, points, parameters)
         blockwise.collector = sample
-        if state is None:
-            runs = _seeded_runs(points, blockwise, found, parameters)
-            state = FitState(data, runs, blockwise.passes, parameters.seed)
         rules = Rules(
             blockwise, found.fixed_point(), found.n_rows - found.nan_rows,
             parameters.tol, parameters.max_iter,
         )  # fmt: skip
-        accelerator = None if sample is None else Accelerator(sample, rules)
-        if accelerator is not None and state.runs[0].iteration == 0:
-            accelerator.warm_up(state.runs)
-        while moving := [run for run in state.runs if run.reason is None]:
-            start = time.perf_counter()
-            ready = advance(moving, rules)
-            if accelerator is not None:
-                accelerator.leap(ready)
-            _note_seconds(moving, time.perf_counter() - start)
-            state.passes = blockwise.passes
-            if checkpoint is not None:
-                checkpoint.save(state)
-            for callback in callbacks:
-                callback(moving[0].history[-1])
+        with closing(Accelerator(sample, rules)) as accelerator:
+            if state is None:
+                runs = _seeded_runs(points, blockwise, found, parameters)
+                accelerator.warm_up(runs)
+                state = FitState(data, runs, blockwise.passes, parameters.seed)
+            while moving := [run for run in state.runs if run.reason is None]:
+                start = time.perf_counter()
+                accelerator.leap(advance(moving, rules))
+                _note_seconds(moving, time.perf_counter() - start)
+                state.passes = blockwise.passes
+                if checkpoint is not None:
+                    checkpoint.save(state)
+                for callback in callbacks:
+                    callback(moving[0].history[-1])
         return _settle(state.runs, points, rules, parameters)
-    finally:
-        blockwise.close()
 
 
 def _plan_sample(found: Survey, points: Points, parameters: FitParameters) -> Sample | None:

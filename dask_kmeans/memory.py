@@ -14,8 +14,6 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-import numpy as np
-
 PIECE_BYTES = 16 * 2**20
 """What is read and handed over at once: large for a store, small beside a worker's memory."""
 
@@ -181,9 +179,39 @@ def _pairs(edges: list[int]) -> list[tuple[int, int]]:
 
 # ------------------------------------------------------------------------------- bytes of one task
 
+READS_HELD = 4
+"""The read that is being worked on and the next one: as stored, decoded, and put together."""
+
+PAGE_BYTES = 3 * 2**20
+"""Of each Parquet column a dictionary and a page, the latter also as stored (1 MiB is usual)."""
+
+PANEL_BYTES = 20
+"""A center's value as float64 (exact), and as float64 and float32 about the shift (filters)."""
+
+
+def reading_bytes(read_bytes: int, parquet_columns: int = 0, ahead: bool = False) -> int:
+    """Bytes that reading takes at its peak.
+
+    Parameters
+    ----------
+    read_bytes : int
+        Decoded bytes of one read: `Plan.read_rows` rows, at least one storage chunk; a batch of a
+        Parquet file.
+    parquet_columns : int
+        Columns that are read of a Parquet file.
+    ahead : bool
+        Whether a read is made in advance, as it is on stores that are not local.
+    """
+    return (READS_HELD + ahead) * read_bytes + PAGE_BYTES * parquet_columns
+
+
+def sums_bytes(n_clusters: int, n_features: int) -> int:
+    """Bytes of one partial result: two int64 limbs a value, counts and weights of the clusters."""
+    return 16 * n_clusters * n_features + 24 * n_clusters
+
 
 def task_bytes(
-    read_bytes: int,
+    reading: int,
     block_rows: int,
     piece_rows: int,
     n_features: int,
@@ -195,8 +223,8 @@ def task_bytes(
 
     Parameters
     ----------
-    read_bytes : int
-        Bytes of one read, decoded. It counts twice: the store's buffer and the array made of it.
+    reading : int
+        What reading takes (`reading_bytes`).
     block_rows, piece_rows : int
         Rows of the block and of one piece.
     n_features, n_clusters, n_runs : int
@@ -204,23 +232,7 @@ def task_bytes(
     weighted : bool
         Whether rows have weights.
     """
-    labels = 4 * block_rows * n_runs
-    old_labels = 4 * piece_rows
+    labels = 4 * (block_rows * n_runs + piece_rows)
     weights = 8 * piece_rows if weighted else 0
-    panel = PANEL_BYTES * n_clusters * n_features * n_runs
-    sums = sums_bytes(n_clusters, n_features) * n_runs
-    return 2 * read_bytes + labels + old_labels + weights + panel + sums
-
-
-PANEL_BYTES = 20
-"""A centre's value as float64 (exact), as float64 and float32 about the shift (filters)."""
-
-
-def sums_bytes(n_clusters: int, n_features: int) -> int:
-    """Bytes of one partial result: two int64 limbs a value, counts and weights of the clusters."""
-    return 16 * n_clusters * n_features + 24 * n_clusters
-
-
-def array_bytes(n_rows: int, n_features: int, dtype: np.dtype) -> int:
-    """Bytes of the data itself."""
-    return n_rows * n_features * np.dtype(dtype).itemsize
+    panel = PANEL_BYTES * n_clusters * n_features
+    return reading + labels + weights + n_runs * (panel + sums_bytes(n_clusters, n_features))

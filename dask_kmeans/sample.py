@@ -1,8 +1,9 @@
-"""A uniform sample of the rows, kept where their blocks are worked on.
+"""A uniform sample of the rows, small enough for the memory of one process.
 
 A row belongs to the sample or not by a hash of its global number, so that chunks, workers and
-memory have no say in it. The sample is collected on the way of a pass that reads the data anyway; a
-block whose sample is lost reads its rows again.
+memory have no say in it. The sample is collected on the way of a pass that reads the data anyway,
+and gathered here, where a step on it costs no scheduling; a block whose share of it is lost, with
+its worker, reads its rows again.
 """
 
 from __future__ import annotations
@@ -12,17 +13,21 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dask_kmeans.blockwise import OpenBlock, Piece
+from dask_kmeans.blockwise import Blockwise, OpenBlock, Piece
 from dask_kmeans.kernels import uniform
+from dask_kmeans.read import Points, as_points
 
 PURPOSE = 1 << 20
 """Keeps the sample's draws apart from those of the seeding, which counts its purposes from 0."""
 
-MOST_VALUES = 2**25
-"""Numbers in a sample, unless many clusters need more: 128 MiB of float32 over all workers."""
+VALUES = 2**25
+"""Numbers in a sample: 128 MiB of float32."""
+
+MOST_VALUES = 2**27
+"""Numbers in a sample where many clusters need more."""
 
 ROWS_A_CLUSTER = 256
-"""Sampled rows for each cluster, at least."""
+"""Sampled rows for each cluster that make a sample worth its while."""
 
 LARGEST_SHARE = 0.25
 """Of the rows, in a sample: passes over it are meant to be cheap."""
@@ -63,28 +68,33 @@ def plan_sample(n_rows: int, n_features: int, n_clusters: int, seed: int) -> Sam
     Sample or None
         None where the data is too small for a sample to be worth its while.
     """
-    wanted = max(MOST_VALUES // n_features, ROWS_A_CLUSTER * n_clusters)
+    wanted = max(VALUES, min(MOST_VALUES, ROWS_A_CLUSTER * n_clusters * n_features)) // n_features
     share = min(LARGEST_SHARE, wanted / n_rows)
     if share * n_rows < ROWS_A_CLUSTER * n_clusters:
         return None
     return Sample(seed, share)
 
 
-class SampledBlock(OpenBlock):
-    """The sampled rows of a block, as a block.
+def take_sample(block: OpenBlock) -> dict[int, list[Piece]]:
+    """The sampled rows of a block, which leave its cache; collected now if no pass has done it."""
+    if KEY not in block.cache:
+        for _ in block.pieces():
+            pass  # only to have the rows pass by the collector
+    return {block.index: block.cache.pop(KEY)}
 
-    Rows are numbered from the block's first one, without gaps: their order is that of the data.
-    """
 
-    def __init__(self, block: OpenBlock, sample: Sample):
-        if KEY not in block.cache:
-            for _ in sample.collect(block.cache, block.start, block.pieces()):
-                pass  # only to have the rows pass by
-        self._pieces = block.cache[KEY]
-        self.index, self.start = block.index, block.start
-        self.rows = sum(len(values) for values, _ in self._pieces)
-        self.cache = block.cache.setdefault("of the sample", {})
+def merge_samples(a: dict[int, list[Piece]], b: dict[int, list[Piece]]) -> dict[int, list[Piece]]:
+    """The sampled rows of the blocks of both."""
+    return a | b
 
-    def pieces(self) -> Iterator[Piece]:
-        """The sampled rows, as `OpenBlock.pieces` gives those of the block."""
-        return iter(self._pieces)
+
+def gather(blockwise: Blockwise) -> Points:
+    """The sample that `blockwise.collector` collected, in the order of the rows, in memory here."""
+    by_block = blockwise.visit(take_sample, merge=merge_samples)
+    blockwise.collector = None
+    pieces = [piece for index in sorted(by_block) for piece in by_block[index]]
+    weights = [each for _, each in pieces if each is not None]
+    return as_points(
+        np.concatenate([values for values, _ in pieces]),
+        np.concatenate(weights) if weights else None,
+    )

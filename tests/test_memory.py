@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from itertools import pairwise
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+import zarr
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dask_kmeans import memory
+from dask_kmeans.read import from_parquet, open_source
 
 ROWS = st.integers(1, 10_000_000)
 THREADS = st.integers(1, 64)
@@ -101,10 +106,10 @@ def test_pieces_are_small(n_rows, row_bytes):
     assert all((b - a) * row_bytes <= max(memory.PIECE_BYTES, smallest) for a, b in pieces)
 
 
-@pytest.mark.parametrize("grown", ["read_bytes", "block_rows", "piece_rows", "n_features",
+@pytest.mark.parametrize("grown", ["reading", "block_rows", "piece_rows", "n_features",
                                    "n_clusters", "n_runs"])  # fmt: skip
 def test_a_task_with_more_of_anything_takes_more(grown):
-    base = {"read_bytes": 10**6, "block_rows": 10**5, "piece_rows": 10**4, "n_features": 8,
+    base = {"reading": 10**6, "block_rows": 10**5, "piece_rows": 10**4, "n_features": 8,
             "n_clusters": 16, "n_runs": 1}  # fmt: skip
     less, more = memory.task_bytes(**base), memory.task_bytes(**{**base, grown: 2 * base[grown]})
     assert less < more <= 2 * less
@@ -114,3 +119,47 @@ def test_a_partial_result_has_the_size_of_its_arrays():
     k, d = 7, 5
     sums = [np.zeros((k, d), np.int64)] * 2 + [np.zeros(k, np.int64)] * 3
     assert memory.sums_bytes(k, d) == sum(array.nbytes for array in sums)
+
+
+@pytest.mark.parametrize("compressors", ["auto", None])
+@pytest.mark.parametrize("chunk_rows", [5_000, 40_000])
+def test_reading_zarr_takes_no_more_than_stated(tmp_path, compressors, chunk_rows):
+    X = np.random.default_rng(0).normal(size=(160_000, 32))
+    zarr.create_array(tmp_path / "x.zarr", data=X, chunks=(chunk_rows, 32), compressors=compressors)
+    del X
+    source = open_source(tmp_path / "x.zarr").blocks(threads=1)[0].source
+    stated = memory.reading_bytes(source.read_rows * 32 * 8)
+    assert 0.25 * stated < peak_of(source) <= 1.05 * stated
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_reading_npy_takes_no_more_than_stated(tmp_path, order):
+    np.save(tmp_path / "x.npy", np.zeros((160_000, 32), order=order))
+    source = open_source(tmp_path / "x.npy").blocks(threads=1)[0].source
+    assert peak_of(source) <= memory.reading_bytes(source.read_rows * 32 * 8)
+
+
+def test_reading_parquet_takes_no_more_than_stated(tmp_path):
+    X = np.random.default_rng(0).normal(size=(32, 300_000)).astype(np.float32)
+    pq.write_table(
+        pa.table({f"c{n}": column for n, column in enumerate(X)}), tmp_path / "x.parquet"
+    )
+    del X
+    (block,) = open_source(tmp_path / "x.parquet").blocks(threads=1)
+    held = pa.total_allocated_bytes()
+    stated = memory.reading_bytes(from_parquet.BATCH_BYTES, parquet_columns=32)
+    assert peak_of(block.source, lambda: pa.total_allocated_bytes() - held) <= stated
+
+
+def peak_of(source, elsewhere=lambda: 0):
+    """Most bytes held while a block is read: of Python and NumPy, and what `elsewhere` counts."""
+    for _ in source.pieces():
+        break  # what is imported and cached the first time
+    most = 0
+    tracemalloc.start()
+    try:
+        for _values, _ in source.pieces():
+            most = max(most, elsewhere())
+        return tracemalloc.get_traced_memory()[1] + most
+    finally:
+        tracemalloc.stop()

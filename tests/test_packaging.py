@@ -231,6 +231,22 @@ def test_the_readmes_links_and_options_exist():
         assert option in help_text, option
 
 
+def test_contributing_names_what_of_scikit_learns_tests_does_not_apply():
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    for file, table in (
+        ("test_sklearn_suite.py", "DIFFERENT"),
+        ("test_estimator_checks.py", "EXPECTED_FAILURES"),
+    ):
+        tree = ast.parse((ROOT / "tests" / file).read_text())
+        (found,) = (
+            node.value
+            for node in tree.body
+            if isinstance(node, ast.Assign) and node.targets[0].id == table
+        )
+        for name in ast.literal_eval(found):
+            assert f"`{name}`" in text
+
+
 def test_no_machine_paths_or_hosts_in_the_repository():
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=ROOT,

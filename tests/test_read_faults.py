@@ -57,13 +57,15 @@ def failing(times, error):
 
 
 def test_a_failure_that_passes_is_not_seen(pauses):
-    assert retry.retried(failing(3, OSError("busy")), "store", "chunk 0") == 7
+    assert retry.retried(failing(3, OSError("busy")), "store", retry.Part("chunk 0")) == 7
     assert pauses == list(retry.PAUSES)
 
 
 def test_a_failure_that_stays_is_named(pauses):
     with pytest.raises(ReadError) as caught:
-        retry.retried(failing(9, OSError("busy")), "s3://a/b.zarr", "chunk c/0/1", 500, 1000)
+        retry.retried(
+            failing(9, OSError("busy")), "s3://a/b.zarr", retry.Part("chunk c/0/1", 500, 1000)
+        )
     assert str(caught.value) == (
         "Cannot read chunk c/0/1 (rows 500 to 999) of s3://a/b.zarr: OSError: busy. Restore it and "
         "run again"
@@ -75,13 +77,13 @@ def test_a_failure_that_stays_is_named(pauses):
 @pytest.mark.parametrize("error", [FileNotFoundError("gone"), PermissionError("closed")])
 def test_what_cannot_pass_is_not_tried_again(error, pauses):
     with pytest.raises(ReadError, match=r"gone|closed"):
-        retry.retried(failing(1, error), "store", "chunk 0")
+        retry.retried(failing(1, error), "store", retry.Part("chunk 0"))
     assert pauses == []
 
 
 def test_lack_of_memory_is_no_fault_of_the_store():
     with pytest.raises(MemoryError):
-        retry.retried(failing(1, MemoryError()), "store", "chunk 0")
+        retry.retried(failing(1, MemoryError()), "store", retry.Part("chunk 0"))
 
 
 def test_the_error_travels():
@@ -100,24 +102,15 @@ def test_a_truncated_zarr_chunk(tmp_path, compressors, shards):
     zarr.create_array(path, data=X, chunks=(500, 3), shards=shards, compressors=compressors)
     chunk, rows = ("c/2/0", (2000, 2999)) if shards else ("c/5/0", (2500, 2999))
     truncate(path / chunk)
-    with pytest.raises(
-        ReadError, match=rf"chunk {chunk} .*rows \d+ to \d+.* of .*x\.zarr"
-    ) as caught:
+    match = rf"chunk {chunk} \(rows {rows[0]} to {rows[1]}\) of .*x\.zarr"
+    with pytest.raises(ReadError, match=match):
         read_all(str(path))
-    first, last = named_rows(caught)
-    assert first <= rows[0]
-    assert rows[1] <= last
-
-
-def named_rows(caught):
-    words = str(caught.value).split("(rows ")[1].split(")")[0].split(" to ")
-    return int(words[0]), int(words[1])
 
 
 def test_a_zarr_chunk_of_rubbish(tmp_path):
     zarr.create_array(tmp_path / "x.zarr", data=X, chunks=(500, 2), zarr_format=2)
     (tmp_path / "x.zarr" / "3.1").write_bytes(b"no codec can read this")
-    with pytest.raises(ReadError, match=r"chunk 3\.1 "):
+    with pytest.raises(ReadError, match=r"chunk 3\.1 \(rows 1500 to 1999\)"):
         read_all(str(tmp_path / "x.zarr"))
 
 

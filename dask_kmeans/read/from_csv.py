@@ -17,7 +17,7 @@ from dask_kmeans.blockwise import Block
 from dask_kmeans.read.columns import numeric_columns
 from dask_kmeans.read.pieces import Piece
 from dask_kmeans.read.points import uncounted
-from dask_kmeans.read.retry import retried
+from dask_kmeans.read.retry import Part, retried
 from dask_kmeans.read.stored import Source
 from dask_kmeans.read.url import is_local
 
@@ -48,7 +48,9 @@ class CsvSource(Source):
         self.description = url
         self.is_local = is_local(fs)
         self._fs = fs
-        self._sizes = {path: retried(partial(fs.size, path), path, "its size") for path in files}
+        self._sizes = {
+            path: retried(partial(fs.size, path), path, Part("its size")) for path in files
+        }
         self._header, head = _head(fs, files[0])
         for other in files[1:]:
             header, _ = _head(fs, other)
@@ -100,7 +102,7 @@ class CsvRows:
         import pyarrow.csv as pacsv
 
         wanted = dict.fromkeys([*self.columns, *([self.weight_column] * bool(self.weight_column))])
-        text = retried(self._read, self.path, self._where())
+        text = retried(self._read, self.path, Part(self._where()))
         if self.start == 0:
             text = text[text.find(b"\n") + 1 or len(text) :]
         if not text.strip():
@@ -151,7 +153,7 @@ def _head(fs: Any, path: str) -> tuple[list[str], bytes]:
         with fs.open(path, "rb", compression="infer") as file:
             return file.read(HEAD_BYTES)
 
-    text = retried(read, path, "the first lines")
+    text = retried(read, path, Part("the first lines"))
     line, _, rest = text.partition(b"\n")
     shown = line.decode("utf-8-sig", "replace").rstrip("\r")
     names = next(csv.reader([shown]), [])

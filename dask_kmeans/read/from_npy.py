@@ -16,7 +16,7 @@ from dask_kmeans.blockwise import Block
 from dask_kmeans.read.columns import Columns
 from dask_kmeans.read.pieces import Piece, cut, kernel_dtype
 from dask_kmeans.read.points import numbered
-from dask_kmeans.read.retry import retried
+from dask_kmeans.read.retry import Part, retried
 from dask_kmeans.read.stored import Source
 from dask_kmeans.read.url import is_local
 
@@ -104,7 +104,7 @@ class NpyRows:
         for start in range(self.start, self.stop, self.read_rows):
             stop = min(start + self.read_rows, self.stop)
             values = retried(
-                partial(self.file.read, start, stop), self.file.path, "a part", start, stop
+                partial(self.file.read, start, stop), self.file.path, Part("a part", start, stop)
             )
             yield from cut(*self.columns.split(values))
 
@@ -116,7 +116,7 @@ def _header(fs: Any, path: str) -> tuple[tuple[int, ...], bool, np.dtype, int]:
         with fs.open(path, "rb") as file:
             return file.read(HEADER_BYTES)
 
-    file = io.BytesIO(retried(read, path, "the header"))
+    file = io.BytesIO(retried(read, path, Part("the header")))
     try:
         version = npy.read_magic(file)
         parse = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0

@@ -16,7 +16,7 @@ from dask_kmeans.blockwise import Block
 from dask_kmeans.read.columns import numeric_columns
 from dask_kmeans.read.pieces import Piece
 from dask_kmeans.read.points import numbered
-from dask_kmeans.read.retry import retried
+from dask_kmeans.read.retry import Part, retried
 from dask_kmeans.read.stored import Source
 from dask_kmeans.read.url import is_local
 
@@ -43,8 +43,8 @@ class Footer(NamedTuple):
     """Integer and bool columns that have, or may have, nulls."""
 
 
-class Part(NamedTuple):
-    """Rows of one row group."""
+class RowGroup(NamedTuple):
+    """A row group, or some rows of it."""
 
     path: str
     group: int
@@ -97,7 +97,7 @@ class ParquetSource(Source):
         self.n_features = len(self.columns)
         self.dtype = np.result_type(*(dtypes[name] for name in self.columns))
         self._parts = [
-            Part(footer.path, group, 0, rows)
+            RowGroup(footer.path, group, 0, rows)
             for footer in footers
             for group, rows in enumerate(footer.group_rows)
             if rows
@@ -122,7 +122,7 @@ class ParquetSource(Source):
         return numbered(sources, [(edges[a], edges[b]) for a, b in groups])
 
 
-def _split(part: Part, most: int | None) -> list[Part]:
+def _split(part: RowGroup, most: int | None) -> list[RowGroup]:
     """A row group that is larger than a block may be, as several parts of it."""
     if most is None or part.rows <= most:
         return [part]
@@ -135,7 +135,7 @@ class ParquetRows:
     """Consecutive row groups (of one or several files), read batch by batch."""
 
     fs: Any
-    parts: tuple[Part, ...]
+    parts: tuple[RowGroup, ...]
     start: int
     columns: tuple[str, ...]
     weight_column: str | None
@@ -169,7 +169,7 @@ class ParquetRows:
 class _Batches:
     """The batches of one part of a row group; after a failure it begins again where it was."""
 
-    def __init__(self, rows: ParquetRows, part: Part, start: int):
+    def __init__(self, rows: ParquetRows, part: RowGroup, start: int):
         self._rows, self._part, self._start = rows, part, start
         self._done = 0
         self._iterator: Generator[Any] | None = None
@@ -179,11 +179,13 @@ class _Batches:
         part = self._part
         if self._done == part.rows:
             return None
-        batch = retried(
-            self._next, part.path, f"row group {part.group}", self._start, self._start + part.rows
-        )
+        batch = retried(self._next, part.path, self._named)
         self._done += batch.num_rows
         return batch
+
+    def _named(self) -> Part:
+        rows = self._part.rows
+        return Part(f"row group {self._part.group}", self._start, self._start + rows)
 
     def close(self) -> None:
         if self._iterator is not None:
@@ -240,7 +242,7 @@ def _footer(fs: Any, path: str) -> Footer:
         except pa.ArrowInvalid as error:
             raise checks.invalid_file_error(path, "Parquet", error) from error
 
-    metadata, schema = retried(read, path, "the footer")
+    metadata, schema = retried(read, path, Part("the footer"))
     written = (schema.pandas_metadata or {}).get("index_columns", [])
     index = {name for name in written if isinstance(name, str)}
     types = dict(zip(schema.names, schema.types, strict=True))

@@ -14,7 +14,7 @@ from dask_kmeans.blockwise import Block
 from dask_kmeans.read.columns import Columns
 from dask_kmeans.read.pieces import Piece, cut, kernel_dtype
 from dask_kmeans.read.points import numbered
-from dask_kmeans.read.retry import retried
+from dask_kmeans.read.retry import Part, retried
 from dask_kmeans.read.stored import Source
 from dask_kmeans.read.url import Place
 
@@ -30,7 +30,7 @@ def open_path(
         from zarr.storage import ZipStore
 
         where = ZipStore(place.path, mode="r")
-    node = retried(lambda: zarr.open(where, mode="r"), place.url, "the Zarr metadata")
+    node = retried(lambda: zarr.open(where, mode="r"), place.url, Part("the Zarr metadata"))
     if isinstance(node, zarr.Group):
         raise group_error(node, place.url)
     return ZarrSource(node, columns, weight_column, place.url)
@@ -104,29 +104,23 @@ class ZarrRows:
         for start in range(self.start, self.stop, self.read_rows):
             stop = min(start + self.read_rows, self.stop)
             values = retried(
-                partial(self._read, start, stop),
-                self.name,
-                partial(self._broken_chunk, start, stop),
-                start,
-                stop,
+                partial(self._read, start, stop), self.name, partial(self._broken, start, stop)
             )
             yield from cut(*self.columns.split(values))
 
     def _read(self, start: int, stop: int) -> np.ndarray:
         return np.asarray(self.array[start:stop])
 
-    def _broken_chunk(self, start: int, stop: int) -> str:
-        """Name of the first stored chunk of these rows that cannot be read."""
+    def _broken(self, start: int, stop: int) -> Part:
+        """The first stored chunk of these rows that cannot be read."""
         array = self.array
         height, width = array.shards or array.chunks
-        chunks = [
-            (row, column)
-            for row in range(start // height, -(-stop // height))
-            for column in range(-(-array.shape[1] // width))
-        ]
-        for row, column in chunks:
-            try:
-                array[row * height : (row + 1) * height, column * width : (column + 1) * width]
-            except Exception:
-                return f"chunk {array.metadata.encode_chunk_key((row, column))}"
-        return f"chunk {array.metadata.encode_chunk_key(chunks[0])} or one after it"
+        for row in range(start // height, -(-stop // height)):
+            for column in range(-(-array.shape[1] // width)):
+                first, after = row * height, min((row + 1) * height, self.array.shape[0])
+                try:
+                    array[first:after, column * width : (column + 1) * width]
+                except Exception:
+                    name = array.metadata.encode_chunk_key((row, column))
+                    return Part(f"chunk {name}", first, after)
+        return Part("chunks", start, stop)  # each can be read by itself, now

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from dask_kmeans import checks
 
@@ -16,10 +16,17 @@ PERMANENT = (FileNotFoundError, IsADirectoryError, NotADirectoryError, Permissio
 T = TypeVar("T")
 
 
-def retried(
-    read: Callable[[], T], source: str, part: Callable[[], str] | str, start: int | None = None,
-    stop: int | None = None,
-) -> T:  # fmt: skip
+class Part(NamedTuple):
+    """What is read, for the error."""
+
+    name: str
+    """Which chunk, file or row group."""
+    start: int | None = None
+    """Its first row, and the row after its last, where they are known."""
+    stop: int | None = None
+
+
+def retried(read: Callable[[], T], source: str, part: Part | Callable[[], Part]) -> T:
     """`read()`, tried again after a failure that may pass.
 
     Stores raise what their drivers and codecs raise (OSError, RuntimeError, ValueError, ...) for a
@@ -31,10 +38,8 @@ def retried(
     read : callable
     source : str
         The path, for the error.
-    part : str or callable
-        Which chunk, file or row group; a callable is asked only once reading has failed for good.
-    start, stop : int, optional
-        Rows that are read, for the error.
+    part : Part or callable
+        A callable is asked only once reading has failed for good.
 
     Raises
     ------
@@ -48,7 +53,7 @@ def retried(
             raise
         except Exception as error:
             if pause is None or isinstance(error, PERMANENT):
-                name = part if isinstance(part, str) else part()
-                raise checks.unreadable_error(source, name, start, stop, error) from error
+                broken = part() if callable(part) else part
+                raise checks.unreadable_error(source, *broken, error) from error
         time.sleep(pause)
     raise AssertionError("unreachable: the last try returns or raises")

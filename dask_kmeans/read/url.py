@@ -8,7 +8,7 @@ from typing import Any
 from dask.utils import natural_sort_key
 
 from dask_kmeans import checks
-from dask_kmeans.read.retry import retried
+from dask_kmeans.read.retry import Part, retried
 
 PARQUET = (".parquet", ".pq", ".parq")
 CSV = (".csv", ".csv.gz", ".csv.bz2", ".csv.xz")
@@ -51,7 +51,7 @@ class Place:
         return any(self.fs.isfile(f"{self.path.rstrip('/')}/{marker}") for marker in ZARR_MARKERS)
 
     def is_file(self) -> bool:
-        return retried(lambda: self.fs.isfile(self.path), self.url, "its directory entry")
+        return retried(lambda: self.fs.isfile(self.path), self.url, Part("its directory entry"))
 
     def files(self) -> list[str]:
         """The file here, those the glob matches or those in the folder, at any depth.
@@ -59,10 +59,10 @@ class Place:
         In natural order (part 2 before part 10), without hidden ones and markers (`_SUCCESS`).
         """
         if any(character in self.path for character in "*?["):
-            found = retried(lambda: self.fs.glob(self.path), self.url, "its folder")
+            found = retried(lambda: self.fs.glob(self.path), self.url, Part("its folder"))
         elif self.is_file():
             return [self.path]
-        elif not retried(lambda: self.fs.exists(self.path), self.url, "its directory entry"):
+        elif not retried(lambda: self.fs.exists(self.path), self.url, Part("its directory entry")):
             found = []
         else:
             return [f for f in self._below(self.path) if f.lower().endswith((*PARQUET, *CSV, *NPY))]
@@ -76,7 +76,7 @@ class Place:
         root = folder.rstrip("/")
         if self.fs.isfile(folder):
             return []
-        below = retried(lambda: self.fs.find(root), self.url, "its folder")
+        below = retried(lambda: self.fs.find(root), self.url, Part("its folder"))
         shown = [f for f in below if not any(p[:1] in "._" for p in f[len(root) + 1 :].split("/"))]
         return sorted(shown, key=natural_sort_key)
 

@@ -54,7 +54,7 @@ def assign_block(
         no_measure(request.panel.centers) if request.farthest else None for request in requests
     ]
     changed = [0] * len(requests)
-    first = bytes_read = 0
+    first = 0
     for values, weights in block.pieces():
         rows = slice(first, first + len(values))
         for at, request in enumerate(requests):
@@ -69,11 +69,10 @@ def assign_block(
                     block.start + first, request.farthest,
                 )  # fmt: skip
         first = rows.stop
-        bytes_read += values.nbytes
     for at, request in enumerate(requests):
         block.cache["labels", request.run] = request.step, labels[at]
     return Assigned(
-        bytes_read,
+        block.bytes_read,
         tuple(
             Outcome(sums[at], changed[at], first, measures[at]) for at in range(len(requests))
         ),
