@@ -48,6 +48,10 @@ UNCOUNTED = -1
 """In place of a number of rows that is not known yet."""
 
 
+STALL_SECONDS = 2
+"""How often a pass is looked after, while its result is awaited."""
+
+
 class Block(NamedTuple):
     """What one task reads: consecutive rows of the data."""
 
@@ -169,6 +173,10 @@ class _Caches:
             if index not in self._kept and self._bytes_kept + size <= budget:
                 self._kept[index] = kept
                 self._bytes_kept += size
+
+
+class _Stalled(Exception):
+    """A pass has to be submitted again."""
 
 
 class _Opaque:
@@ -316,7 +324,9 @@ class _Graph:
 
     def run(self, blocks, task, broadcast, merge, reading):
         with _cluster_failures(self._client):
-            return self._run(blocks, task, broadcast, merge, reading)
+            while True:
+                with contextlib.suppress(_Stalled):
+                    return self._run(blocks, task, broadcast, merge, reading)
 
     def _run(self, blocks, task, broadcast, merge, reading):
         workers = self._workers()
@@ -351,9 +361,39 @@ class _Graph:
         # whole configuration would be taken away again at the end of the block.)
         quiet = {"distributed.admin.large-graph-warning-threshold": "1TiB"}
         with dask.config.set(quiet if self._client is not None else {}):
-            result, ran = level[0].compute(scheduler=self._client)
+            result, ran = self._computed(level[0], name, set(where.values()))
         self._where.update(ran)
         return result
+
+    def _computed(self, lazy, name: str, pinned: set[str]) -> tuple[Any, dict[int, str]]:
+        if self._client is None:
+            return lazy.compute()
+        from distributed import TimeoutError, wait
+
+        future = self._client.compute(lazy)
+        try:
+            with _making_room():
+                while True:
+                    try:
+                        wait(future, timeout=STALL_SECONDS)
+                    except TimeoutError:
+                        self._check_progress(name, pinned)
+                    else:
+                        return future.result()
+        finally:
+            future.release()
+
+    def _check_progress(self, name: str, pinned: set[str]) -> None:
+        """Raise _Stalled where a pass waits for a worker that is gone.
+
+        A pinned task may run elsewhere, but where no worker at all is there at the moment that its
+        own is lost, Dask (2026.8) forgets that: it then waits for that very worker, for ever.
+        """
+        if pinned <= self._workers().keys():
+            return
+        running = itertools.chain.from_iterable(self._client.processing().values())
+        if not any(name in str(key) for key in running):
+            raise _Stalled
 
     def _workers(self) -> dict[str, int]:
         """Threads of each worker of the active client; empty without one."""
@@ -388,6 +428,25 @@ def _client():
         return get_client()
     except ValueError:
         return None
+
+
+@contextlib.contextmanager
+def _making_room() -> Iterator[None]:
+    """Inside a task: let its worker run others meanwhile, for they are those that it waits for."""
+    if _worker_address() is None:
+        yield
+        return
+    from distributed import rejoin, secede
+
+    try:
+        secede()
+    except Exception:  # the caller has done so before
+        yield
+        return
+    try:
+        yield
+    finally:
+        rejoin()
 
 
 @contextlib.contextmanager

@@ -39,7 +39,7 @@ def processes():
         n_workers=2,
         threads_per_worker=1,
         processes=True,
-        dashboard_address=None,
+        dashboard_address=":0",
         worker_dashboard_address=None,
     ) as cluster:
         yield cluster

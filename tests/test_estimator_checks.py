@@ -8,9 +8,9 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from dask_kmeans import KMeans
 
 EXPECTED_FAILURES = {
-    "check_sample_weight_equivalence_on_dense_data": "seeds are drawn by row number, and repeated or "
-    "removed rows number the others anew: other seeds, as in scikit-learn's KMeans, which is excused "
-    "from this check too. From the same starting centers weights and repetitions do agree: "
+    "check_sample_weight_equivalence_on_dense_data": "seeds are drawn by row number, and repeated "
+    "or removed rows number the others anew: other seeds, as in scikit-learn's KMeans, which is "
+    "excused from this check too. From the same starting centers weights and repetitions agree: "
     "test_exactness.py, test_weights_repeat_rows",
 }
 """Check -> why the estimator's own nature makes it fail."""

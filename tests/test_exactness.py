@@ -192,6 +192,27 @@ def test_labels_and_inertia_belong_to_the_centers_from_every_start(init):
     assert model.n_iter_ == len(model.history_)
 
 
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("max_iter", [1, 2, 3, 300])
+@pytest.mark.parametrize("tol", [0, 1e-3])
+def test_labels_and_inertia_belong_to_the_centers_of_an_accelerated_fit(tol, max_iter, weighted):
+    """Rows enough for the warm-up and the leaps: how the centers came about makes no difference."""
+    rng = np.random.default_rng(3)
+    X = rng.normal(size=(9_000, 3))
+    X[::50, 1] = np.nan
+    weights = rng.exponential(size=len(X)) if weighted else None
+    model = KMeans(6, tol=tol, max_iter=max_iter, nan="skip", random_state=5)
+    with_warnings_ignored(model.fit, X, sample_weight=weights)
+    assert_certified(model, X, weights)
+    if max_iter == 300:
+        assert model.converged_
+        # It ended in Lloyd's own steps: one more changes no more labels than tol allows.
+        centers, labels, _ = naive.lloyd_step(X, model.cluster_centers_, weights)
+        assert np.mean(naive.nearest(X, centers) != labels) <= tol
+    if max_iter == 300 and tol == 0:
+        assert_same_centers(model.cluster_centers_, centers, X)
+
+
 @pytest.mark.parametrize("max_iter", [1, 2, 3, 5, 300])
 @pytest.mark.parametrize("seed", range(8))
 def test_relocation(max_iter, seed):

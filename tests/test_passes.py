@@ -134,6 +134,20 @@ def test_the_default_fit(source):
     assert model.n_passes_ <= 8 + 2 + model.n_iter_ + 1
 
 
+def test_an_accelerated_fit():
+    """What is done on a sample costs no read, and saves some."""
+    rows = np.random.default_rng(3).normal(size=(12_000, 3))
+    passes = {}
+    for algorithm in ("auto", "lloyd"):
+        source = CountingChunks(rows, chunk=500)
+        model = KMeans(6, algorithm=algorithm, tol=1e-3, random_state=5).fit(source.array())
+        assert model.converged_
+        assert source.passes() == model.n_passes_
+        assert model.n_passes_ <= 8 + 2 + model.n_iter_ + 1
+        passes[algorithm] = model.n_passes_
+    assert passes["auto"] < passes["lloyd"]
+
+
 @pytest.mark.parametrize("max_iter", [1, 4])
 def test_a_fit_that_stops_at_max_iter(source, max_iter):
     model = KMeans(K, init=X[:K], max_iter=max_iter, tol=0).fit(source.array())

@@ -11,6 +11,7 @@ import dask.dataframe as dd
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 import zarr
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,7 +19,7 @@ from test_read_kinds import row_sum, rows_of
 
 from dask_kmeans import memory
 from dask_kmeans.blockwise import parallelism
-from dask_kmeans.read import as_points
+from dask_kmeans.read import as_points, from_xarray
 
 MOST = memory.BLOCKS_PER_THREAD * parallelism(in_memory=False)
 
@@ -56,6 +57,26 @@ def test_many_chunks_of_unknown_size_make_few_tasks(stored):
     points = as_points(lazy[lazy[:, 0] > 0])
     assert tasks(points) == min(400, MOST)
     np.testing.assert_array_equal(rows_of(points)[0], X[X[:, 0] > 0])
+
+
+def test_a_raster_in_tiles_makes_few_tasks():
+    X = np.random.default_rng(0).normal(size=(60, 50, 3))
+    raster = xr.DataArray(da.from_array(X, chunks=(2, 7, 2)), dims=("y", "x", "band"))
+    points = as_points(raster, feature_dim="band")
+    assert tasks(points) <= 2 * MOST
+    np.testing.assert_array_equal(rows_of(points)[0], X.reshape(-1, 3))
+
+
+def test_a_raster_chunked_along_its_last_dimension_is_cut_along_the_first(monkeypatch):
+    monkeypatch.setattr(from_xarray, "STRIPE_BYTES", 10_000)
+    X = np.random.default_rng(0).normal(size=(60, 50, 3))
+    raster = xr.DataArray(da.from_array(X, chunks=(60, 5, 3)), dims=("y", "x", "band"))
+    points = as_points(raster, feature_dim="band")
+    assert max(points.apply(row_sum, float).chunks[1]) == 5
+    assert all(dask.is_dask_collection(block.source) for block in points.blocks)
+    found = dask.compute(*(block.source for block in points.blocks), scheduler="synchronous")
+    values = np.concatenate([piece for source in found for piece, _ in source.pieces()])
+    np.testing.assert_array_equal(values, X.reshape(-1, 3))
 
 
 def test_many_partitions_make_few_tasks():

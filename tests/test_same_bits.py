@@ -99,7 +99,7 @@ def local_cluster(n_workers, threads_per_worker):
             n_workers=n_workers,
             threads_per_worker=threads_per_worker,
             processes=False,
-            dashboard_address=None,
+            dashboard_address=":0",
             worker_dashboard_address=None,
         ) as cluster,
         Client(cluster),
@@ -240,6 +240,48 @@ def test_no_chunking_changes_a_bit_of_difficult_data(kind, data):
     with np.errstate(all="ignore"):
         reference = bits(fit(Y, n_clusters=4))
         assert bits(fit(da.from_array(Y, chunks=chunks), n_clusters=4)) == reference
+
+
+# Rows enough for a sample, and so for a warm-up and leaps; one broad cloud, which takes its time.
+LARGE = np.clip(np.rint(np.random.default_rng(3).normal(60, 14, size=(12_000, 3))), 0, 120)
+ACCELERATED = {"n_clusters": 6, "random_state": 5, "tol": 1e-3}
+LARGE_VARIANTS = {
+    "uint8": (lambda: LARGE.astype("uint8"), None),
+    "float32, Fortran order": (lambda: np.asfortranarray(LARGE.astype("float32")), None),
+    "eight threads": (lambda: LARGE, ORDERINGS["eight threads"]),
+    "one chunk": (lambda: da.from_array(LARGE, chunks=-1), None),
+    "odd chunks": (lambda: da.from_array(LARGE, chunks=((1, 4999, 0, 7000), 3)), None),
+    "tiny chunks, eight threads": (lambda: da.from_array(LARGE, chunks=(211, 3)),
+                                   ORDERINGS["eight threads"]),
+    "shuffled": (lambda: da.from_array(LARGE, chunks=(500, 3)), ORDERINGS["shuffled 1"]),
+    "two workers": (lambda: da.from_array(LARGE, chunks=(1000, 3)), lambda: local_cluster(2, 1)),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def expected_of_large():
+    return bits(fit(LARGE, **ACCELERATED))
+
+
+@pytest.mark.parametrize("variant", LARGE_VARIANTS)
+def test_same_bits_of_an_accelerated_fit(variant, expected_of_large):
+    make, circumstances = LARGE_VARIANTS[variant]
+    with circumstances() if circumstances else contextlib.nullcontext():
+        assert bits(fit(make(), **ACCELERATED)) == expected_of_large
+
+
+def test_same_bits_of_an_accelerated_fit_on_two_processes(expected_of_large, client):
+    lazy = da.from_array(LARGE, chunks=(700, 3))
+    assert bits(fit(lazy, **ACCELERATED)) == expected_of_large
+
+
+def test_the_acceleration_is_at_work():
+    """Else the comparisons above would say nothing about it."""
+    passes = {
+        algorithm: fit(LARGE, **ACCELERATED, algorithm=algorithm).n_passes_
+        for algorithm in ("auto", "lloyd")
+    }
+    assert passes["auto"] < passes["lloyd"]
 
 
 def test_another_seed_gives_another_result():

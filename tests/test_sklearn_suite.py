@@ -63,7 +63,7 @@ DIFFERENT = {
     "test_sample_weight_init": "calls the private method _init_centroids",
     "test_sample_weight_zero": "calls the private method _init_centroids",
     "test_kmeans_verbose": "looks for the wording of scikit-learn's progress messages",
-    "test_float_precision": "wants float32 centers for float32 data; ours are float64 for any data, "
+    "test_float_precision": "wants float32 centers for float32 data; ours are float64 for any, "
     "since the same values in another dtype are to give the same bits",
     "test_kmeans_copyx": "sets copy_x; here input is never written to, copied or not",
 }

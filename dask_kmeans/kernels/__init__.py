@@ -9,7 +9,7 @@ layout -> lanes -> panel -> assign        labels, certified to be what float64 b
 from .assign import Tally, assign, nearest
 from .distances import distances, labelled_distances
 from .draws import exponential, uniform
-from .exact_sum import ExactSum
+from .exact_sum import ExactSum, exact_total
 from .extent import extent
 from .panel import Panel, prepare
 from .sums import FixedPoint, Sums, accumulate, merge_sums
@@ -23,6 +23,7 @@ __all__ = [
     "accumulate",
     "assign",
     "distances",
+    "exact_total",
     "exponential",
     "extent",
     "labelled_distances",

@@ -5,6 +5,7 @@ Rows are the samples in C order of the sample dimensions, as they come in X.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,6 +21,9 @@ from dask_kmeans.read.points import Kind, Points, RowFunction, result_of
 
 OUTPUT_DIM = "cluster"
 """Dimension of results with several values a row."""
+
+STRIPE_BYTES = 256 * 2**20
+"""Of a raster that is chunked in all dimensions, what is put together to have consecutive rows."""
 
 
 def read_dataset(X: xr.Dataset, sample_weight: Any = None) -> Points:
@@ -159,9 +163,11 @@ def _read_lazy(X: xr.DataArray, weights: Any, feature_dim: Hashable) -> Points:
     whole = last.data
     if any(number > 1 for number in whole.numblocks[1:]):
         # Rows are consecutive samples: chunks have to be whole in all but the first dimension.
+        # Along that one they stay as they are, so that nothing is read for two of them.
+        stripe = max(whole.chunks[0]) * math.prod(whole.shape[1:]) * whole.dtype.itemsize
+        first = whole.chunks[0] if stripe <= STRIPE_BYTES else "auto"
         whole = whole.rechunk(
-            {0: "auto", **dict.fromkeys(range(1, last.ndim), -1)},
-            block_size_limit=4 * memory.PIECE_BYTES,
+            {0: first, **dict.fromkeys(range(1, whole.ndim), -1)}, block_size_limit=STRIPE_BYTES
         )
     points = from_dask.read(whole.reshape(-1, last.shape[-1]), weights)
     return replace(points, kind=LazyRaster(last, _template(X, feature_dim)))

@@ -38,14 +38,13 @@ class Computed:
 
 @dataclass(frozen=True)
 class Computing:
-    """Chunks that are computed one by one as they are asked for."""
+    """Chunks that are computed one by one as they are asked for: (graph, keys) of each."""
 
-    graph: dict
-    keys: Sequence[Chunk]
+    chunks: Sequence[tuple[dict, list]]
 
     def __iter__(self) -> Iterator[Chunk]:
-        for keys in self.keys:
-            yield tuple(dask.get(self.graph, list(keys)))
+        for graph, keys in self.chunks:
+            yield tuple(dask.get(graph, keys))
 
 
 def sources_of(
@@ -72,11 +71,10 @@ def sources_of(
     bounds : list of (int, int)
         The groups that they are of.
     """
-    bounds = groups(True)
-    computing = _taken_apart(collections, bounds)
-    if computing is not None:
-        return [make(chunks) for chunks in computing], bounds
-    bounds = groups(False)
+    apart = _taken_apart(collections)
+    bounds = groups(apart is not None)
+    if apart is not None:
+        return [make(Computing(apart[first:stop])) for first, stop in bounds], bounds
     chunks = list(zip(*map(_delayed, collections), strict=True))
     held = dask.delayed(_computed, pure=True)
     return [held(make, chunks[first:stop]) for first, stop in bounds], bounds
@@ -92,32 +90,28 @@ def _delayed(collection: Any) -> list[Any]:
     return parts.ravel().tolist() if isinstance(parts, np.ndarray) else list(parts)
 
 
-def _taken_apart(
-    collections: Sequence[Any], bounds: list[tuple[int, int]]
-) -> list[Computing] | None:
-    """The graph of each group of chunks; None where they have to stay in one graph."""
+def _taken_apart(collections: Sequence[Any]) -> list[tuple[dict, list]] | None:
+    """A graph and keys for each chunk; None where chunks have to stay in one graph."""
     if any(map(_is_annotated, collections)):
         return None
     optimized = [dask.optimize(each)[0] for each in collections]
     graph: dict = {}
     for each in optimized:
         graph.update(each.__dask_graph__())
-    keys = list(zip(*(flatten(each.__dask_keys__()) for each in optimized), strict=True))
     seen: set = set()
-    groups = []
-    for first, stop in bounds:
-        wanted = [key for chunk in keys[first:stop] for key in chunk]
-        if not graph.keys() >= set(wanted):
+    apart = []
+    for keys in zip(*(flatten(each.__dask_keys__()) for each in optimized), strict=True):
+        if not graph.keys() >= set(keys):
             return None  # what the graph lacks is on the cluster
-        part, _ = cull(graph, wanted)
-        needed = (getattr(node, "dependencies", ()) for node in part.values())
+        own, _ = cull(graph, list(keys))
+        needed = (getattr(node, "dependencies", ()) for node in own.values())
         if not graph.keys() >= set().union(*needed):
             return None
-        if not all(_is_light(graph[key]) for key in seen.intersection(part)):
+        if not all(_is_light(graph[key]) for key in seen.intersection(own)):
             return None
-        seen.update(part)
-        groups.append(Computing(part, keys[first:stop]))
-    return groups
+        seen.update(own)
+        apart.append((own, list(keys)))
+    return apart
 
 
 def _is_annotated(collection: Any) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -19,8 +19,9 @@ class Chosen(NamedTuple):
     """float64 (c, d)"""
     compared: int
     """How many of them the rows have been compared with before."""
-    slot: str
-    """Where a block's cache keeps the outcome; one for each set that grows at the same time."""
+    slot: Hashable
+    """Where a block's cache keeps the outcome; one for each set that grows at the same time. That of
+    the labels of a run is taken over by the fit, so that nothing outlasts the seeding."""
     name: str
     """A digest of the centers: no others have it."""
     name_before: str
@@ -35,7 +36,7 @@ class Chosen(NamedTuple):
         )  # fmt: skip
 
 
-def none_chosen(n_features: int, slot: str) -> Chosen:
+def none_chosen(n_features: int, slot: Hashable) -> Chosen:
     """No centers yet."""
     return Chosen(np.empty((0, n_features)), 0, slot, "", "")
 
@@ -43,8 +44,8 @@ def none_chosen(n_features: int, slot: str) -> Chosen:
 class NearestChosen:
     """The nearest chosen center of every row of a block, ties to the one chosen first.
 
-    Labels, four bytes a row, are all that stays in the block's cache between two passes: a distance is
-    found again from its label for the price of one comparison, and where a worker took the
+    Labels, four bytes a row, are all that stays in the block's cache between two passes: a distance
+    is found again from its label for the price of one comparison, and where a worker took the
     labels with it the rows are compared with all centers instead of the new ones, to the same end.
     """
 

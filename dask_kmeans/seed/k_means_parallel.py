@@ -48,7 +48,7 @@ from dask_kmeans.survey import Survey
 FEWEST_ROUNDS, MOST_ROUNDS = 2, 8
 """Bounds on the number of rounds where it is left to us."""
 
-SLOT = "nearest candidate"
+SLOT = ("labels", 0)
 
 
 class Summary(NamedTuple):

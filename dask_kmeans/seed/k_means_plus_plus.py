@@ -71,7 +71,7 @@ def k_means_plus_plus(
     """
     races = blockwise.run(_draw_first, n_init, seed, merge=_merge_each)
     restarts = [
-        Growing(none_chosen(n_features, f"nearest center {number}"), race.winners(), np.inf)
+        Growing(none_chosen(n_features, ("labels", number)), race.winners(), np.inf)
         for number, race in enumerate(races)
     ]
     trials = 2 + int(math.log(n_clusters))

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dask_kmeans.kernels import ExactSum, FixedPoint, Sums, accumulate
+from dask_kmeans.kernels import FixedPoint, Sums, accumulate, exact_total
 from dask_kmeans.step.measure import Farthest
 
 LEAST_LEFT = 0.3
@@ -118,9 +118,7 @@ def scatter_of_centers(moments: Moments, shift: np.ndarray, centers: np.ndarray)
     filled = moments.filled
     moved = centers[filled] - shift
     mean = moments.means[filled] - shift
-    total = ExactSum()
-    total.add((moments.weights[filled, None] * moved * (moved - 2 * mean)).ravel())
-    return total.value()
+    return exact_total(moments.weights[filled, None] * moved * (moved - 2 * mean))
 
 
 def total_inertia(fixed_point: FixedPoint, sums: Sums, scatter_offset: float) -> float:

@@ -122,6 +122,7 @@ class CheckpointFile:
             "data": jsonable(state.data),
             "parameters": self._parameters,
             "passes": state.passes,
+            "seed": state.seed,
             "runs": [_run_header(run) for run in state.runs],
         }
         arrays: dict[str, np.ndarray] = {}
@@ -199,7 +200,8 @@ def _check_header(header: Any) -> None:
             f"format_version is {header.get('format_version')!r}, this dask_kmeans reads "
             f"{FORMAT_VERSION}"
         )
-    for name, kind in (("data", dict), ("parameters", dict), ("passes", int), ("runs", list)):
+    kinds = {"data": dict, "parameters": dict, "passes": int, "seed": int, "runs": list}
+    for name, kind in kinds.items():
         if not isinstance(header.get(name), kind):
             raise ValueError(f"{name} is not a {kind.__name__}")
 
@@ -209,7 +211,7 @@ def _state(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> FitState:
     runs = [_run(number, shape, entry, arrays) for number, entry in enumerate(header["runs"])]
     if not runs or header["passes"] < 1:
         raise ValueError("there is no run in it")
-    return FitState(header["data"], runs, header["passes"])
+    return FitState(header["data"], runs, header["passes"], header["seed"])
 
 
 def _run(
