@@ -1,9 +1,9 @@
 """One Lloyd iteration of every k-means that is installed, on the same data from the same centers.
 
-    python benchmarks/contenders.py                             # all shapes in float32 python
-    benchmarks/contenders.py --dtype float64 python benchmarks/contenders.py --peers-python
-    /path/to/python    # peers in an environment of theirs python benchmarks/contenders.py --rows
-    0.02 --repeats 1     # does it run at all?
+    python benchmarks/contenders.py                     # all shapes in float32
+    python benchmarks/contenders.py --dtype float64
+    python benchmarks/contenders.py --peers-python PATH    # peers from another environment
+    python benchmarks/contenders.py --rows 0.02 --repeats 1     # does it run at all?
 
 Every contender runs in a process of its own, warmed up, in each of its promising settings (threads
 of the BLAS, kernels that the BLAS is made to use); the best one counts. Data lie in memory in C

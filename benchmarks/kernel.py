@@ -2,9 +2,9 @@
 
     python benchmarks/kernel.py [--dtype float64] [--repeat 5]
 
-One line a shape: time of an assignment whose labels all stand (no sums move), its rate 2 n d k / time
-as a share of the peak, time of a first assignment (every row moves), and the share of rows that the
-float32 filter left undecided and that the definition had to decide.
+One line a shape: time of an assignment whose labels all stand (no sums move), its rate
+2 n d k / time as a share of the peak, time of a first assignment (every row moves), and the share
+of rows that the float32 filter left undecided and that the definition had to decide.
 """
 
 import argparse
@@ -12,7 +12,7 @@ import time
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import njit
 from numba.extending import intrinsic
 
 from dask_kmeans import kernels
@@ -26,7 +26,7 @@ SHAPES = [
 
 @intrinsic
 def _multiply_adds(typingctx, start, times):
-    """Run 24 independent chains of `times` vector multiply-adds; return a number that needs them."""
+    """Run independent chains of `times` vector multiply-adds; return a number that needs them."""
 
     def codegen(context, builder, signature, arguments):
         e = _Emitter(context, builder, start)
@@ -40,7 +40,7 @@ def _multiply_adds(typingctx, start, times):
         following = builder.add(n, n.type(1))
         n.add_incoming(n.type(0), entry)
         n.add_incoming(following, loop)
-        for chain, new in zip(chains, after):
+        for chain, new in zip(chains, after, strict=True):
             chain.add_incoming(x, entry)
             chain.add_incoming(new, loop)
         builder.cbranch(builder.icmp_signed("<", following, arguments[1]), loop, done)
@@ -60,7 +60,10 @@ def _chains(start, times):
 
 def peak(dtype, times=20_000_000):
     """Floating-point operations a second that one core can do in `dtype`."""
-    chains, lanes = (24 if VECTOR_BITS == 512 else 12), VECTOR_BITS // (8 * np.dtype(dtype).itemsize)
+    chains, lanes = (
+        (24 if VECTOR_BITS == 512 else 12),
+        VECTOR_BITS // (8 * np.dtype(dtype).itemsize),
+    )
     return 2 * chains * lanes * times / best(lambda: _chains(np.dtype(dtype).type(0.5), times))
 
 
@@ -100,16 +103,16 @@ if __name__ == "__main__":
     parser.add_argument("--dtype", default="float32")
     parser.add_argument("--repeat", type=int, default=5)
     options = parser.parse_args()
-    lane_peak = peak(np.float32)
-    print(f"peak of one core: {lane_peak / 1e9:.0f} GF/s in float32, {peak(np.float64) / 1e9:.0f} in float64")
-    print(f"{'n x d, k':>22} {'standing':>10} {'GF/s':>6} {'of peak':>8} {'moving':>10} {'undecided':>10} {'tied':>9}")
+    single, double = peak(np.float32) / 1e9, peak(np.float64) / 1e9
+    print(f"peak of one core: {single:.0f} GF/s in float32, {double:.0f} in float64")
+    print("           n x d, k     standing    GF/s  of peak      moving   undecided      tied")
     for n, d, k in SHAPES:
         rng = np.random.default_rng(1)
         X = rng.standard_normal((n, d), np.float32).astype(options.dtype, copy=False)
         centers = X[rng.choice(n, k, replace=False)].astype(np.float64)
         seconds, every, tally = measure(X, centers, options.repeat)
-        rate = 2 * n * d * k / seconds
+        rate = 2 * n * d * k / seconds / 1e9
         print(
-            f"{f'{n} x {d}, {k}':>22} {seconds * 1e3:7.1f} ms {rate / 1e9:6.0f} {rate / lane_peak:8.0%}"
-            f" {every * 1e3:7.1f} ms {tally.undecided / n:10.4%} {tally.tied / n:9.4%}"
+            f"{n:9} x {d:3}, {k:4} {seconds * 1e3:9.1f} ms {rate:7.0f} {rate / single:8.0%}"
+            f" {every * 1e3:8.1f} ms {tally.undecided / n:11.4%} {tally.tied / n:9.4%}"
         )

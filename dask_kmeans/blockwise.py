@@ -337,25 +337,24 @@ class _Graph:
         )
         run_block = dask.delayed(_run_block, pure=False, traverse=False)
         where = _balanced(self._where, workers, [block.index for block in blocks])
-        with dask.annotate(retries=RETRIES):
-            level = []
-            for block in blocks:
-                lazy = dask.is_dask_collection(block.source)
-                carried = _Opaque(block._replace(source=None) if lazy else block)
-                with _pinned(where.get(block.index)):
-                    part = run_block(
-                        self._token, task, carried, block.source if lazy else None, shared,
-                        dask_key_name=f"{name}-{block.index}",
-                    )  # fmt: skip
-                level.append(part)
-            merge_all = dask.delayed(_merge_all, pure=False)
-            depth = 0
-            while depth == 0 or len(level) > 1:
-                level = [
-                    merge_all(merge, list(group), dask_key_name=f"merge-{name}-{depth}-{number}")
-                    for number, group in enumerate(_grouped(level, MERGE_ARITY))
-                ]
-                depth += 1
+        level = []
+        for block in blocks:
+            lazy = dask.is_dask_collection(block.source)
+            carried = _Opaque(block._replace(source=None) if lazy else block)
+            with _pinned(where.get(block.index)):
+                part = run_block(
+                    self._token, task, carried, block.source if lazy else None, shared,
+                    dask_key_name=f"{name}-{block.index}",
+                )  # fmt: skip
+            level.append(part)
+        merge_all = dask.delayed(_merge_all, pure=False)
+        depth = 0
+        while depth == 0 or len(level) > 1:
+            level = [
+                merge_all(merge, list(group), dask_key_name=f"merge-{name}-{depth}-{number}")
+                for number, group in enumerate(_grouped(level, MERGE_ARITY))
+            ]
+            depth += 1
         # The broadcast travels in the graph, not scattered: scattered data dies with its worker.
         # (Not set without a client: should distributed be imported in here for the first time, its
         # whole configuration would be taken away again at the end of the block.)
@@ -370,7 +369,7 @@ class _Graph:
             return lazy.compute()
         from distributed import TimeoutError, wait
 
-        future = self._client.compute(lazy)
+        future = self._client.compute(lazy, retries=RETRIES)
         try:
             with _making_room():
                 while True:

@@ -151,6 +151,12 @@ def unknown_collection_error(given: Any) -> TypeError:
     )
 
 
+def ragged_error(reason: Any) -> ValueError:
+    return ValueError(
+        f"X cannot be made an array: {reason}. Every row needs the same number of features"
+    )
+
+
 def matrix_error() -> TypeError:
     return TypeError("np.matrix is not supported. Type np.asarray(X)")
 
@@ -330,10 +336,15 @@ def unreadable_error(
 ):
     """ReadError for one part (chunk, row group, file) of a source, and the rows that are in it."""
     rows = "" if start is None or stop is None else f" (rows {start} to {stop - 1})"
-    detail = str(reason).strip() or type(reason).__name__
+    detail = str(reason).strip() or "no reason given"
+    if isinstance(reason, PermissionError):
+        advice = "Ask for the right to read it"
+    elif isinstance(reason, FileNotFoundError):
+        advice = "Put it back and run again"
+    else:
+        advice = "Run again once the store answers; if the data is damaged, restore it"
     return ReadError(
-        f"Cannot read {part}{rows} of {source}: {type(reason).__name__}: {detail}. Restore it and "
-        "run again"
+        f"Cannot read {part}{rows} of {source}: {type(reason).__name__}: {detail}. {advice}"
     )
 
 
@@ -364,6 +375,13 @@ def check_weight_shape(shape: Sequence[int], n_rows: int | None) -> None:
 def weight_kind_error(given: Any, data: str, needed: str) -> TypeError:
     return TypeError(
         f"sample_weight is a {type(given).__name__} and X is {data}: {needed} is needed"
+    )
+
+
+def weights_twice_error(source: str) -> ValueError:
+    return ValueError(
+        f"{source} brings weights in a column of its own, and sample_weight was given as well. "
+        "Leave out one of the two"
     )
 
 

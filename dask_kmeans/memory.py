@@ -31,6 +31,10 @@ ROW_ALIGNMENT = 1024
 """Rows that blocks in memory are a multiple of, so that kernels seldom meet a partial tile."""
 
 
+TILE_ROWS = 64
+"""Rows that a kernel works on at once, as many as any instruction set has it take."""
+
+
 class Plan(NamedTuple):
     """Blocks of a row-addressed source, and how it is read inside them."""
 
@@ -163,9 +167,14 @@ def _grouped(sizes: Sequence[int], limit: int) -> list[tuple[int, int]]:
 
 
 def pieces(n_rows: int, row_bytes: int, piece_bytes: int = PIECE_BYTES) -> list[tuple[int, int]]:
-    """Cut rows that are in memory into pieces of about equal size, at most `piece_bytes` each."""
-    most = max(ROW_ALIGNMENT, piece_bytes // max(1, row_bytes) // ROW_ALIGNMENT * ROW_ALIGNMENT)
-    return _pairs([*range(0, n_rows, most), n_rows])
+    """Cut rows that are in memory into pieces of at most `piece_bytes` each."""
+    return _pairs([*range(0, n_rows, piece_rows(row_bytes, piece_bytes)), n_rows])
+
+
+def piece_rows(row_bytes: int, piece_bytes: int = PIECE_BYTES) -> int:
+    """Rows of a piece: whole tiles of the kernels, many of them unless rows are very long."""
+    rows = max(TILE_ROWS, piece_bytes // max(1, row_bytes))
+    return rows - rows % (ROW_ALIGNMENT if rows > ROW_ALIGNMENT else TILE_ROWS)
 
 
 def spread(total: int, parts: int) -> list[int]:

@@ -62,6 +62,16 @@ def _denormal(rng, n, d):
     return rng.integers(-9, 10, size=(n, d)) * 5e-324
 
 
+def _near_ties(rng, n, d):
+    """Points of a lattice, a billionth off: pairs of centers are all but equally near."""
+    return rng.integers(0, 3, size=(n, d)) + 1e-9 * rng.normal(size=(n, d))
+
+
+def _tiny(rng, n, d):
+    """Squared distances are denormal numbers."""
+    return 1e-155 * rng.normal(size=(n, d))
+
+
 def _constant_feature(rng, n, d):
     X = rng.normal(size=(n, d))
     X[:, rng.integers(d)] = 7.25
@@ -78,6 +88,8 @@ KINDS = {
     "scaled": _scaled,
     "outlier": _outlier,
     "denormal": _denormal,
+    "near ties": _near_ties,
+    "tiny": _tiny,
     "constant feature": _constant_feature,
 }
 """name -> function(rng, n, d) -> float64 (n, d)"""

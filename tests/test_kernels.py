@@ -15,7 +15,7 @@ def brute_force(X, centers):
     """(squared distances, labels): sums over features in order, ties to the lowest, NaN -> -1."""
     X, total = X.astype(np.float64), np.zeros((len(X), len(centers)))
     with np.errstate(all="ignore"):
-        for x, c in zip(X.T, centers.T):
+        for x, c in zip(X.T, centers.T, strict=True):
             difference = x[:, None] - c
             total += difference * difference
     return total, np.where(np.isnan(X).any(axis=1), -1, total.argmin(axis=1))
@@ -34,7 +34,10 @@ def adversarial():
     lattice = rng.integers(0, 3, (n, 4)).astype(float)
     cases["exact ties"] = lattice, rng.integers(0, 3, (k, 4)) + 0.5
     cases["duplicate centers"] = X, np.tile(normal(3, d), (5, 1))
-    cases["midpoints"] = (X[:k][rng.integers(k, size=n)] + X[:k][rng.integers(k, size=n)]) / 2, X[:k]
+    cases["midpoints"] = (
+        (X[:k][rng.integers(k, size=n)] + X[:k][rng.integers(k, size=n)]) / 2,
+        X[:k],
+    )
     cases["all rows equal"] = np.full((n, d), 0.1), np.full((k, d), 0.1)
     cases["offset 1e6"] = X + 1e6, X[:k] + 1e6
     cases["offset 1e6, close"] = X * 1e-9 + 1e6, X[:k] * 1e-9 + 1e6
@@ -42,7 +45,10 @@ def adversarial():
     cases["scaled features"] = X * scales, X[:k] * scales
     for power in (-320, -310, -170, -30, 30, 150, 160, 300):
         with np.errstate(all="ignore"):
-            cases[f"scale 1e{power}"] = X * 10.0 ** np.float64(power), X[:k] * 10.0 ** np.float64(power)
+            cases[f"scale 1e{power}"] = (
+                X * 10.0 ** np.float64(power),
+                X[:k] * 10.0 ** np.float64(power),
+            )
     outlier = X.copy()
     outlier[5, 3] = 1e9
     cases["outlier"] = outlier, X[:k]
@@ -85,12 +91,14 @@ def layouts(X):
 
 def check_assign(X, centers, start=None, weights=None):
     """Check labels, tally and sums of one `assign`; return its labels."""
-    n, d = X.shape
+    n = len(X)
     k = len(centers)
     expected = brute_force(X, np.asarray(centers, np.float64))[1]
     finite = np.where(np.isfinite(X.astype(np.float64)), X.astype(np.float64), 0)
     range_ = finite.min(axis=0), finite.max(axis=0)
-    fixed_point = kernels.FixedPoint.from_range(*range_, n, None if weights is None else weights.max())
+    fixed_point = kernels.FixedPoint.from_range(
+        *range_, n, None if weights is None else weights.max()
+    )
     labels = np.full(n, -1, np.int32) if start is None else start.astype(np.int32)
     before = labels.copy()
     sums = fixed_point.zero_sums(k)
@@ -107,7 +115,7 @@ def check_assign(X, centers, start=None, weights=None):
     if ordinary:
         full = fixed_point.zero_sums(k)
         kernels.accumulate(X, weights, fixed_point, np.full(n, -1, np.int32), labels, full)
-        for a, b in zip(sums, full):
+        for a, b in zip(sums, full, strict=True):
             np.testing.assert_array_equal(a, b)
         check_means(X, weights, labels, fixed_point, sums)
     return labels
@@ -125,14 +133,17 @@ def check_means(X, weights, labels, fixed_point, sums):
     for j in range(len(means)):
         mine = labels == j
         if not mine.any():
-            assert np.isnan(means[j]).all() and totals[j] == 0
+            assert np.isnan(means[j]).all()
+            assert totals[j] == 0
             continue
         total = math.fsum(w[mine])
         heaviest = w.max() * mine.sum() / total if weights is not None else 1.0
         assert abs(totals[j] - total) <= 2**-50 * total * heaviest
-        for l, mean in enumerate(means[j]):
-            exact = math.fsum(w[mine] * (X[mine, l] / 2)) / total
-            assert abs(mean / 2 - exact) <= 2**-50 * range_[l] * heaviest + 2 * np.spacing(abs(exact)), (j, l)
+        for feature, mean in enumerate(means[j]):
+            exact = math.fsum(w[mine] * (X[mine, feature] / 2)) / total
+            assert abs(mean / 2 - exact) <= 2**-50 * range_[feature] * heaviest + 2 * np.spacing(
+                abs(exact)
+            ), (j, feature)
 
 
 @pytest.mark.parametrize("dtype", ["f8", "f4"])
@@ -192,9 +203,11 @@ def test_the_filters_decide_ordinary_rows():
     rng = np.random.default_rng(0)
     X, labels = rng.standard_normal((20_000, 16)), np.empty(20_000, np.int32)
     tally = kernels.nearest(X, kernels.prepare(X[:8]), labels)
-    assert tally.undecided < 20 and tally.tied == 0
+    assert tally.undecided < 20
+    assert tally.tied == 0
     tally = kernels.nearest(X + 1e6, kernels.prepare(X[:8] + 1e6), labels)
-    assert tally.undecided < 20 and tally.tied == 0
+    assert tally.undecided < 20
+    assert tally.tied == 0
 
 
 def test_sums_are_a_group():
@@ -212,8 +225,9 @@ def test_sums_are_a_group():
     for part in parts[1:]:
         merged = kernels.merge_sums(merged, pickle.loads(pickle.dumps(part)))
     undone = kernels.merge_sums(merged, sums_of(slice(None), labels, nothing))
-    for a, b in zip(undone, whole):
-        assert not a.any() and a.shape == b.shape
+    for a, b in zip(undone, whole, strict=True):
+        assert not a.any()
+        assert a.shape == b.shape
 
 
 def test_exact_sum_is_fsum():
@@ -262,7 +276,8 @@ def test_draws_depend_on_seed_purpose_and_row_alone():
 
 def test_draws_have_their_distributions():
     u, e = kernels.uniform(1, 2, 0, np.empty(10**6)), kernels.exponential(1, 2, 0, np.empty(10**6))
-    assert 0 <= u.min() < 1e-5 and 1 - 1e-5 < u.max() < 1
+    assert 0 <= u.min() < 1e-5
+    assert 1 - 1e-5 < u.max() < 1
     assert e.min() > 0
     for sample, quantile in ((u, lambda p: p), (e, lambda p: -np.log1p(-p))):
         p = np.linspace(0.01, 0.99, 99)

@@ -102,7 +102,7 @@ def test_groups_of_parts_cover_them_within_the_limit(sizes, threads, most):
 def test_pieces_are_small(n_rows, row_bytes):
     pieces = memory.pieces(n_rows, row_bytes)
     assert covers(pieces, n_rows)
-    smallest = memory.ROW_ALIGNMENT * row_bytes
+    smallest = memory.TILE_ROWS * row_bytes
     assert all((b - a) * row_bytes <= max(memory.PIECE_BYTES, smallest) for a, b in pieces)
 
 

@@ -93,7 +93,7 @@ def test_columns_of_arrays_are_positions(tmp_path, kind):
 
 def test_weights_given_twice(table):
     source = open_source(table / "t.parquet", columns=["a"], weight_column="weight")
-    with pytest.raises(ValueError, match=said("t.parquet", "weight_column", "sample_weight")):
+    with pytest.raises(ValueError, match=said("t.parquet", "column of its own", "sample_weight")):
         as_points(source, np.ones(5000))
 
 

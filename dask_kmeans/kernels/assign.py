@@ -13,8 +13,8 @@ import numpy as np
 from numba import njit
 
 from .lanes import CR, UNDECIDED, certify, score, squared_differences, tile_rows
-from .layout import numeric, rows_of
-from .panel import Panel
+from .layout import numeric, owned, rows_of
+from .panel import Filter, Panel
 from .sums import FixedPoint, Sums, accumulate, checked_weights, move_rows
 from .tile import EVERY_ROW, address_of, aligned, fill, fill_side_by_side, locate
 
@@ -53,7 +53,7 @@ def assign(
     labels: np.ndarray,
     sums: Sums,
 ) -> Tally:
-    """`nearest`, and move every row whose label changed from its old cluster's sums to its new one's.
+    """`nearest`, and move rows whose label changed from the old cluster's sums to the new one's.
 
     X : (m, d), any numeric dtype and strides; weights : float64 (m,) or None;
     labels : int32 (m,), -1 = in no cluster yet, updated in place; sums : updated in place.
@@ -65,16 +65,24 @@ def assign(
         accumulate(X, weights, fixed_point, before, labels, sums)
         return tally
     rows, weights = rows_of(X), checked_weights(weights, fixed_point)
-    move = weights, fixed_point.shift, fixed_point.scale, fixed_point.weight_scale, sums
+    shift, scale = owned(fixed_point.shift), owned(fixed_point.scale)
+    move = weights, shift, scale, fixed_point.weight_scale, sums
     left = np.empty(len(X), np.int64)
-    changed, undecided = _filter(rows, EVERY_ROW, panel.single, labels, left, *move)
+    changed, undecided = _filter(rows, EVERY_ROW, _owned(panel.single), labels, left, *move)
     tied = 0
     if undecided:
-        more, tied = _filter(rows, left[:undecided], panel.double, labels, left, *move)
+        more, tied = _filter(rows, left[:undecided], _owned(panel.double), labels, left, *move)
         changed += more
     if tied:
-        changed += _define(rows, left[:tied], panel.padded, len(panel.centers), labels, *move)
+        changed += _define(
+            rows, left[:tied], owned(panel.padded), len(panel.centers), labels, *move
+        )
     return Tally(int(changed), int(undecided), int(tied))
+
+
+def _owned(panel: Filter) -> Filter:
+    centers, half, origin, scale, bound = panel
+    return Filter(owned(centers), owned(half), owned(origin), scale, owned(bound))
 
 
 @njit(cache=True, nogil=True)
@@ -93,7 +101,7 @@ def _filter(rows, picks, panel, labels, left, weights, shift, scale, weight_scal
     which = np.empty(room + B, np.int64)
     before, after = np.empty(room + B, np.int32), np.empty(room + B, np.int32)
     at_addresses, at_origin, at_tile = address_of(addresses), address_of(origin), address_of(tile)
-    summing, side_by_side = len(sums.counts) > 0, rows.row_stride == rows.itemsize
+    side_by_side = rows.row_stride == rows.itemsize
     total = len(picks) if len(picks) else rows.m
     changed = n_moved = n_left = 0
     for start in range(0, total, B):
@@ -124,11 +132,11 @@ def _filter(rows, picks, panel, labels, left, weights, shift, scale, weight_scal
                 n_moved += 1
                 changed += 1
         if n_moved > room:
-            if summing:
-                move_rows(rows, which, before, after, n_moved, weights, shift, scale, weight_scale, sums)
+            moved = which[:n_moved]
+            move_rows(rows, moved, before, after, weights, shift, scale, weight_scale, sums)
             n_moved = 0
-    if summing:
-        move_rows(rows, which, before, after, n_moved, weights, shift, scale, weight_scale, sums)
+    moved = which[:n_moved]
+    move_rows(rows, moved, before, after, weights, shift, scale, weight_scale, sums)
     return changed, n_left
 
 
@@ -147,7 +155,7 @@ def _define(rows, picks, centers, k, labels, weights, shift, scale, weight_scale
     d, B = rows.d, tile_rows(centers)
     tile, out = aligned(d * B, centers), np.empty((CR, B))
     best, index, addresses = np.empty(B), np.empty(B, np.int32), np.empty(B, np.int64)
-    which, before, after = np.empty(B, np.int64), np.empty(B, np.int32), np.empty(B, np.int32)
+    before = np.empty(B, np.int32)
     origin = np.zeros(d)
     at_addresses, at_origin, at_tile = address_of(addresses), address_of(origin), address_of(tile)
     changed = 0
@@ -168,14 +176,10 @@ def _define(rows, picks, centers, k, labels, weights, shift, scale, weight_scale
                     if out[c, r] < best[r]:
                         best[r] = out[c, r]
                         index[r] = j + c
-        n_moved = 0
         for r in range(count):
             i = picks[start + r]
-            if index[r] != labels[i]:
-                which[n_moved], before[n_moved], after[n_moved] = i, labels[i], index[r]
-                labels[i] = index[r]
-                n_moved += 1
-        changed += n_moved
-        if n_moved and len(sums.counts):
-            move_rows(rows, which, before, after, n_moved, weights, shift, scale, weight_scale, sums)
+            before[r], labels[i] = labels[i], index[r]
+            changed += before[r] != index[r]
+        chosen = picks[start : start + count]
+        move_rows(rows, chosen, before, index, weights, shift, scale, weight_scale, sums)
     return changed

@@ -1,17 +1,16 @@
 """Squared distances in one fixed order of operations, hence the same bits on every machine.
 
-d2(x, c) = the float64 sum over features, first to last, of (x - c)**2: subtract, multiply, add, each
-rounded once, never fused. Everything that is reported, compared or drawn from uses this.
+d2(x, c) = the float64 sum over features, first to last, of (x - c)**2: subtract, multiply, add,
+each rounded once, never fused. Everything that is reported, compared or drawn from uses this.
 """
 
 import numpy as np
 from numba import njit
 
 from .lanes import CR, paired_differences, squared_differences, tile_rows
-from .layout import numeric, rows_of
+from .layout import numeric, owned, rows_of
 from .panel import pad
 from .tile import EVERY_ROW, address_of, aligned, fill, locate
-
 
 
 def labelled_distances(
@@ -23,7 +22,7 @@ def labelled_distances(
     out : float64 (m,), written and returned.
     """
     X, centers = numeric(X), np.ascontiguousarray(centers, np.float64)
-    labels = np.require(labels, np.int32, "CW")
+    labels = owned(np.asarray(labels, np.int32))
     _labelled_distances(rows_of(X), rows_of(centers), labels, out)
     return out
 

@@ -8,9 +8,7 @@ from .layout import numeric, rows_of
 from .tile import EVERY_ROW, address_of, aligned, fill, fill_side_by_side, locate
 
 
-def extent(
-    X: np.ndarray, minimum: np.ndarray, maximum: np.ndarray
-) -> tuple[int, int, bool, int]:
+def extent(X: np.ndarray, minimum: np.ndarray, maximum: np.ndarray) -> tuple[int, int, bool, int]:
     """Widen the running minimum and maximum of every feature by the rows of X, NaN ignored.
 
     X : (m, d), any numeric dtype and strides; minimum, maximum : float64 (d,), updated in place
@@ -49,15 +47,15 @@ def _extent(rows, one, lanes, minimum, maximum):
         if widen(tile, d, low, high):
             for r in range(count):
                 missing = False
-                for l in range(d):
-                    x = tile[l * B + r]
+                for feature in range(d):
+                    x = tile[feature * B + r]
                     if not np.isfinite(x):
                         missing = missing or np.isnan(x)
                         if bad_row < 0:
-                            bad_row, bad_column, is_nan = start + r, l, np.isnan(x)
+                            bad_row, bad_column, is_nan = start + r, feature, np.isnan(x)
                 nan_rows += missing
-    for l in range(d):
-        for w in range(l * W, (l + 1) * W):
-            minimum[l] = min(minimum[l], np.float64(low[w]))
-            maximum[l] = max(maximum[l], np.float64(high[w]))
+    for feature in range(d):
+        for w in range(feature * W, (feature + 1) * W):
+            minimum[feature] = min(minimum[feature], np.float64(low[w]))
+            maximum[feature] = max(maximum[feature], np.float64(high[w]))
     return bad_row, bad_column, is_nan, nan_rows

@@ -1,14 +1,17 @@
 """Vector lanes hold rows: the pieces of LLVM from which the kernels are built.
 
-A *tile* is a (d, NV * W) array of lane numbers (float32 or float64): column r is row r of the data,
-transposed, so that one vector of W lanes holds one feature of W rows, and NV such vectors stand side
-by side. `score` compares a tile with CR centers at a time: CR x NV vectors of running dot products
-stay in registers, every feature costs NV loads, CR broadcasts and CR * NV fused multiply-adds, and
-each lane keeps its best, its second best and the index of its best. Nothing is reduced across
-lanes, nothing of size n x k exists, and one code serves every (n, d, k).
+A *tile* is a (d, NV * W) array of lane numbers (float32 or float64): column r is row r of the
+data, transposed, so that one vector of W lanes holds one feature of W rows, and NV such vectors
+stand side by side. `score` compares a tile with CR centers at a time: CR x NV vectors of running
+dot products stay in registers, every feature costs NV loads, CR broadcasts and CR * NV fused
+multiply-adds, and each lane keeps its best, its second best and the index of its best. Nothing is
+reduced across lanes, nothing of size n x k exists, and one code serves every (n, d, k).
 
-LLVM vector types compile to whatever the machine has: 512, 256 or 128 bits. Only the number of lanes
-and the shape of the register tile are chosen here, once, from the features of numba's target.
+LLVM vector types compile to whatever the machine has: 512, 256 or 128 bits. Only the number of
+lanes and the shape of the register tile are chosen here, once, from the features of numba's target.
+
+Functions that move data take `layout.Rows` and bare addresses: they are called once a tile, where
+counting the references of arrays would cost more than the work. Arithmetic takes arrays.
 
 Legend: W lanes in a vector, NV vectors in a tile's row, CR centers in a register tile, d features,
 P features moved at once by a transposition.
@@ -141,8 +144,11 @@ class _Items:
 
     def load(self, address, count):
         """`count` items that lie side by side."""
-        vector = ir.VectorType(self.item_type, count)
-        return self.e.load(self.e.pointer(address, self.item_type), vector, self.dtype.bitwidth // 8)
+        pointer, vector = (
+            self.e.pointer(address, self.item_type),
+            ir.VectorType(self.item_type, count),
+        )
+        return self.e.load(pointer, vector, self.dtype.bitwidth // 8)
 
     def to_real(self, vector, real):
         """Loaded items as `real`, rounded once."""
@@ -191,7 +197,9 @@ def transpose(typingctx, P, rows, addresses, first, feature, origin, scale, tile
             parts = [row(w) for w in range(q, e.W, P)]
             while len(parts) > 1:
                 lanes = range(2 * parts[0].type.count)
-                parts = [e.shuffle(a, b, lanes) for a, b in zip(parts[::2], parts[1::2])]
+                parts = [
+                    e.shuffle(a, b, lanes) for a, b in zip(parts[::2], parts[1::2], strict=True)
+                ]
             vectors.append(parts[0])
 
         start = e.load(builder.gep(origin, [feature]), ir.VectorType(F64, P), 8)
@@ -254,7 +262,7 @@ def _over_features(e, tile, d, totals, step):
     following = builder.add(feature, I64(1))
     feature.add_incoming(I64(0), entry)
     feature.add_incoming(following, loop)
-    for total, new in zip(before, after):
+    for total, new in zip(before, after, strict=True):
         total.add_incoming(e.V([e.real(0.0)] * e.W), entry)
         total.add_incoming(new, loop)
     builder.cbranch(builder.icmp_signed("<", following, d), loop, done)
@@ -323,7 +331,7 @@ def score(typingctx, centers, first, half, tile, d, best, second, index):
 
 @intrinsic
 def certify(typingctx, tile, d, best, second, bound, index):
-    """index[lane] = UNDECIDED where second - best is within the rounding bound that `panel` derives.
+    """index[lane] = UNDECIDED where second - best is within the bound that `panel` derives.
 
     tile : (d, NV * W); best, second : (NV * W,); bound : (6,), all of lane dtype; index : int32.
     """
@@ -337,7 +345,7 @@ def certify(typingctx, tile, d, best, second, bound, index):
             return e.element(signature.args[n], arguments[n], offset)
 
         def square(feature, x, totals):
-            return [e.multiply_add(a, a, total) for a, total in zip(x, totals)]
+            return [e.multiply_add(a, a, total) for a, total in zip(x, totals, strict=True)]
 
         squares = _over_features(e, at(0, I64(0)), arguments[1], NV, square)
         near_square, near_best, far_square, far, underflow, limit = (
@@ -397,7 +405,7 @@ def squared_differences(typingctx, centers, first, tile, d, out):
 
 @intrinsic
 def paired_differences(typingctx, x, c, d, out):
-    """out[lane] = sum over features, in order, of (x - c)**2 for two tiles, as `squared_differences`.
+    """out[lane] = sum over features, in order, of (x - c)**2 for two tiles, as above.
 
     x, c : (d, NV * W); out : (NV * W,); all float64.
     """
@@ -411,7 +419,8 @@ def paired_differences(typingctx, x, c, d, out):
         def add(feature, x, totals):
             line = e.line(c, feature, I64(0))
             centers = [e.load(builder.gep(line, [I64(v * e.W)])) for v in range(NV)]
-            return [_add_square(builder, a, b, total) for a, b, total in zip(x, centers, totals)]
+            lanes = zip(x, centers, totals, strict=True)
+            return [_add_square(builder, a, b, total) for a, b, total in lanes]
 
         for v, total in enumerate(_over_features(e, x, arguments[2], NV, add)):
             e.store(total, builder.gep(out, [I64(v * e.W)]))
@@ -441,7 +450,7 @@ def widen(typingctx, tile, d, low, high):
                     extreme = better(x[v], extreme)
                 e.store(extreme, at)
             # x - x is 0 where x is finite and NaN elsewhere.
-            return [builder.fadd(s, builder.fsub(a, a)) for a, s in zip(x, strange)]
+            return [builder.fadd(s, builder.fsub(a, a)) for a, s in zip(x, strange, strict=True)]
 
         strange = _over_features(e, e.element(signature.args[0], tile, I64(0)), d, NV, step)
         total = strange[0]

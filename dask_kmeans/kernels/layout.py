@@ -30,6 +30,14 @@ def rows_of(X: np.ndarray) -> Rows:
     return Rows(X.dtype.type(0), X.itemsize, X.ctypes.data, *X.strides, *X.shape)
 
 
+def owned(array: np.ndarray) -> np.ndarray:
+    """`array` in C order and writeable, a copy where it is not.
+
+    What came from another process may be read-only, for which numba would compile once more.
+    """
+    return np.require(array, requirements="CW")
+
+
 def numeric(X: np.ndarray) -> np.ndarray:
     """`X` itself where the kernels read it as it lies, else a copy that they can read.
 

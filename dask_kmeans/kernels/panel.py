@@ -24,7 +24,7 @@ D_j**2 <= D_b**2 (1 + 2.1 (d + 2) v), so
 
 So (1) is excluded, and b certified, when  second - best > T >= E_j + E_b + (1).
 
-**Near bound.** No maximum over centers is needed, since one far center must not spoil every row: a j
+**Near bound.** No maximum over centers is needed, for one far center must not spoil every row. A j
 with (1) has D_j <= 1.01 D, D = D_b, and A_j <= Y + D_j. With M = (Y**2 + D**2) / 2 = Y**2 + S_b:
 Y A <= Y**2 + M,  A D <= D**2 + M,  A**2 / 2 <= 2 M,  |S| <= M,  D**2 <= 2 M,  and with g = v / u
 
@@ -36,16 +36,16 @@ Y A <= Y**2 + M,  A D <= D**2 + M,  A**2 / 2 <= 2 M,  |S| <= M,  D**2 <= 2 M,  a
     T = u ( (d + 4 + 2 (d + 2) g) Y**2 + (d + 8 + 3 (d + 3) g) A**2 )
 
 The smaller of the two is taken, times 1.05 for all products of roundings (this needs
-(d + 16) u < 0.01; a filter of more features certifies nothing) including those in computing Y**2, S_b
-and T themselves.
+(d + 16) u < 0.01; a filter of more features certifies nothing), those in
+Y**2, S_b and T themselves included.
 
-**Underflow** costs each operation at most w, the smallest normal number (also where subnormals are
-flushed), times a factor below 1 + Y + A; 64 (d + 8) w is added to T, which covers the underflow of
-D64 too since s <= 2**100 in float32 lanes and s = 1 in float64 lanes.
+**Underflow** costs each operation at most w, the smallest normal number (even where subnormals are
+flushed), times a factor below 1 + Y + A; 64 (d + 8) w is added to T. It covers the underflow of D64
+too, since s <= 2**100 in float32 lanes and s = 1 in float64 lanes.
 
-**Overflow.** A label is certified only for 0 < T < limit, which bounds Y and D_b by 2**42 in float32
-lanes (2**480 in float64): a center whose a_j or norm overflowed is farther than that, so what its
-score came to does not matter, and with s >= 2**-100 no D64_b that is certified has overflowed. A NaN
+**Overflow.** A label is certified only for 0 < T < limit, which bounds Y and D_b by 2**42 in
+float32 lanes (2**480 in float64). A center whose a_j or norm overflowed is farther than that, so
+what its score came to does not matter; with s >= 2**-100 no certified D64_b has overflowed. A NaN
 anywhere fails the comparisons.
 """
 
@@ -122,11 +122,13 @@ def _filter(padded, k, shift, scale, dtype):
     moved[k:] = 0
     square = np.einsum("jl,jl->j", moved, moved, dtype=np.float64)
     half = np.where(np.arange(len(moved)) < k, square / 2, np.inf).astype(dtype)
-    return Filter(moved, half, -shift * scale, dtype(scale), _bound(padded.shape[1], square.max(), dtype))
+    return Filter(
+        moved, half, -shift * scale, dtype(scale), _bound(padded.shape[1], square.max(), dtype)
+    )
 
 
 def _bound(d, square, dtype):
-    """(near Y**2, near S_b, far Y**2, far constant, underflow, limit): see the module's docstring."""
+    """(near Y**2, near S_b, far Y**2, far constant, underflow, limit): see the top of this file."""
     info = np.finfo(dtype)
     u, v = info.eps / 2, 2.0**-53
     g = v / u

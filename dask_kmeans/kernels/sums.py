@@ -23,7 +23,7 @@ import numpy as np
 from numba import njit
 
 from .lanes import LOW, deposit
-from .layout import numeric, rows_of
+from .layout import numeric, owned, rows_of
 from .tile import address_of
 
 BATCH = 1024
@@ -47,7 +47,9 @@ class Sums(NamedTuple):
 
 def merge_sums(a: Sums, b: Sums) -> Sums:
     """Add `b` to `a`, in `a`'s memory where that is writeable."""
-    return Sums(*(np.add(x, y, out=x if x.flags.writeable else None) for x, y in zip(a, b)))
+    return Sums(
+        *(np.add(x, y, out=x if x.flags.writeable else None) for x, y in zip(a, b, strict=True))
+    )
 
 
 @dataclass(frozen=True)
@@ -133,8 +135,9 @@ def accumulate(
     X, shift = numeric(X), fixed_point.shift
     if fixed_point.lift is not None:
         X, shift = X * fixed_point.lift, shift * fixed_point.lift
-    move = checked_weights(weights, fixed_point), shift, fixed_point.scale, fixed_point.weight_scale
-    old, new = (np.require(labels, np.int32, "CW") for labels in (old, new))
+    weights, weight_scale = checked_weights(weights, fixed_point), fixed_point.weight_scale
+    move = weights, owned(shift), owned(fixed_point.scale), weight_scale
+    old, new = (owned(labels.astype(np.int32, copy=False)) for labels in (old, new))
     _accumulate(rows_of(X), *move, old, new, sums)
 
 
@@ -142,7 +145,7 @@ def checked_weights(weights: np.ndarray | None, fixed_point: FixedPoint) -> np.n
     """Weights as the compiled code takes them: float64, empty where rows are not weighted."""
     if (weights is not None) != fixed_point.weighted:
         raise ValueError("weights and a FixedPoint made with max_weight go together, or neither")
-    return _NONE if weights is None else np.require(weights, np.float64, "CW")
+    return _NONE if weights is None else owned(np.asarray(weights, np.float64))
 
 
 _NONE = np.empty(0)
@@ -156,20 +159,23 @@ def _accumulate(rows, weights, shift, scale, weight_scale, old, new, sums):
         for n in range(count):
             which[n] = start + n
         before, after = old[start : start + count], new[start : start + count]
-        move_rows(rows, which, before, after, count, weights, shift, scale, weight_scale, sums)
+        move_rows(rows, which[:count], before, after, weights, shift, scale, weight_scale, sums)
 
 
 @njit(cache=True, nogil=True)
-def move_rows(rows, which, old, new, count, weights, shift, scale, weight_scale, sums):
-    """Subtract row which[n] from the sums of cluster old[n] and add it to those of new[n], n < count.
+def move_rows(rows, which, old, new, weights, shift, scale, weight_scale, sums):
+    """Subtract row which[n] from the sums of cluster old[n] and add it to those of new[n].
 
-    -1 = no cluster. Many rows a call: a row costs less than the call.
+    -1 = no cluster. Does nothing where there are no sums. Many rows a call: a row costs less than
+    the call.
     """
     high, low, counts, weight_high, weight_low = sums
+    if len(counts) == 0:
+        return
     at_shift, at_scale = address_of(shift), address_of(scale)
     at_high, at_low = address_of(high), address_of(low)
     w = 1.0
-    for n in range(count):
+    for n in range(len(which)):
         i = which[n]
         if old[n] == new[n]:
             continue
@@ -179,32 +185,34 @@ def move_rows(rows, which, old, new, count, weights, shift, scale, weight_scale,
             if j < 0:
                 continue
             counts[j] += sign
-            if len(weights):
+            if len(weight_high):
                 t = w * weight_scale
                 whole = np.rint(t)
                 weight_high[j] += sign * np.int64(whole)
                 weight_low[j] += sign * np.int64(np.rint((t - whole) * LOW))
             address = rows.address + i * rows.row_stride
-            _deposit_row(rows, address, w, at_shift, at_scale, sign >> 1, at_high, at_low, j * rows.d)
+            _deposit_row(
+                rows, address, w, at_shift, at_scale, sign >> 1, at_high, at_low, j * rows.d
+            )
 
 
 @njit(cache=True, nogil=True, inline="always")
 def _deposit_row(rows, address, w, shift, scale, minus, high, low, place):
-    d, l = rows.d, 0
+    d, feature = rows.d, 0
     if rows.column_stride == rows.itemsize:
-        while l + 8 <= d:
-            at = address + l * rows.itemsize
-            deposit(8, rows, at, l, w, shift, scale, minus, high, low, place + l)
-            l += 8
+        while feature + 8 <= d:
+            at = address + feature * rows.itemsize
+            deposit(8, rows, at, feature, w, shift, scale, minus, high, low, place + feature)
+            feature += 8
         if d & 4:
-            at = address + l * rows.itemsize
-            deposit(4, rows, at, l, w, shift, scale, minus, high, low, place + l)
-            l += 4
+            at = address + feature * rows.itemsize
+            deposit(4, rows, at, feature, w, shift, scale, minus, high, low, place + feature)
+            feature += 4
         if d & 2:
-            at = address + l * rows.itemsize
-            deposit(2, rows, at, l, w, shift, scale, minus, high, low, place + l)
-            l += 2
-    while l < d:
-        at = address + l * rows.column_stride
-        deposit(1, rows, at, l, w, shift, scale, minus, high, low, place + l)
-        l += 1
+            at = address + feature * rows.itemsize
+            deposit(2, rows, at, feature, w, shift, scale, minus, high, low, place + feature)
+            feature += 2
+    while feature < d:
+        at = address + feature * rows.column_stride
+        deposit(1, rows, at, feature, w, shift, scale, minus, high, low, place + feature)
+        feature += 1

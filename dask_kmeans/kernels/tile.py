@@ -42,32 +42,32 @@ def locate(rows, picks, start, addresses, count):
 
 @njit(cache=True, nogil=True)
 def fill(rows, B, addresses, origin, scale, tile):
-    """tile[l, r] = scale * x + origin[l] for feature l of the row that begins at addresses[r], r < B.
+    """tile[l, r] = scale * x + origin[l] for feature l of the row that begins at addresses[r].
 
     addresses, origin, tile : addresses of int64 (B,), float64 (d,) and the tile (d, B), whose lanes
     are of the dtype of `scale`.
     """
     d, W = rows.d, B // NV
     P = MOVE if rows.column_stride == rows.itemsize else 1
-    while P > d or P > W:
+    while d < P or P > W:
         P //= 2
     for v in range(0, B, W):
         for begin in range(0, d, P):
             # The last group overlaps the one before it: no masks, no remainders.
-            l = min(begin, d - P)
+            feature = min(begin, d - P)
             if P == 8:
-                transpose(8, rows, addresses, v, l, origin, scale, tile)
+                transpose(8, rows, addresses, v, feature, origin, scale, tile)
             elif P == 4:
-                transpose(4, rows, addresses, v, l, origin, scale, tile)
+                transpose(4, rows, addresses, v, feature, origin, scale, tile)
             elif P == 2:
-                transpose(2, rows, addresses, v, l, origin, scale, tile)
+                transpose(2, rows, addresses, v, feature, origin, scale, tile)
             else:
-                transpose(1, rows, addresses, v, l, origin, scale, tile)
+                transpose(1, rows, addresses, v, feature, origin, scale, tile)
 
 
 @njit(cache=True, nogil=True)
 def fill_side_by_side(rows, B, address, origin, scale, tile):
     """`fill` for B rows from `address` on that touch each other, as in Fortran order."""
-    for l in range(rows.d):
+    for feature in range(rows.d):
         for v in range(0, B, B // NV):
-            copy_lanes(rows, address + v * rows.itemsize, l, v, origin, scale, tile)
+            copy_lanes(rows, address + v * rows.itemsize, feature, v, origin, scale, tile)

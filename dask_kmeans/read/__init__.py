@@ -78,10 +78,10 @@ def as_points(X: Any, sample_weight: Any = None, *, feature_dim: Any = None) -> 
     return from_numpy.read(X, sample_weight)
 
 
-def _is_a(X: Any, module: str, *names: str) -> bool:
+def _is_a(X: Any, module: str, name: str) -> bool:
     """Whether X is an instance of a class of a library, which is not imported to find out."""
     library = sys.modules.get(module)
-    return library is not None and isinstance(X, tuple(getattr(library, name) for name in names))
+    return library is not None and isinstance(X, getattr(library, name))
 
 
 def open_source(

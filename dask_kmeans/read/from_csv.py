@@ -19,7 +19,7 @@ from dask_kmeans.read.pieces import Piece
 from dask_kmeans.read.points import uncounted
 from dask_kmeans.read.retry import Part, retried
 from dask_kmeans.read.stored import Source
-from dask_kmeans.read.url import is_local
+from dask_kmeans.read.url import full_name, is_local
 
 HEAD_BYTES = 2**20
 """Read of a file to learn its columns and which of them are numbers."""
@@ -49,7 +49,8 @@ class CsvSource(Source):
         self.is_local = is_local(fs)
         self._fs = fs
         self._sizes = {
-            path: retried(partial(fs.size, path), path, Part("its size")) for path in files
+            path: retried(partial(fs.size, path), full_name(fs, path), Part("its size"))
+            for path in files
         }
         self._header, head = _head(fs, files[0])
         for other in files[1:]:
@@ -102,7 +103,7 @@ class CsvRows:
         import pyarrow.csv as pacsv
 
         wanted = dict.fromkeys([*self.columns, *([self.weight_column] * bool(self.weight_column))])
-        text = retried(self._read, self.path, Part(self._where()))
+        text = retried(self._read, self._name, Part(self._where()))
         if self.start == 0:
             text = text[text.find(b"\n") + 1 or len(text) :]
         if not text.strip():
@@ -127,8 +128,12 @@ class CsvRows:
                 yield values.T, weights
         except pa.ArrowInvalid as error:
             raise checks.invalid_file_error(
-                f"{self.path}, {self._where()},", "CSV", error
+                f"{self._name}, {self._where()},", "CSV", error
             ) from error
+
+    @property
+    def _name(self) -> str:
+        return full_name(self.fs, self.path)
 
     def _where(self) -> str:
         return "all of it" if self.stop is None else f"bytes {self.start} to {self.stop}"
@@ -153,12 +158,12 @@ def _head(fs: Any, path: str) -> tuple[list[str], bytes]:
         with fs.open(path, "rb", compression="infer") as file:
             return file.read(HEAD_BYTES)
 
-    text = retried(read, path, Part("the first lines"))
+    text = retried(read, full_name(fs, path), Part("the first lines"))
     line, _, rest = text.partition(b"\n")
     shown = line.decode("utf-8-sig", "replace").rstrip("\r")
     names = next(csv.reader([shown]), [])
     if names and all(_reads_as_number(name) for name in names):
-        raise checks.no_header_error(path, shown)
+        raise checks.no_header_error(full_name(fs, path), shown)
     if len(text) == HEAD_BYTES:  # the last line is cut
         rest = rest[: rest.rfind(b"\n") + 1]
     return names, rest

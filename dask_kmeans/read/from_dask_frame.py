@@ -21,6 +21,10 @@ from dask_kmeans.read.points import Kind, Points, RowFunction, result_of, uncoun
 def read(X: Any, sample_weight: Any = None) -> Points:
     """Points of the numeric columns of a Dask DataFrame; a warning names the others."""
     positions, dtype = from_pandas.numeric_columns(X.columns, X.dtypes)
+    if len(positions) < len(X.columns) and X.columns.is_unique:
+        # Said to Dask, so that it need not even read the other columns.
+        X = X[X.columns[list(positions)].tolist()]
+        positions = tuple(range(len(positions)))
     threads = parallelism(in_memory=False)
 
     def groups(one_by_one: bool) -> list[tuple[int, int]]:

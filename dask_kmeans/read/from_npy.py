@@ -18,7 +18,7 @@ from dask_kmeans.read.pieces import Piece, cut, kernel_dtype
 from dask_kmeans.read.points import numbered
 from dask_kmeans.read.retry import Part, retried
 from dask_kmeans.read.stored import Source
-from dask_kmeans.read.url import is_local
+from dask_kmeans.read.url import full_name, is_local
 
 HEADER_BYTES = 2**16
 """More than the header of any array of numbers takes."""
@@ -34,13 +34,13 @@ class NpySource(Source):
         columns: Sequence[int] | None = None,
         weight_column: int | None = None,
     ):
-        self.description = path
+        self.description = full_name(fs, path)
         self.is_local = is_local(fs)
         shape, fortran, dtype, offset = _header(fs, path)
-        checks.check_two_dimensional(shape, path)
-        self.dtype = kernel_dtype(dtype, path)
+        checks.check_two_dimensional(shape, self.description)
+        self.dtype = kernel_dtype(dtype, self.description)
         self.n_rows = shape[0]
-        self.columns = Columns.of_positions(shape[1], columns, weight_column, path)
+        self.columns = Columns.of_positions(shape[1], columns, weight_column, self.description)
         self.n_features = len(self.columns)
         self.weighted = self.columns.weight is not None
         self.feature_names = None
@@ -69,6 +69,10 @@ class NpyFile:
     fortran: bool
     dtype: np.dtype
     offset: int
+
+    @property
+    def name(self) -> str:
+        return full_name(self.fs, self.path)
 
     def read(self, start: int, stop: int) -> np.ndarray:
         """Rows start..stop. Not mapped: a file cut short while it is mapped kills the process."""
@@ -104,7 +108,7 @@ class NpyRows:
         for start in range(self.start, self.stop, self.read_rows):
             stop = min(start + self.read_rows, self.stop)
             values = retried(
-                partial(self.file.read, start, stop), self.file.path, Part("a part", start, stop)
+                partial(self.file.read, start, stop), self.file.name, Part("a part", start, stop)
             )
             yield from cut(*self.columns.split(values))
 
@@ -116,11 +120,12 @@ def _header(fs: Any, path: str) -> tuple[tuple[int, ...], bool, np.dtype, int]:
         with fs.open(path, "rb") as file:
             return file.read(HEADER_BYTES)
 
-    file = io.BytesIO(retried(read, path, Part("the header")))
+    name = full_name(fs, path)
+    file = io.BytesIO(retried(read, name, Part("the header")))
     try:
         version = npy.read_magic(file)
         parse = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
         shape, fortran, dtype = parse(file)
     except ValueError as error:
-        raise checks.invalid_file_error(path, "NumPy (.npy)", error) from error
+        raise checks.invalid_file_error(name, "NumPy (.npy)", error) from error
     return shape, fortran, dtype, file.tell()

@@ -60,9 +60,7 @@ def as_array(X: Any) -> np.ndarray:
     try:
         values = np.asarray(X)
     except ValueError as error:  # rows of different lengths
-        raise ValueError(
-            f"X cannot be made an array: {error}. Every row needs the same number of features"
-        ) from error
+        raise checks.ragged_error(error) from error
     if values.dtype.kind != "O":
         return values
     if values.ndim == 0:

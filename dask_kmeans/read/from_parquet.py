@@ -18,7 +18,7 @@ from dask_kmeans.read.pieces import Piece
 from dask_kmeans.read.points import numbered
 from dask_kmeans.read.retry import Part, retried
 from dask_kmeans.read.stored import Source
-from dask_kmeans.read.url import is_local
+from dask_kmeans.read.url import full_name, is_local
 
 FOOTERS_AT_ONCE = 16
 """Footers that are fetched side by side: they are small and far away, so latency is what counts."""
@@ -156,8 +156,7 @@ class ParquetRows:
 
     @property
     def batch_rows(self) -> int:
-        row_bytes = self.dtype.itemsize * len(self.columns)
-        return max(memory.ROW_ALIGNMENT, BATCH_BYTES // row_bytes)
+        return memory.piece_rows(self.dtype.itemsize * len(self.columns), BATCH_BYTES)
 
     @property
     def names(self) -> list[str]:
@@ -179,7 +178,7 @@ class _Batches:
         part = self._part
         if self._done == part.rows:
             return None
-        batch = retried(self._next, part.path, self._named)
+        batch = retried(self._next, full_name(self._rows.fs, part.path), self._named)
         self._done += batch.num_rows
         return batch
 
@@ -235,14 +234,16 @@ def _open(fs: Any, path: str) -> Any:
 def _footer(fs: Any, path: str) -> Footer:
     import pyarrow as pa
 
+    name = full_name(fs, path)
+
     def read() -> Any:
         try:
             with _open(fs, path) as file:
                 return file.metadata, file.schema_arrow
         except pa.ArrowInvalid as error:
-            raise checks.invalid_file_error(path, "Parquet", error) from error
+            raise checks.invalid_file_error(name, "Parquet", error) from error
 
-    metadata, schema = retried(read, path, Part("the footer"))
+    metadata, schema = retried(read, name, Part("the footer"))
     written = (schema.pandas_metadata or {}).get("index_columns", [])
     index = {name for name in written if isinstance(name, str)}
     types = dict(zip(schema.names, schema.types, strict=True))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import dask
@@ -41,10 +42,7 @@ def read(source: Source, sample_weight: Any = None) -> Points:
     blocks = _blocks(source)
     if sample_weight is not None:
         if source.weighted:
-            raise ValueError(
-                f"{source.description} brings weights in a column of its own; leave out either "
-                "weight_column or sample_weight"
-            )
+            raise checks.weights_twice_error(source.description)
         blocks = _with_weights(blocks, source, sample_weight)
     return Points(
         blocks=blocks,
@@ -124,12 +122,14 @@ class Stored(Kind):
         # Blocks small enough for their results: these are held whole, whereas rows are streamed.
         most = max(1, OUTPUT_BYTES // (dtype.itemsize * (n_outputs or 1)))
         shared = dask.delayed(function, traverse=False, pure=True)
-        compute = dask.delayed(_apply_to_block, pure=True)
         tail = () if n_outputs is None else (n_outputs,)
         return da.concatenate(
             [
                 da.from_delayed(
-                    compute(block.source, shared, dtype, n_outputs),
+                    # A partial, since Dask would look for graphs inside of an argument.
+                    dask.delayed(partial(_apply_to_block, block.source), pure=True)(
+                        shared, dtype, n_outputs
+                    ),
                     shape=(np.nan if block.rows is None else block.rows, *tail),
                     dtype=dtype,
                 )
@@ -141,6 +141,5 @@ class Stored(Kind):
 
 def _apply_to_block(source, function, dtype, n_outputs):
     results = [result_of(function, values, dtype, n_outputs) for values, _ in source.pieces()]
-    return np.concatenate(results) if results else result_of(
-        function, np.empty((0, 0)), dtype, n_outputs
-    )  # fmt: skip
+    none = result_of(function, np.empty((0, 0)), dtype, n_outputs)
+    return np.concatenate([none, *results])

@@ -32,6 +32,8 @@ class Place:
         from fsspec.utils import get_protocol
 
         self.url = os.fspath(url)
+        if not self.url:
+            raise checks.missing_path_error("an empty path")
         scheme = get_protocol(self.url)
         try:
             self.fs, self.path = url_to_fs(self.url)
@@ -58,10 +60,10 @@ class Place:
 
         In natural order (part 2 before part 10), without hidden ones and markers (`_SUCCESS`).
         """
+        if self.is_file():
+            return [self.path]
         if any(character in self.path for character in "*?["):
             found = retried(lambda: self.fs.glob(self.path), self.url, Part("its folder"))
-        elif self.is_file():
-            return [self.path]
         elif not retried(lambda: self.fs.exists(self.path), self.url, Part("its directory entry")):
             found = []
         else:
@@ -85,3 +87,8 @@ def is_local(fs: Any) -> bool:
     """Whether paths of this file system can be opened without it."""
     protocols = (fs.protocol,) if isinstance(fs.protocol, str) else fs.protocol
     return "file" in protocols
+
+
+def full_name(fs: Any, path: str) -> str:
+    """A path of a file system as the user would write it."""
+    return path if is_local(fs) else fs.unstrip_protocol(path)

@@ -21,6 +21,10 @@ SCRATCH = 1 << 21
 """Distances held at a time when all points are compared with all centers: 16 MiB"""
 
 
+MARGIN = 1e-9
+"""Part of a gain that may be rounding: lest a swap that gains nothing be undone, and so on."""
+
+
 class LocalSearch:
     """Centers among weighted points, open to swaps.
 
@@ -52,12 +56,13 @@ class LocalSearch:
             to_picks = distances(
                 self._points, self._points[picks], np.empty((len(self._points), len(picks)))
             )
-            for pick, to_pick in zip(picks, to_picks.T.copy(), strict=True):
-                swaps += self._try(pick, to_pick)
+            with np.errstate(invalid="ignore"):  # infinite distances: not a number is no gain
+                for pick, to_pick in zip(picks, to_picks.T.copy(), strict=True):
+                    swaps += self._try(pick, to_pick)
         return swaps
 
     def _try(self, pick: int, to_pick: np.ndarray) -> bool:
-        """Exchange the best center for a point, to which the points have distances `to_pick` (c,)."""
+        """Exchange the best center for a point, which has distances `to_pick` (c,) to all points."""
         weights, k = self._weights, len(self.centers)
         with_pick = np.minimum(self._to_first, to_pick)
         # What the points of each center lose if it goes, the new one being there.
@@ -65,7 +70,7 @@ class LocalSearch:
         loss_of = np.bincount(self._first, weights * loss, minlength=k)
         gain = np.cumsum(weights * (self._to_first - with_pick))[-1]
         out = int(np.argmin(loss_of))
-        if not loss_of[out] < gain * (1 - 1e-9):
+        if not loss_of[out] < gain * (1 - MARGIN):
             return False
         self.centers[out] = self._points[pick]
         orphans = (self._first == out) | (self._second == out)

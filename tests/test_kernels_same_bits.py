@@ -1,0 +1,63 @@
+"""The same bits from the vector units of every machine: AVX-512, AVX2, or plain x86-64."""
+
+import os
+import platform
+import subprocess
+import sys
+
+import pytest
+
+AVX2 = "sse,sse2,sse3,ssse3,sse4.1,sse4.2,popcnt,avx,avx2,fma,f16c,bmi,bmi2,lzcnt,movbe,cx16"
+TARGETS = {
+    "host": {},
+    "haswell": {
+        "NUMBA_CPU_NAME": "haswell",
+        "NUMBA_CPU_FEATURES": ",".join(f"+{name}" for name in AVX2.split(",")),
+    },
+    "generic": {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""},
+}
+
+DIGEST = """
+import hashlib
+import numpy as np
+from dask_kmeans import kernels
+
+digest = hashlib.sha256()
+rng = np.random.default_rng(0)
+for n, d, k in ((501, 19, 13), (1000, 2, 4), (333, 64, 40)):
+    X = rng.standard_normal((n, d)).astype(np.float32)
+    X[::7] = np.round(X[::7])
+    centers = np.vstack([X[: k - 2], X[3:5]]).astype(np.float64)
+    low, high = np.full(d, np.inf), np.full(d, -np.inf)
+    kernels.extent(X, low, high)
+    for weights in (None, rng.random(n)):
+        largest = None if weights is None else weights.max()
+        fixed_point = kernels.FixedPoint.from_range(low, high, n, largest)
+        labels, sums = np.full(n, -1, np.int32), fixed_point.zero_sums(k)
+        kernels.assign(X, weights, kernels.prepare(centers), fixed_point, labels, sums)
+        d2 = kernels.labelled_distances(X, centers, labels, np.empty(n))
+        draws = kernels.exponential(1, 2, 3, np.empty(n)), kernels.uniform(1, 2, 3, np.empty(n))
+        total = np.float64(kernels.ExactSum().add(d2, weights).value())
+        table = kernels.distances(X, centers, np.empty((n, k)))
+        for array in (labels, *sums, *fixed_point.means(sums), d2, *draws, total, table):
+            digest.update(array.tobytes())
+from dask_kmeans.kernels import lanes
+print(lanes.VECTOR_BITS, digest.hexdigest())
+"""
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="x86-64 targets")
+def test_every_instruction_set_gives_the_same_bits(tmp_path):
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", DIGEST],
+            env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / name), **target},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for name, target in TARGETS.items()
+    ]
+    outputs = [process.communicate()[0].split() for process in processes]
+    assert [process.returncode for process in processes] == [0, 0, 0]
+    assert [bits for bits, _ in outputs[1:]] == ["256", "128"]
+    assert len({digest for _, digest in outputs}) == 1
