@@ -8,8 +8,32 @@
     write   labels in the caller's world, and the model    dask_kmeans.write
 """
 
-from dask_kmeans.estimator import KMeans, load_model
-from dask_kmeans.sweep import sweep
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dask_kmeans.estimator import KMeans, load_model
+    from dask_kmeans.sweeps import sweep
 
 __all__ = ["KMeans", "load_model", "sweep"]
 __version__ = "0.1.0"
+
+_HOMES = {
+    "KMeans": "dask_kmeans.estimator",
+    "load_model": "dask_kmeans.estimator",
+    "sweep": "dask_kmeans.sweeps",
+}
+"""Where names come from when they are first asked for: scikit-learn and numba, which the estimator
+needs, take a second to import, and workers and command lines often do without them."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -63,8 +63,8 @@ def _denormal(rng, n, d):
 
 
 def _near_ties(rng, n, d):
-    """Points of a lattice, a billionth off: pairs of centers are all but equally near."""
-    return rng.integers(0, 3, size=(n, d)) + 1e-9 * rng.normal(size=(n, d))
+    """A few points, each many times but for the last of float32's digits."""
+    return rng.normal(size=(3, d))[rng.integers(3, size=n)] + 5e-8 * rng.normal(size=(n, d))
 
 
 def _tiny(rng, n, d):

@@ -16,6 +16,7 @@ from sklearn.cluster import KMeans as SklearnKMeans
 from sklearn.datasets import load_digits, make_blobs
 
 from dask_kmeans import KMeans
+from dask_kmeans.step.stop import StopReason, stop
 
 XCLARA_CENTERS = [
     (9.4780459, 10.686052),
@@ -211,6 +212,13 @@ def test_labels_and_inertia_belong_to_the_centers_of_an_accelerated_fit(tol, max
         assert np.mean(naive.nearest(X, centers) != labels) <= tol
     if max_iter == 300 and tol == 0:
         assert_same_centers(model.cluster_centers_, centers, X)
+
+
+def test_a_leap_is_never_taken_for_a_settled_step():
+    few_changed = {"tol": 0.1, "max_iter": 300}
+    assert stop(0.05, True, 0, 9, plain=True, **few_changed) is StopReason.SETTLED
+    assert stop(0.05, True, 0, 9, plain=False, **few_changed) is None
+    assert stop(0.0, True, 0, 9, plain=False, **few_changed) is None
 
 
 @pytest.mark.parametrize("max_iter", [1, 2, 3, 5, 300])

@@ -27,7 +27,7 @@ ORDER = [
     ["fit"],
     ["write"],
     ["estimator"],
-    ["sweep"],
+    ["sweeps"],
     ["cli"],
 ]
 """The parts of the package: each imports from those above it, and from nothing below."""

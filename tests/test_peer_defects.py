@@ -157,8 +157,8 @@ def test_labels_agree_with_predict_after_a_relocation():
 
 
 def test_a_step_that_relocated_has_not_converged():
-    # Both far rows are one point: the second cluster that is moved there is left empty, and is moved
-    # again in a step in which two labels of 22 change.
+    # Both far rows are one point: the second cluster that is moved there is left empty, and is
+    # moved again in a step in which two labels of 22 change.
     X = np.repeat([0.0, 0.5, 5.0], [10, 10, 2])[:, None]
     init = np.array([[0.0], [100.0], [200.0]])
     model = fitted(X, 3, init=init, tol=0.1)

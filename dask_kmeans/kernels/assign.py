@@ -16,7 +16,7 @@ from .lanes import CR, UNDECIDED, certify, score, squared_differences, tile_rows
 from .layout import numeric, owned, rows_of
 from .panel import Filter, Panel
 from .sums import FixedPoint, Sums, accumulate, checked_weights, move_rows
-from .tile import EVERY_ROW, address_of, aligned, fill, fill_side_by_side, locate
+from .tile import EVERY_ROW, address_of, aligned, announce, fill, fill_side_by_side, locate
 
 MOVED_ITEMS = 1 << 14
 """Numbers in the rows whose moves are saved up before they are summed, while they are in cache."""
@@ -112,6 +112,8 @@ def _filter(rows, picks, panel, labels, left, weights, shift, scale, weight_scal
         else:
             locate(rows, picks, start, addresses, count)
             fill(rows, B, at_addresses, at_origin, factor, at_tile)
+            if len(picks) == 0:
+                announce(rows, B, start + B)
         for r in range(B):
             best[r] = np.inf
             second[r] = np.inf
@@ -123,14 +125,15 @@ def _filter(rows, picks, panel, labels, left, weights, shift, scale, weight_scal
             continue
         for r in range(count):
             i = picks[start + r] if len(picks) else start + r
-            if index[r] == UNDECIDED:
-                left[n_left] = i
-                n_left += 1
-            elif index[r] != labels[i]:
-                which[n_moved], before[n_moved], after[n_moved] = i, labels[i], index[r]
-                labels[i] = index[r]
-                n_moved += 1
-                changed += 1
+            new, old = index[r], labels[i]
+            decided = new != UNDECIDED
+            left[n_left] = i
+            n_left += not decided
+            labels[i] = new if decided else old
+            which[n_moved], before[n_moved], after[n_moved] = i, old, new
+            moves = decided and new != old
+            n_moved += moves
+            changed += moves
         if n_moved > room:
             moved = which[:n_moved]
             move_rows(rows, moved, before, after, weights, shift, scale, weight_scale, sums)

@@ -243,6 +243,22 @@ def copy_lanes(typingctx, rows, address, feature, first, origin, scale, tile):
     return signature, codegen
 
 
+@intrinsic
+def prefetch(typingctx, address):
+    """Ask for the cache line at an address, which need not be a valid one."""
+
+    def codegen(context, builder, signature, arguments):
+        pointer = builder.inttoptr(arguments[0], ir.IntType(8).as_pointer())
+        name = "llvm.prefetch.p0"
+        function = builder.module.globals.get(name) or ir.Function(
+            builder.module, ir.FunctionType(ir.VoidType(), [pointer.type, I32, I32, I32]), name
+        )
+        builder.call(function, [pointer, I32(0), I32(3), I32(1)])  # to read, into L1, data
+        return context.get_dummy_value()
+
+    return types.void(address), codegen
+
+
 # ---- tile x centers -----------------------------------------------------------------------------
 
 

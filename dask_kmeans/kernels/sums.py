@@ -154,12 +154,13 @@ _NONE = np.empty(0)
 @njit(cache=True, nogil=True)
 def _accumulate(rows, weights, shift, scale, weight_scale, old, new, sums):
     which = np.empty(BATCH, np.int64)
+    before, after = np.empty(BATCH, np.int32), np.empty(BATCH, np.int32)
     for start in range(0, rows.m, BATCH):
-        count = min(BATCH, rows.m - start)
-        for n in range(count):
-            which[n] = start + n
-        before, after = old[start : start + count], new[start : start + count]
-        move_rows(rows, which[:count], before, after, weights, shift, scale, weight_scale, sums)
+        moved = 0
+        for i in range(start, min(start + BATCH, rows.m)):
+            which[moved], before[moved], after[moved] = i, old[i], new[i]
+            moved += old[i] != new[i]
+        move_rows(rows, which[:moved], before, after, weights, shift, scale, weight_scale, sums)
 
 
 @njit(cache=True, nogil=True)
@@ -169,50 +170,41 @@ def move_rows(rows, which, old, new, weights, shift, scale, weight_scale, sums):
     -1 = no cluster. Does nothing where there are no sums. Many rows a call: a row costs less than
     the call.
     """
+    if len(sums.counts):
+        _add_rows(rows, which, old, -1, weights, shift, scale, weight_scale, sums)
+        _add_rows(rows, which, new, 1, weights, shift, scale, weight_scale, sums)
+
+
+@njit(cache=True, nogil=True)
+def _add_rows(rows, which, labels, sign, weights, shift, scale, weight_scale, sums):
+    """Add row which[n] to the sums of cluster labels[n], or subtract it where sign = -1."""
     high, low, counts, weight_high, weight_low = sums
-    if len(counts) == 0:
-        return
     at_shift, at_scale = address_of(shift), address_of(scale)
     at_high, at_low = address_of(high), address_of(low)
-    w = 1.0
+    d, itemsize, minus, w = rows.d, rows.itemsize, sign >> 1, 1.0
+    side_by_side = rows.column_stride == itemsize
     for n in range(len(which)):
-        i = which[n]
-        if old[n] == new[n]:
+        i, j = which[n], labels[n]
+        if j < 0:
             continue
-        if len(weights):
+        counts[j] += sign
+        if len(weight_high):
             w = weights[i]
-        for j, sign in ((old[n], -1), (new[n], 1)):
-            if j < 0:
-                continue
-            counts[j] += sign
-            if len(weight_high):
-                t = w * weight_scale
-                whole = np.rint(t)
-                weight_high[j] += sign * np.int64(whole)
-                weight_low[j] += sign * np.int64(np.rint((t - whole) * LOW))
-            address = rows.address + i * rows.row_stride
-            _deposit_row(
-                rows, address, w, at_shift, at_scale, sign >> 1, at_high, at_low, j * rows.d
-            )
-
-
-@njit(cache=True, nogil=True, inline="always")
-def _deposit_row(rows, address, w, shift, scale, minus, high, low, place):
-    d, feature = rows.d, 0
-    if rows.column_stride == rows.itemsize:
-        while feature + 8 <= d:
-            at = address + feature * rows.itemsize
-            deposit(8, rows, at, feature, w, shift, scale, minus, high, low, place + feature)
-            feature += 8
-        if d & 4:
-            at = address + feature * rows.itemsize
-            deposit(4, rows, at, feature, w, shift, scale, minus, high, low, place + feature)
-            feature += 4
-        if d & 2:
-            at = address + feature * rows.itemsize
-            deposit(2, rows, at, feature, w, shift, scale, minus, high, low, place + feature)
-            feature += 2
-    while feature < d:
-        at = address + feature * rows.column_stride
-        deposit(1, rows, at, feature, w, shift, scale, minus, high, low, place + feature)
-        feature += 1
+            t = w * weight_scale
+            whole = np.rint(t)
+            weight_high[j] += sign * np.int64(whole)
+            weight_low[j] += sign * np.int64(np.rint((t - whole) * LOW))
+        at, feature, to = rows.address + i * rows.row_stride, 0, j * d
+        if side_by_side:
+            while feature + 8 <= d:
+                deposit(8, rows, at, feature, w, at_shift, at_scale, minus, at_high, at_low, to)
+                at, feature, to = at + 8 * itemsize, feature + 8, to + 8
+            if d & 4:
+                deposit(4, rows, at, feature, w, at_shift, at_scale, minus, at_high, at_low, to)
+                at, feature, to = at + 4 * itemsize, feature + 4, to + 4
+            if d & 2:
+                deposit(2, rows, at, feature, w, at_shift, at_scale, minus, at_high, at_low, to)
+                at, feature, to = at + 2 * itemsize, feature + 2, to + 2
+        while feature < d:
+            deposit(1, rows, at, feature, w, at_shift, at_scale, minus, at_high, at_low, to)
+            at, feature, to = at + rows.column_stride, feature + 1, to + 1

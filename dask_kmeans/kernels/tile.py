@@ -3,7 +3,7 @@
 import numpy as np
 from numba import njit
 
-from .lanes import NV, copy_lanes, transpose
+from .lanes import NV, copy_lanes, prefetch, transpose
 
 CACHE_LINE = 64
 MOVE = 8
@@ -71,3 +71,16 @@ def fill_side_by_side(rows, B, address, origin, scale, tile):
     for feature in range(rows.d):
         for v in range(0, B, B // NV):
             copy_lanes(rows, address + v * rows.itemsize, feature, v, origin, scale, tile)
+
+
+@njit(cache=True, nogil=True)
+def announce(rows, B, start):
+    """Ask memory for the B rows from `start` on, which come next, while these are computed.
+
+    The first lines of each row: the hardware finds the rest of a longer one by itself.
+    """
+    lines = min(4 * CACHE_LINE, rows.d * rows.itemsize)
+    step = max(1, CACHE_LINE // max(1, abs(rows.row_stride)))
+    for r in range(start, start + B, step):
+        for line in range(0, lines, CACHE_LINE):
+            prefetch(rows.address + r * rows.row_stride + line)

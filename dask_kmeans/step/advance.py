@@ -24,6 +24,9 @@ from dask_kmeans.step.stop import stop
 FARTHEST = 256
 """Far rows that a step brings back where it might empty a cluster; more take an extra pass."""
 
+SMALL = 16
+"""A cluster has to have fewer rows than the average by this factor to be emptied in one step."""
+
 LONGEST_LEAP = 50
 """Steps on a sample that stand between two passes, at most (see `dask_kmeans.accelerate`)."""
 
@@ -67,12 +70,16 @@ def _far_rows_wanted(run: Run) -> int:
 
     The first step brings some: seeds are most often the ones that get no rows, and that step
     measures distances anyway, to know the inertia. A later step empties a cluster only by changing
-    the labels of all its rows, for which there must be as many changes; those of the step before
-    are the estimate. Late in a fit, where looking at distances would cost most, this asks nothing.
+    the labels of all its rows: so it must be small, and there must be as many changes, of which
+    those of the step before are the estimate. Most steps need not look at distances then.
     """
-    if run.sums is not None and run.sums.counts.min() > run.history[-1].changed:
-        return 0
-    return min(len(run.centers), FARTHEST)
+    k = len(run.centers)
+    if run.sums is not None:
+        counts = run.sums.counts
+        smallest = counts.min()
+        if smallest > run.history[-1].changed or smallest * k * SMALL > counts.sum():
+            return 0
+    return min(k, FARTHEST)
 
 
 def _take_step(

@@ -67,8 +67,11 @@ def measure_rows(
         return Measure(so_far.inertia, sizes, so_far.farthest)
     if weights is not None:
         counted &= weights > 0
-    chosen = _farthest_first(np.where(counted, distances, -1.0), farthest)
-    chosen = chosen[counted[chosen]]
+    known = so_far.farthest.distances
+    # Rows nearer than all that are wanted already need no sorting: soon that is nearly every row.
+    least = known[-1] if len(known) == farthest else 0.0
+    candidates = np.flatnonzero(counted & (distances >= least))
+    chosen = candidates[_farthest_first(distances[candidates], farthest)]
     found = Farthest(
         distances[chosen],
         first_row + chosen,
