@@ -16,7 +16,7 @@ from numba import njit
 from numba.extending import intrinsic
 
 from dask_kmeans import kernels
-from dask_kmeans.kernels.lanes import VECTOR_BITS, _Emitter
+from dask_kmeans.kernels.lanes import VECTOR_BITS, Emitter
 
 SHAPES = [
     (2_000_000, 16, 8), (500_000, 64, 256), (250_000, 128, 1024),
@@ -29,7 +29,7 @@ def _multiply_adds(typingctx, start, times):
     """Run independent chains of `times` vector multiply-adds; return a number that needs them."""
 
     def codegen(context, builder, signature, arguments):
-        e = _Emitter(context, builder, start)
+        e = Emitter(context, builder, start)
         entry, loop, done = builder.block, *map(builder.append_basic_block, ("loop", "done"))
         x = e.splat(arguments[0], e.W)
         builder.branch(loop)

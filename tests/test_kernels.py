@@ -199,6 +199,18 @@ def test_no_shift_can_change_a_label(shift):
     np.testing.assert_array_equal(labels, brute_force(X, centers)[1])
 
 
+def test_a_panel_travels_as_its_centers():
+    centers = CASES["scaled features"][1]
+    panel = kernels.prepare(centers)
+    pickled = pickle.dumps(panel)
+    assert len(pickled) < centers.nbytes + 1000
+    there = pickle.loads(pickled)
+    for a, b in ((panel.centers, there.centers), (panel.padded, there.padded)):
+        np.testing.assert_array_equal(a, b)
+    for a, b in zip(panel.single + panel.double, there.single + there.double, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
 def test_the_filters_decide_ordinary_rows():
     rng = np.random.default_rng(0)
     X, labels = rng.standard_normal((20_000, 16)), np.empty(20_000, np.int32)

@@ -23,7 +23,7 @@ X = np.random.default_rng(0).normal(size=(4000, 3))
 def pauses(monkeypatch):
     """No waiting; the list of pauses that there would have been."""
     slept = []
-    monkeypatch.setattr(retry.time, "sleep", slept.append)
+    monkeypatch.setattr(retry, "sleep", slept.append)
     return slept
 
 
@@ -78,6 +78,14 @@ def test_a_failure_that_stays_is_named(pauses):
 def test_what_cannot_pass_is_not_tried_again(error, pauses):
     with pytest.raises(ReadError, match=r"gone|closed"):
         retry.retried(failing(1, error), "store", retry.Part("chunk 0"))
+    assert pauses == []
+
+
+def test_a_driver_that_has_waited_long_is_not_asked_again(pauses, monkeypatch):
+    clock = iter([0, 21])
+    monkeypatch.setattr(retry, "monotonic", lambda: next(clock))
+    with pytest.raises(ReadError, match="timed out"):
+        retry.retried(failing(1, TimeoutError("timed out")), "store", retry.Part("chunk 0"))
     assert pauses == []
 
 

@@ -124,7 +124,7 @@ def test_frames(columns, lazy):
 
 
 @given(
-    st.sampled_from(["", "file://", "memory://", "s4://", "s3:/", "https//", "://", "\0"]),
+    st.sampled_from(["", "file://", "memory://", "s4://", "https//", "://", "\0"]),
     st.text(max_size=20).filter(lambda name: ".." not in name),
     st.sampled_from(["", ".npy", ".csv", ".parquet", ".zarr", "/*.csv", "/[", "/?"]),
 )

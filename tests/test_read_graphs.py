@@ -92,13 +92,13 @@ def test_many_partitions_make_few_tasks():
 def test_columns_without_numbers_are_not_read(tmp_path):
     frame = pd.DataFrame({"a": [1.0, 2.0], "name": ["x", "y"], "b": [3, 4]})
     frame.to_parquet(tmp_path / "t.parquet")
-    table = dd.read_parquet(tmp_path / "t.parquet")
-    with pytest.warns(UserWarning, match="'name'"):
-        points = as_points(table)
-    (block,) = points.blocks
-    ((frame,),) = block.source.chunks
-    assert list(frame.columns) == ["a", "b"]
-    np.testing.assert_array_equal(rows_of(points)[0], [[1, 3], [2, 4]])
+    for table in (dd.read_parquet(tmp_path / "t.parquet"), dd.from_pandas(frame, npartitions=1)):
+        with pytest.warns(UserWarning, match="'name'"):
+            points = as_points(table)
+        (block,) = points.blocks
+        ((part,),) = block.source.chunks
+        assert list(part.columns) == ["a", "b"]
+        np.testing.assert_array_equal(rows_of(points)[0], [[1, 3], [2, 4]])
 
 
 def test_a_block_holds_one_chunk_at_a_time(tmp_path, stored):

@@ -89,7 +89,7 @@ def _add(values, bins):
         if exponent:
             significand |= 0x0010000000000000
         else:
-            exponent = 1
+            exponent = np.int64(1)
         low, high = significand & (2**SPLIT - 1), significand >> SPLIT
         if bits < 0:
             low, high = -low, -high

@@ -17,12 +17,15 @@ Legend: W lanes in a vector, NV vectors in a tile's row, CR centers in a registe
 P features moved at once by a transposition.
 """
 
+from typing import Any
+
 import numpy as np
 from llvmlite import binding, ir
-from numba import config, types
-from numba.extending import intrinsic
+from numba import config, extending, types
 
-I1, I32, I64 = ir.IntType(1), ir.IntType(32), ir.IntType(64)
+intrinsic: Any = extending.intrinsic  # whose own type keeps the first argument that it hides
+
+I32, I64 = ir.IntType(32), ir.IntType(64)
 F32, F64 = ir.FloatType(), ir.DoubleType()
 
 
@@ -32,10 +35,11 @@ def _vector_shape():
     CR * NV accumulators, NV rows and a broadcast must fit into the registers (32 with AVX-512 and
     NEON, 16 else): one spill inside the loop over features halves the speed.
     """
-    if config.CPU_FEATURES is None:
+    forced: str | None = vars(config)["CPU_FEATURES"]  # numba sets it without declaring it
+    if forced is None:
         features = {name for name, present in binding.get_host_cpu_features().items() if present}
     else:
-        features = {name[1:] for name in config.CPU_FEATURES.split(",") if name.startswith("+")}
+        features = {name[1:] for name in forced.split(",") if name.startswith("+")}
     if "avx512f" in features:
         return 512, 4, 4
     if "avx2" in features:
@@ -65,7 +69,7 @@ def tile_rows(typingctx, items):
     return types.int64(items), lambda context, builder, signature, arguments: I64(rows)
 
 
-class _Emitter:
+class Emitter:
     """Vector instructions for lanes of one dtype, at the builder's place."""
 
     def __init__(self, context, builder, dtype):
@@ -128,17 +132,18 @@ class _Emitter:
         return self.builder.select(self.builder.fcmp_ordered(">", a, b), a, b)
 
     def items(self, rows_type, rows):
-        return _Items(self, rows_type, rows)
+        return Items(self, rows_type, rows)
 
 
-class _Items:
+class Items:
     """The numbers in a `layout.Rows`, of any dtype, and their way into lanes."""
 
     def __init__(self, emitter, rows_type, rows):
         self.e, self.dtype = emitter, rows_type[0]
         self.item_type = emitter.context.get_value_type(self.dtype)
         self.column_stride = emitter.builder.extract_value(rows, 4)
-        small = isinstance(self.dtype, types.Integer) and self.dtype.bitwidth <= 16
+        self.integer = isinstance(self.dtype, types.Integer)
+        small = self.integer and self.dtype.bitwidth <= 16
         # Shifted in float32 lanes where the numbers are exact in float32, else in float64.
         self.real = emitter.real if small or self.dtype == types.float32 else F64
 
@@ -152,7 +157,7 @@ class _Items:
 
     def to_real(self, vector, real):
         """Loaded items as `real`, rounded once."""
-        if not isinstance(self.dtype, types.Integer):
+        if not self.integer:
             return self.e.resize(vector, real)
         convert = self.e.builder.sitofp if self.dtype.signed else self.e.builder.uitofp
         return convert(vector, ir.VectorType(real, vector.type.count))
@@ -179,7 +184,7 @@ def transpose(typingctx, P, rows, addresses, first, feature, origin, scale, tile
     P = P.literal_value
 
     def codegen(context, builder, signature, arguments):
-        e = _Emitter(context, builder, scale)
+        e = Emitter(context, builder, scale)
         if P > e.W:  # the caller never asks for this
             return context.get_dummy_value()
         _, view, addresses, first, feature, origin, factor, tile = arguments
@@ -231,7 +236,7 @@ def copy_lanes(typingctx, rows, address, feature, first, origin, scale, tile):
     signature = types.void(rows, address, feature, first, origin, scale, tile)
 
     def codegen(context, builder, signature, arguments):
-        e = _Emitter(context, builder, scale)
+        e = Emitter(context, builder, scale)
         view, address, feature, first, origin, factor, tile = arguments
         x = e.items(rows, view)
         vector = x.load(builder.add(address, builder.mul(feature, x.column_stride)), e.W)
@@ -314,7 +319,7 @@ def score(typingctx, centers, first, half, tile, d, best, second, index):
     lane = tile.dtype
 
     def codegen(context, builder, signature, arguments):
-        e = _Emitter(context, builder, lane)
+        e = Emitter(context, builder, lane)
         _, first, _, _, d, _, _, _ = arguments
 
         def at(n, offset):
@@ -355,7 +360,7 @@ def certify(typingctx, tile, d, best, second, bound, index):
     lane = tile.dtype
 
     def codegen(context, builder, signature, arguments):
-        e = _Emitter(context, builder, lane)
+        e = Emitter(context, builder, lane)
 
         def at(n, offset):
             return e.element(signature.args[n], arguments[n], offset)
@@ -401,7 +406,7 @@ def squared_differences(typingctx, centers, first, tile, d, out):
     lane = tile.dtype
 
     def codegen(context, builder, signature, arguments):
-        e = _Emitter(context, builder, lane)
+        e = Emitter(context, builder, lane)
         centers, first, tile, d, out = arguments
 
         def combine(center, x, total):
@@ -429,7 +434,7 @@ def paired_differences(typingctx, x, c, d, out):
     lane = x.dtype
 
     def codegen(context, builder, signature, arguments):
-        e = _Emitter(context, builder, lane)
+        e = Emitter(context, builder, lane)
         x, c, out = (e.element(signature.args[n], arguments[n], I64(0)) for n in (0, 1, 3))
 
         def add(feature, x, totals):
@@ -455,7 +460,7 @@ def widen(typingctx, tile, d, low, high):
     lane = tile.dtype
 
     def codegen(context, builder, signature, arguments):
-        e = _Emitter(context, builder, lane)
+        e = Emitter(context, builder, lane)
         tile, d, low, high = arguments
 
         def step(feature, x, strange):
@@ -492,7 +497,7 @@ def deposit(typingctx, P, rows, address, feature, weight, shift, scale, sign, hi
     P = P.literal_value
 
     def codegen(context, builder, signature, arguments):
-        e = _Emitter(context, builder, types.float64)
+        e = Emitter(context, builder, types.float64)
         _, view, address, feature, weight, shift, scale, sign, high, low, place = arguments
         reals, integers, minus = ir.VectorType(F64, P), ir.VectorType(I64, P), e.splat(sign, P)
 

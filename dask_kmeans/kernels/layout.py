@@ -35,7 +35,7 @@ def owned(array: np.ndarray) -> np.ndarray:
 
     What came from another process may be read-only, for which numba would compile once more.
     """
-    return np.require(array, requirements="CW")
+    return np.require(array, requirements=["C", "W"])
 
 
 def numeric(X: np.ndarray) -> np.ndarray:

@@ -55,6 +55,9 @@ import numpy as np
 
 from .lanes import CR
 
+SAMPLE = 64
+"""About how many centers have a say in where their middle is: one far center must not move it."""
+
 
 class Filter(NamedTuple):
     """Shifted, scaled centers in one lane dtype, padded to a multiple of CR with half = inf.
@@ -83,21 +86,26 @@ class Panel(NamedTuple):
     double: Filter
     padded: np.ndarray
 
+    def __reduce__(self):
+        """Only the centers travel to other processes."""
+        return prepare, (self.centers, -self.double.origin)
+
 
 def prepare(centers: np.ndarray, shift: np.ndarray | None = None) -> Panel:
     """Prepare `centers` (k, d) for `nearest` and `assign`.
 
-    shift : float64 (d,), where to put the origin; by default the median of the centers. It bears
-    on speed alone, never on a label.
+    shift : float64 (d,), where to put the origin; by default the median of some of the centers. It
+    bears on speed alone, never on a label.
     """
     centers = np.asarray(centers, np.float64)
     k = len(centers)
     padded = pad(centers)
     with np.errstate(all="ignore"):
-        shift = np.median(centers, axis=0) if shift is None else np.asarray(shift, np.float64)
+        if shift is None:
+            shift = np.median(centers[:: -(-k // SAMPLE)], axis=0)
         # float32 rows are shifted in float32.
-        single_shift = shift.astype(np.float32).astype(np.float64)
-        shift = np.where(np.isfinite(single_shift), single_shift, 0.0)
+        shift = np.asarray(shift).astype(np.float32).astype(np.float64)
+        shift[~np.isfinite(shift)] = 0.0
         extent = np.abs(padded[:k] - shift).max()
         exponent = np.frexp(extent)[1] if 0 < extent < np.inf else 0
         scale = float(np.ldexp(1.0, -np.clip(exponent, -100, 100)))
@@ -120,7 +128,8 @@ def pad(centers: np.ndarray) -> np.ndarray:
 def _filter(padded, k, shift, scale, dtype):
     moved = ((padded - shift) * scale).astype(dtype)
     moved[k:] = 0
-    square = np.einsum("jl,jl->j", moved, moved, dtype=np.float64)
+    wide = moved.astype(np.float64)
+    square = np.einsum("jl,jl->j", wide, wide)
     half = np.where(np.arange(len(moved)) < k, square / 2, np.inf).astype(dtype)
     return Filter(
         moved, half, -shift * scale, dtype(scale), _bound(padded.shape[1], square.max(), dtype)

@@ -94,7 +94,7 @@ def _taken_apart(collections: Sequence[Any]) -> list[tuple[dict, list]] | None:
     """A graph and keys for each chunk; None where chunks have to stay in one graph."""
     if any(map(_is_annotated, collections)):
         return None
-    optimized = [dask.optimize(each)[0] for each in collections]
+    optimized = [_optimized(each) for each in collections]
     graph: dict = {}
     for each in optimized:
         graph.update(each.__dask_graph__())
@@ -112,6 +112,13 @@ def _taken_apart(collections: Sequence[Any]) -> list[tuple[dict, list]] | None:
         seen.update(own)
         apart.append((own, list(keys)))
     return apart
+
+
+def _optimized(collection: Any) -> Any:
+    """The collection with its tasks fused; of a DataFrame, only the columns that are used."""
+    # Not dask.optimize for DataFrames: of `table[names]` it gives all columns back (dask 2026.8).
+    own = getattr(collection, "optimize", None)
+    return dask.optimize(collection)[0] if own is None else own()
 
 
 def _is_annotated(collection: Any) -> bool:

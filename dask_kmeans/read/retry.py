@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
+from time import monotonic, sleep
 from typing import NamedTuple, TypeVar
 
 from dask_kmeans import checks
 
 PAUSES = (0.1, 0.4, 1.6)
 """Seconds before each new try: long enough for a busy server, short beside a fit."""
+
+PATIENCE = 20
+"""Seconds after which a try that failed is not made again: the driver of the store has waited and
+tried often enough by then."""
 
 PERMANENT = (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError)
 
@@ -47,13 +51,15 @@ def retried(read: Callable[[], T], source: str, part: Part | Callable[[], Part])
         When no try succeeded.
     """
     for pause in (*PAUSES, None):
+        begun = monotonic()
         try:
             return read()
         except (checks.ReadError, checks.InvalidFileError, MemoryError):
             raise
         except Exception as error:
-            if pause is None or isinstance(error, PERMANENT):
+            slow = monotonic() - begun > PATIENCE
+            if pause is None or slow or isinstance(error, PERMANENT):
                 broken = part() if callable(part) else part
                 raise checks.unreadable_error(source, *broken, error) from error
-        time.sleep(pause)
+        sleep(pause)
     raise AssertionError("unreachable: the last try returns or raises")

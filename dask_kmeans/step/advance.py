@@ -24,8 +24,9 @@ from dask_kmeans.step.stop import stop
 FARTHEST = 256
 """Far rows that a step brings back where it might empty a cluster; more take an extra pass."""
 
-SMALL = 16
-"""A cluster has to have fewer rows than the average by this factor to be emptied in one step."""
+SMALL, MANY = 16, 2**16
+"""Of so many rows, a cluster must have fewer than the average by this factor to be emptied in one
+step; of fewer rows any cluster may be, and looking at distances costs nothing."""
 
 LONGEST_LEAP = 50
 """Steps on a sample that stand between two passes, at most (see `dask_kmeans.accelerate`)."""
@@ -70,14 +71,17 @@ def _far_rows_wanted(run: Run) -> int:
 
     The first step brings some: seeds are most often the ones that get no rows, and that step
     measures distances anyway, to know the inertia. A later step empties a cluster only by changing
-    the labels of all its rows: so it must be small, and there must be as many changes, of which
-    those of the step before are the estimate. Most steps need not look at distances then.
+    the labels of all its rows: there must be as many changes, of which those of the step before
+    are the estimate, and where there are many rows it must be small. Most steps need not look at
+    distances then.
     """
     k = len(run.centers)
     if run.sums is not None:
         counts = run.sums.counts
-        smallest = counts.min()
-        if smallest > run.history[-1].changed or smallest * k * SMALL > counts.sum():
+        smallest, n_rows = counts.min(), counts.sum()
+        if smallest > run.history[-1].changed:
+            return 0
+        if n_rows > MANY and smallest * k * SMALL > n_rows:
             return 0
     return min(k, FARTHEST)
 

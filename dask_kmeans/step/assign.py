@@ -59,13 +59,14 @@ def assign_block(
         rows = slice(first, first + len(values))
         for at, request in enumerate(requests):
             known = labels[at][rows]
-            if rebuild[at]:
+            if rebuild[at] and request.previous is not None:
                 nearest(values, request.previous, known)
             tally = assign(values, weights, request.panel, fixed_point, known, sums[at])
             changed[at] += tally.changed
-            if measures[at] is not None:
+            measured = measures[at]
+            if measured is not None:
                 measures[at] = measure_rows(
-                    measures[at], values, weights, request.panel.centers, known,
+                    measured, values, weights, request.panel.centers, known,
                     block.start + first, request.farthest,
                 )  # fmt: skip
         first = rows.stop
@@ -80,7 +81,7 @@ def assign_block(
 
 
 def _known_labels(block: OpenBlock, request: Request) -> tuple[np.ndarray, bool]:
-    """Labels of the step before, and whether they have yet to be found from its centers.
+    """Labels of the step before, and whether they have yet to be found from its centers, if any.
 
     They leave the cache while they are being changed: a task that fails half-way and is run again
     must not take them for what they were.
@@ -88,4 +89,4 @@ def _known_labels(block: OpenBlock, request: Request) -> tuple[np.ndarray, bool]
     step, labels = block.cache.pop(("labels", request.run), (None, None))
     if labels is not None and step == request.step - 1:
         return labels, False
-    return np.full(block.rows, -1, np.int32), request.previous is not None
+    return np.full(block.rows, -1, np.int32), True
