@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import tracemalloc
 from itertools import pairwise
 
@@ -149,6 +150,13 @@ def test_reading_parquet_takes_no_more_than_stated(tmp_path):
     held = pa.total_allocated_bytes()
     stated = memory.reading_bytes(from_parquet.BATCH_BYTES, parquet_columns=32)
     assert peak_of(block.source, lambda: pa.total_allocated_bytes() - held) <= stated
+
+
+def test_a_compressed_csv_file_is_read_as_a_stream(tmp_path):
+    line = b"1.25,2.5\n"
+    (tmp_path / "x.csv.gz").write_bytes(gzip.compress(b"a,b\n" + line * 8_000_000))
+    (block,) = open_source(tmp_path / "x.csv.gz").blocks(threads=1)
+    assert peak_of(block.source) < 40 * 2**20 < 8_000_000 * len(line)
 
 
 def peak_of(source, elsewhere=lambda: 0):

@@ -181,8 +181,6 @@ def test_relocation_costs_no_extra_pass(source):
 
 
 def test_a_cluster_that_empties_late_costs_no_extra_pass():
-    # Center 1 gets row 3.9 in the first step; then center 0 moves to 2.45 and center 2 to 5.5 ...
-    # and both come nearer to it than its own mean of one row that the neighbours share.
     Y, init = late_empty()
     source = CountingChunks(Y, chunk=1)
     model = KMeans(len(init), init=init, algorithm="lloyd", tol=0).fit(source.array())

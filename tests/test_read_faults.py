@@ -187,6 +187,17 @@ def test_a_csv_file_deleted_after_the_start(tmp_path):
         read_all(source)
 
 
+@pytest.mark.parametrize("suffix", ["gz", "bz2", "xz"])
+def test_a_compressed_csv_file_cut_short(tmp_path, suffix):
+    path = tmp_path / f"x.csv.{suffix}"
+    pd.DataFrame(X, columns=list("abc")).to_csv(path, index=False)
+    np.testing.assert_array_equal(read_all(path), X)
+    source = open_source(path)
+    truncate(path)
+    with pytest.raises(ReadError, match=rf"a part of .*x\.csv\.{suffix}: "):
+        read_all(source)
+
+
 def test_a_csv_file_with_a_word_among_the_numbers(tmp_path):
     table = pd.DataFrame(X, columns=list("abc")).astype(object)
     path = tmp_path / "x.csv"

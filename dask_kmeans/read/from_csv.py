@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+import lzma
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -25,7 +27,10 @@ HEAD_BYTES = 2**20
 """Read of a file to learn its columns and which of them are numbers."""
 
 BLOCK_BYTES = 32 * 2**20
-"""Text that a task parses at once, at most."""
+"""Text that a task reads, at most, unless it is compressed: then it is read as a stream."""
+
+PARSED_BYTES = 2**20
+"""Text that is parsed at once; of a stream Arrow holds 32 times as much in advance."""
 
 
 class CsvSource(Source):
@@ -99,25 +104,51 @@ class CsvRows:
     weight_column: str | None
 
     def pieces(self) -> Iterator[Piece]:
+        if self.stop is None:
+            yield from self._streamed()
+            return
+        read = partial(self._read, self.stop - self.start)
+        text = retried(read, self._name, Part(self._where))
+        if self.start == 0:
+            text = text[text.find(b"\n") + 1 or len(text) :]
+        if text.strip():
+            yield from self._parsed(io.BytesIO(text))
+
+    def _read(self, length: int) -> bytes:
+        from fsspec.utils import read_block
+
+        with self.fs.open(self.path, "rb") as file:
+            return read_block(file, self.start, length, delimiter=b"\n")
+
+    def _streamed(self) -> Iterator[Piece]:
+        """A compressed file, little by little; no new try, since it has no middle to begin at."""
+        try:
+            with self.fs.open(self.path, "rb", compression="infer") as file:
+                lines = io.BufferedReader(file)
+                lines.readline()
+                if lines.peek(1):
+                    yield from self._parsed(lines)
+        except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
+            raise checks.unreadable_error(self._name, self._where, None, None, error) from error
+
+    def _parsed(self, file: Any) -> Iterator[Piece]:
+        """Rows of lines without a header."""
         import pyarrow as pa
         import pyarrow.csv as pacsv
 
-        wanted = dict.fromkeys([*self.columns, *([self.weight_column] * bool(self.weight_column))])
-        text = retried(self._read, self._name, Part(self._where()))
-        if self.start == 0:
-            text = text[text.find(b"\n") + 1 or len(text) :]
-        if not text.strip():
-            return
+        wanted = list(self.columns)
+        if self.weight_column is not None and self.weight_column not in wanted:
+            wanted.append(self.weight_column)
         try:
             batches = pacsv.open_csv(
-                io.BytesIO(text),
+                file,
                 read_options=pacsv.ReadOptions(
-                    column_names=self.header, use_threads=False, block_size=memory.PIECE_BYTES
+                    column_names=self.header, use_threads=False, block_size=PARSED_BYTES
                 ),
                 convert_options=pacsv.ConvertOptions(
-                    include_columns=list(wanted), column_types=dict.fromkeys(wanted, pa.float64()),
+                    include_columns=wanted, column_types=dict.fromkeys(wanted, pa.float64())
                 ),
-            )  # fmt: skip
+            )
             for batch in batches:
                 values = np.empty((len(self.columns), batch.num_rows))
                 for row, name in zip(values, self.columns, strict=True):
@@ -127,24 +158,16 @@ class CsvRows:
                     weights = batch.column(self.weight_column).to_numpy(zero_copy_only=False)
                 yield values.T, weights
         except pa.ArrowInvalid as error:
-            raise checks.invalid_file_error(
-                f"{self._name}, {self._where()},", "CSV", error
-            ) from error
+            part = f"{self._name}, {self._where},"
+            raise checks.invalid_file_error(part, "CSV", error) from error
 
     @property
     def _name(self) -> str:
         return full_name(self.fs, self.path)
 
+    @property
     def _where(self) -> str:
-        return "all of it" if self.stop is None else f"bytes {self.start} to {self.stop}"
-
-    def _read(self) -> bytes:
-        from fsspec.utils import read_block
-
-        with self.fs.open(self.path, "rb", compression="infer") as file:
-            if self.stop is None:
-                return file.read()
-            return read_block(file, self.start, self.stop - self.start, delimiter=b"\n")
+        return "a part" if self.stop is None else f"bytes {self.start} to {self.stop}"
 
 
 def _is_compressed(path: str) -> bool:
