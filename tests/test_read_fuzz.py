@@ -102,7 +102,7 @@ def test_arrays(array, lazy, weights):
     ours_or_points(lambda: as_points(data, weights))
 
 
-@given(ARRAYS, st.booleans(), st.sampled_from([None, "a", "d", 0, 3]))
+@given(ARRAYS, st.booleans(), st.sampled_from([None, "a", "b", "c", "d", 0, 3]))
 @settings(max_examples=200)
 def test_labelled_arrays(array, lazy, feature_dim):
     data = xr.DataArray(array, dims=list("abcd")[: array.ndim])

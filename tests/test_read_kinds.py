@@ -299,6 +299,12 @@ def test_results_in_kind(X, n_outputs):
     assert apply(stored).shape == (N, *tail)
 
 
+def test_a_dimension_that_is_called_as_that_of_results(X):
+    data = xr.DataArray(X.reshape(60, 100, D), dims=("cluster", "x", "band"))
+    out = as_points(data, feature_dim="band").apply(first_two, float, 2)
+    assert out.dims == ("cluster", "x", "cluster_")
+
+
 def test_known_results_in_kind(X):
     series = as_points(pd.DataFrame(X, index=np.arange(N) + 7)).in_kind(np.arange(N))
     assert series.index[0] == 7

@@ -1,6 +1,6 @@
 """Arrays in, arrays out: nearest centers, exact sums, distances, random draws. Knows no Dask.
 
-layout -> lanes -> panel -> assign        labels, certified to be what float64 brute force gives
+layout -> lanes -> tile, panel -> assign  labels, certified to be what float64 brute force gives
           sums                            integer sums of rows: any order, the same bits
           distances, exact_sum, draws     every float that decides or is reported
           extent                          what the survey of the data needs

@@ -10,7 +10,7 @@ from numba import njit
 from .lanes import CR, paired_differences, squared_differences, tile_rows
 from .layout import numeric, owned, rows_of
 from .panel import pad
-from .tile import EVERY_ROW, address_of, aligned, fill, locate
+from .tile import EVERY_ROW, address_of, aligned, announce, fill, locate
 
 
 def labelled_distances(
@@ -48,6 +48,7 @@ def _labelled_distances(rows, centers, labels, out):
     for start in range(0, rows.m, B):
         count = min(B, rows.m - start)
         locate(rows, EVERY_ROW, start, x_addresses, count)
+        announce(rows, B, start + B)
         for r in range(B):
             j = max(labels[start + min(r, count - 1)], 0)
             c_addresses[r] = centers.address + j * centers.row_stride

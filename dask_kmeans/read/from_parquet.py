@@ -143,11 +143,12 @@ class ParquetRows:
 
     def pieces(self) -> Iterator[Piece]:
         start = self.start
-        for part in self.parts:
-            with contextlib.closing(_Batches(self, part, start)) as batches:
-                while (batch := batches.read()) is not None:
-                    yield _features(batch, self.columns, self.dtype), self._weights(batch)
-            start += part.rows
+        with contextlib.closing(_OpenFile(self.fs)) as file:
+            for part in self.parts:
+                with contextlib.closing(_Batches(self, file, part, start)) as batches:
+                    while (batch := batches.read()) is not None:
+                        yield _features(batch, self.columns, self.dtype), self._weights(batch)
+                start += part.rows
 
     def _weights(self, batch: Any) -> np.ndarray | None:
         if self.weight_column is None:
@@ -166,12 +167,12 @@ class ParquetRows:
 
 
 class _Batches:
-    """The batches of one part of a row group; after a failure it begins again where it was."""
+    """The batches of one part of a row group; after a failure they go on where they were."""
 
-    def __init__(self, rows: ParquetRows, part: RowGroup, start: int):
-        self._rows, self._part, self._start = rows, part, start
+    def __init__(self, rows: ParquetRows, file: _OpenFile, part: RowGroup, start: int):
+        self._rows, self._file, self._part, self._start = rows, file, part, start
         self._done = 0
-        self._iterator: Generator[Any] | None = None
+        self._batches: Generator[Any] | None = None
 
     def read(self) -> Any:
         """The next batch, or None after the last."""
@@ -187,37 +188,60 @@ class _Batches:
         return Part(f"row group {self._part.group}", self._start, self._start + rows)
 
     def close(self) -> None:
-        if self._iterator is not None:
-            self._iterator.close()
-            self._iterator = None
+        """Let go of Arrow's reader, which holds pages of every column."""
+        if self._batches is not None:
+            self._batches.close()
+            self._batches = None
 
     def _next(self) -> Any:
         try:
-            if self._iterator is None:
-                self._iterator = self._open()
-            return next(self._iterator)
+            if self._batches is None:
+                self._batches = self._open()
+            return next(self._batches)
         except BaseException:
-            self._iterator = None
+            self._batches = None
+            self._file.close()  # the next try opens it anew
             raise
 
     def _open(self) -> Generator[Any]:
         """Batches from row `skip` + `done` of the row group on, to the end of the part."""
         first, stop = self._part.skip + self._done, self._part.skip + self._part.rows
         position = 0
-        with _open(self._rows.fs, self._part.path) as file:
-            for batch in file.iter_batches(
-                batch_size=self._rows.batch_rows,
-                row_groups=[self._part.group],
-                columns=self._rows.names,
-                use_threads=False,
-            ):
-                begin, end = max(first - position, 0), min(stop - position, batch.num_rows)
-                if begin < end:
-                    yield batch.slice(begin, end - begin)
-                position += batch.num_rows
-                if position >= stop:
-                    return
+        for batch in self._file.at(self._part.path).iter_batches(
+            batch_size=self._rows.batch_rows,
+            row_groups=[self._part.group],
+            columns=self._rows.names,
+            use_threads=False,
+        ):
+            begin, end = max(first - position, 0), min(stop - position, batch.num_rows)
+            if begin < end:
+                yield batch.slice(begin, end - begin)
+            position += batch.num_rows
+            if position >= stop:
+                return
         raise OSError(f"{stop - position} rows fewer than its footer said")
+
+
+class _OpenFile:
+    """The Parquet file that is being read, open from one of its row groups to the next."""
+
+    def __init__(self, fs: Any):
+        self._fs = fs
+        self._path: str | None = None
+        self._file: Any = None
+
+    def at(self, path: str) -> Any:
+        """The file at `path`, as a ParquetFile."""
+        if path != self._path:
+            self.close()
+            self._file, self._path = _open(self._fs, path), path
+        return self._file
+
+    def close(self) -> None:
+        if self._file is not None:
+            # Also what was opened for it.
+            self._file.close(force=True)
+        self._file = self._path = None
 
 
 def _open(fs: Any, path: str) -> Any:

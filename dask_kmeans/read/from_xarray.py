@@ -55,6 +55,8 @@ def read(X: xr.DataArray, sample_weight: Any, feature_dim: Hashable | None) -> P
     if feature_dim in X.coords:
         names = checks.check_feature_names(X.coords[feature_dim].values.tolist())
     sample_dims = tuple(dim for dim in X.dims if dim != feature_dim)
+    n_rows = math.prod(X.sizes[dim] for dim in sample_dims)
+    checks.check_not_empty(n_rows, X.sizes[feature_dim])
     weights = _sample_weights(sample_weight, X, sample_dims)
     if X.chunks is not None:
         points = _read_lazy(X, weights, feature_dim)
@@ -88,7 +90,10 @@ def _labelled(template: xr.DataArray, values: Any) -> xr.DataArray:
     """Values in the shape of the samples, perhaps with a last axis of outputs, as a DataArray."""
     if values.ndim == template.ndim:
         return template.copy(data=values)
-    wide = template.expand_dims({OUTPUT_DIM: values.shape[-1]}, axis=-1)
+    name = OUTPUT_DIM
+    while name in template.dims or name in template.coords:
+        name += "_"
+    wide = template.expand_dims({name: values.shape[-1]}, axis=-1)
     return wide.copy(data=values)
 
 
