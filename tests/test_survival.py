@@ -42,6 +42,12 @@ def deadline():
     signal.signal(signal.SIGALRM, before)
 
 
+@pytest.fixture(autouse=True)
+def many_blocks(monkeypatch):
+    """As many tasks a pass as for data of a worthy size."""
+    monkeypatch.setattr("dask_kmeans.memory.MIN_BLOCK_BYTES", 1)
+
+
 def local_cluster(n_workers=2):
     """Processes of one thread each, whose nannies start dead ones again."""
     from distributed import LocalCluster

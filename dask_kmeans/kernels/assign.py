@@ -74,8 +74,9 @@ def assign(
         more, tied = _filter(rows, left[:undecided], _owned(panel.double), labels, left, *move)
         changed += more
     if tied:
+        origin = np.zeros(rows.d)
         changed += _define(
-            rows, left[:tied], owned(panel.padded), len(panel.centers), labels, *move
+            rows, left[:tied], owned(panel.padded), len(panel.centers), origin, labels, *move
         )
     return Tally(int(changed), int(undecided), int(tied))
 
@@ -153,13 +154,12 @@ def _stand(index, labels, start, count):
 
 
 @njit(cache=True, nogil=True)
-def _define(rows, picks, centers, k, labels, weights, shift, scale, weight_scale, sums):
+def _define(rows, picks, centers, k, origin, labels, weights, shift, scale, weight_scale, sums):
     """Label the picked rows by the definition; return how many labels changed."""
     d, B = rows.d, tile_rows(centers)
     tile, out = aligned(d * B, centers), np.empty((CR, B))
     best, index, addresses = np.empty(B), np.empty(B, np.int32), np.empty(B, np.int64)
     before = np.empty(B, np.int32)
-    origin = np.zeros(d)
     at_addresses, at_origin, at_tile = address_of(addresses), address_of(origin), address_of(tile)
     changed = 0
     for start in range(0, len(picks), B):

@@ -23,7 +23,7 @@ def labelled_distances(
     """
     X, centers = numeric(X), np.ascontiguousarray(centers, np.float64)
     labels = owned(np.asarray(labels, np.int32))
-    _labelled_distances(rows_of(X), rows_of(centers), labels, out)
+    _labelled_distances(rows_of(X), rows_of(centers), np.zeros(X.shape[1]), labels, out)
     return out
 
 
@@ -33,16 +33,16 @@ def distances(X: np.ndarray, centers: np.ndarray, out: np.ndarray) -> np.ndarray
     X : (m, d), any numeric dtype and strides; centers : (k, d); out : float64 (m, k), written and
     returned.
     """
-    X = numeric(X)
-    _distances(rows_of(X), pad(np.asarray(centers, np.float64)), out)
+    X, padded = numeric(X), pad(np.asarray(centers, np.float64))
+    _distances(rows_of(X), padded, np.zeros(X.shape[1]), out)
     return out
 
 
 @njit(cache=True, nogil=True)
-def _labelled_distances(rows, centers, labels, out):
+def _labelled_distances(rows, centers, origin, labels, out):
     d, B = rows.d, tile_rows(out)
     x, c = aligned(d * B, out), aligned(d * B, out)
-    total, origin = np.empty(B), np.zeros(d)
+    total = np.empty(B)
     x_addresses, c_addresses = np.empty(B, np.int64), np.empty(B, np.int64)
     at_x, at_c, at_origin = address_of(x), address_of(c), address_of(origin)
     for start in range(0, rows.m, B):
@@ -60,10 +60,10 @@ def _labelled_distances(rows, centers, labels, out):
 
 
 @njit(cache=True, nogil=True)
-def _distances(rows, centers, out):
+def _distances(rows, centers, origin, out):
     d, B = rows.d, tile_rows(out)
     tile, block = aligned(d * B, out), np.empty((CR, B))
-    origin, addresses = np.zeros(d), np.empty(B, np.int64)
+    addresses = np.empty(B, np.int64)
     for start in range(0, rows.m, B):
         count = min(B, rows.m - start)
         locate(rows, EVERY_ROW, start, addresses, count)

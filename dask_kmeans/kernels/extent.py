@@ -23,17 +23,18 @@ def extent(X: np.ndarray, minimum: np.ndarray, maximum: np.ndarray) -> tuple[int
     exact_in_single = X.dtype == np.float32 or (X.dtype.kind in "iu" and X.dtype.itemsize <= 2)
     one = np.float32(1) if exact_in_single else np.float64(1)
     lanes = np.empty(0, one.dtype)
-    row, column, is_nan, nan_rows = _extent(rows_of(X), one, lanes, minimum, maximum)
+    origin = np.zeros(X.shape[1])
+    row, column, is_nan, nan_rows = _extent(rows_of(X), one, lanes, origin, minimum, maximum)
     return int(row), int(column), bool(is_nan), int(nan_rows)
 
 
 @njit(cache=True, nogil=True)
-def _extent(rows, one, lanes, minimum, maximum):
+def _extent(rows, one, lanes, origin, minimum, maximum):
     d, B = rows.d, tile_rows(lanes)
     W = B // NV
     tile, low, high = aligned(d * B, lanes), aligned(d * W, lanes), aligned(d * W, lanes)
     low[:], high[:] = np.inf, -np.inf
-    origin, addresses = np.zeros(d), np.empty(B, np.int64)
+    addresses = np.empty(B, np.int64)
     at_addresses, at_origin, at_tile = address_of(addresses), address_of(origin), address_of(tile)
     bad_row, bad_column, is_nan, nan_rows = -1, -1, False, 0
     for start in range(0, rows.m, B):

@@ -23,7 +23,11 @@ def aligned(size, items):
 
 @njit(cache=True, nogil=True)
 def address_of(array):
-    """Where an array's items begin: functions called for every tile take this, not the array."""
+    """Where an array's items begin: functions called for every tile take this, not the array.
+
+    The address does not keep the array alive: an array that a compiled function makes itself must
+    still be used as an array for as long as its address is.
+    """
     return array.ctypes.data
 
 
