@@ -5,9 +5,9 @@
     python benchmarks/seeding.py --spam spambase.npz --output results/seeding.json
 
 GaussMixture: 10 000 rows in 15 dimensions, unit-variance Gaussians around 50 centers which are
-drawn from N(0, R^2) themselves: R acts as their *standard deviation*, or the published costs cannot be
-met. Each seeding has its own draw of the mixture. Spam: the UCI Spambase data, 4601 rows; an .npz
-with X (57 features) and y, which is the 58th feature of the paper.
+drawn from N(0, R^2) themselves: R acts as their *standard deviation*, or the published costs cannot
+be met. Each seeding has its own draw of the mixture. Spam: the UCI Spambase data, 4601 rows; an
+.npz with X (57 features) and y, which is the 58th feature of the paper.
 Each number is the median of 11 seedings, iterations are means, as in the paper.
 """
 

@@ -1,4 +1,5 @@
-"""Seeding alone, without the fit around it: data in pieces and blocks of any size, reads counted."""
+"""Seeding alone, without the fit around it: data in pieces and blocks of any size, reads
+counted."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ import numpy as np
 import pytest
 from inputs import blobs
 
-from dask_kmeans import KMeans
+from dask_kmeans import KMeans, load_model
 from dask_kmeans.sample import plan_sample
 
 X = blobs(7000, 4, 6, seed=3)
@@ -440,3 +440,42 @@ def test_a_failing_write_keeps_the_state_before(url, monkeypatch):
     found = fit(checkpoint=url, callbacks=[heard.append], **KINDS["plain"])
     assert heard[0].iteration == 3
     assert bits(found) == bits(fit(**KINDS["plain"]))
+
+
+# The command line
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_command_goes_on_after_a_signal(number, tmp_path):
+    """One line that says where the state is; the same command and --resume end with the same
+    model."""
+    np.save(tmp_path / "x.npy", blobs(60_000, 8, 30, seed=1))
+    command = [
+        sys.executable, "-c", "from dask_kmeans.cli import main; main()", "fit",
+        str(tmp_path / "x.npy"), "-k", "60", "--tol", "0", "--max-iter", "40",
+    ]  # fmt: skip
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    kept = ["--model", str(tmp_path / "m.zarr"), "--checkpoint", str(tmp_path / "state")]
+    stopped = subprocess.Popen(
+        [*command, *kept], env=environment, stderr=subprocess.PIPE, text=True
+    )
+    with stopped:
+        for line in stopped.stderr:
+            if line.startswith("iteration 2"):
+                stopped.send_signal(number)
+                break
+        *_, last = stopped.stderr.read().splitlines()
+    assert stopped.returncode == 128 + number
+    assert last == (
+        f"dask-kmeans: stopped by {number.name}; no output was left half-written; go on from the "
+        f"state in {tmp_path / 'state'} by --resume"
+    )
+    subprocess.run([*command, *kept, "--resume", "--quiet"], env=environment, check=True,
+    timeout=90) assert not (tmp_path / "state").exists()
+    subprocess.run(
+        [*command, "--model", str(tmp_path / "undisturbed.zarr"), "--quiet"], env=environment,
+        check=True, timeout=90,
+    )  # fmt: skip
+    resumed, undisturbed = (load_model(str(tmp_path / n)) for n in ("m.zarr", "undisturbed.zarr"))
+    assert resumed.cluster_centers_.tobytes() == undisturbed.cluster_centers_.tobytes()
+    assert (resumed.inertia_, resumed.n_iter_) == (undisturbed.inertia_, undisturbed.n_iter_)

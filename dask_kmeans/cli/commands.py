@@ -29,6 +29,8 @@ class Stopped(BaseException):
     def __init__(self, number: int):
         super().__init__(number)
         self.number = number
+        self.kept = ""
+        """What is left to go on from, for the message."""
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
@@ -42,7 +44,8 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         error.show()
         code = WRONG_USAGE
     except Stopped as stopped:
-        _say(f"stopped by {signal.Signals(stopped.number).name}; no output was left half-written")
+        name = signal.Signals(stopped.number).name
+        _say(f"stopped by {name}; no output was left half-written{stopped.kept}")
         code = 128 + stopped.number
     except Exception as error:  # one clear line, whatever went wrong
         if "--debug" in arguments:
@@ -72,7 +75,9 @@ def _signals_caught() -> Iterator[None]:
 def _one_line(error: Exception) -> str:
     text = " ".join(str(error).split()) or type(error).__name__
     # Messages of this package stand for themselves; of anything else the type is half the message.
-    ours = isinstance(error, ValueError | TypeError | OSError | ImportError | click.ClickException)
+    ours = isinstance(
+        error, ValueError | TypeError | OSError | ImportError | click.ClickException
+    ) or type(error).__module__.startswith("dask_kmeans")
     return f"error: {text}" if ours else f"error: {type(error).__name__}: {text} (see --debug)"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import click
@@ -12,6 +13,7 @@ import click
 from dask_kmeans import __version__
 from dask_kmeans.cli.cluster import peak_memory, tasks_on
 from dask_kmeans.cli.codes import DONE, UNCONVERGED
+from dask_kmeans.cli.commands import Stopped
 from dask_kmeans.cli.log import logger, progress, start_log
 from dask_kmeans.cli.report import summary, write_report
 from dask_kmeans.estimator import KMeans
@@ -51,7 +53,10 @@ def run(
             logger.info("standardizing %d features of %s", rows.n_features, source)
             standardization = standardization_of(as_points(rows), parameters["nan"])
             rows = StandardizedSource(rows, standardization)
-        with contextlib.closing(progress(quiet, parameters["max_iter"])) as follow:
+        with (
+            _kept_said(checkpoint),
+            contextlib.closing(progress(quiet, parameters["max_iter"])) as follow,
+        ):
             estimator = KMeans(callbacks=[follow], checkpoint=checkpoint, **parameters).fit(rows)
         fitted = estimator._fitted_model()
         if standardization is not None:
@@ -110,6 +115,17 @@ def _check_outputs(
             f"{checkpoint} holds the state of a fit that has not ended. Type --resume to go on "
             "from it, or remove it to start anew"
         )
+
+
+@contextlib.contextmanager
+def _kept_said(checkpoint: str | None) -> Iterator[None]:
+    """Tell who stopped the command where the state is that it can go on from."""
+    try:
+        yield
+    except Stopped as stopped:
+        if checkpoint is not None and Output(checkpoint).exists():
+            stopped.kept = f"; go on from the state in {checkpoint} by --resume"
+        raise
 
 
 def _remove(url: str) -> None:

@@ -20,8 +20,8 @@ class Chosen(NamedTuple):
     compared: int
     """How many of them the rows have been compared with before."""
     slot: Hashable
-    """Where a block's cache keeps the outcome; one for each set that grows at the same time. That of
-    the labels of a run is taken over by the fit, so that nothing outlasts the seeding."""
+    """Where a block's cache keeps the outcome; one for each set that grows at the same time. That
+    of the labels of a run is taken over by the fit, so that nothing outlasts the seeding."""
     name: str
     """A digest of the centers: no others have it."""
     name_before: str

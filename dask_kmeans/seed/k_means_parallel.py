@@ -1,24 +1,25 @@
 """k-means||: a few rounds of oversampled draws, then a summary of the data small enough to cluster.
 
-Bahmani, Moseley, Vattani, Kumar, Vassilvitskii, "Scalable K-Means++", PVLDB 5(7), 2012, algorithm 2.
-Its steps are numbered in the code. What is done otherwise, and why:
+Bahmani, Moseley, Vattani, Kumar, Vassilvitskii, "Scalable K-Means++", PVLDB 5(7), 2012, algorithm
+2. Its steps are numbered in the code. What is done otherwise, and why:
 
-1.  *First round.* The paper starts from one random row and spends a pass on its cost (steps 1, 2). Here
-    the first pass draws a full round already, half of it uniformly and half in proportion to the
-    squared distance from the middle of the data's range, which the survey knows. Such a mixture
+1.  *First round.* The paper starts from one random row and spends a pass on its cost (steps 1, 2).
+    Here the first pass draws a full round already, half of it uniformly and half in proportion to
+    the squared distance from the middle of the data's range, which the survey knows. Such a mixture
     is a coreset by itself (Bachem, Lucic, Krause, "Scalable k-means clustering via lightweight
     coresets", KDD 2018) and needs no center to start from.
-2.  *Draws.* The paper draws each row independently, about l of them, and needs the total cost first:
-    two passes a round. A race (`seed.race`) draws exactly l distinct rows, and one pass does.
+2.  *Draws.* The paper draws each row independently, about l of them, and needs the total cost
+    first: two passes a round. A race (`seed.race`) draws exactly l distinct rows, and one pass
+    does.
 3.  *Summary.* The paper weights each candidate with the number of rows in its cell. The pass that
     counts them may as well add them up: the cell's *centroid* stands for its rows far better.
     Every pass but the first does so, along with the next round's draws: when the draws turn out
     to be superfluous, the summary is there already.
 4.  *Rounds.* The paper takes log(cost) of them in theory and five in practice. Here the summary is
-    asked whether it will do. The inertia of a clustering that keeps cells whole is the scatter *within*
-    the cells, which the summary cannot see, plus the scatter *between* their centroids, which it
-    can. A further round is due while the part within exceeds the part between and still halves.
-    On all data tried the second round was the last one, with seeds as good as after five.
+    asked whether it will do. The inertia of a clustering that keeps cells whole is the scatter
+    *within* the cells, which the summary cannot see, plus the scatter *between* their centroids,
+    which it can. A further round is due while the part within exceeds the part between and still
+    halves. On all data tried the second round was the last one, with seeds as good as after five.
 5.  *Recluster.* See `seed.recluster`.
 """
 
@@ -70,8 +71,8 @@ def candidates_per_round(n_clusters: int, oversampling_factor: float | None) -> 
     """The paper's l: `oversampling_factor` times the number of clusters, rounded up.
 
     None: 5 times, which costs no more than five Lloyd iterations a round, falling to twice beyond
-    200 clusters, where the recluster would come to cost more than the passes (its work grows with k * l)
-    and the seeds gain less than 2 % from more candidates.
+    200 clusters, where the recluster would come to cost more than the passes (its work grows with k
+    * l) and the seeds gain less than 2 % from more candidates.
     """
     if oversampling_factor is None:
         return min(5 * n_clusters, max(2 * n_clusters, 1000))
@@ -171,7 +172,8 @@ def _cells_and_next_round(
     purpose: int,
     size: int,
 ) -> tuple[Sums, ExactSum, Race]:
-    """Sums of the rows nearest to each candidate; the sum of their distances and a race by these."""
+    """Sums of the rows nearest to each candidate; the sum of their distances and a race by
+    these."""
     sums, cost, race = fixed_point.zero_sums(len(chosen.centers)), ExactSum(), Race(size)
     candidates = NearestChosen(block, chosen)
     for first, values, weights in numbered_pieces(block):

@@ -1,4 +1,5 @@
-"""Greedy k-means++ over the data itself, all restarts together: one pass for each center, and one more.
+"""Greedy k-means++ over the data itself, all restarts together: one pass for each center, and one
+more.
 
 Arthur and Vassilvitskii, "k-means++: the advantages of careful seeding", SODA 2007, with the greedy
 choice of its section 5: of 2 + log(k) rows drawn in proportion to their squared distance from the
@@ -6,8 +7,9 @@ centers so far, the one that lowers the sum of these distances most becomes the 
 
 Drawing and choosing seem to need a pass each, since nobody can draw for the next center before this
 one is chosen. Here each pass weighs the trials for one center and, *for each trial, runs the race*
-(`seed.race`) *that would follow if it were chosen*; the driver then keeps the race of the best trial and
-forgets the others. Trials are distinct rows: drawn without replacement, which the paper's are not.
+(`seed.race`) *that would follow if it were chosen*; the driver then keeps the race of the best
+trial and forgets the others. Trials are distinct rows: drawn without replacement, which the paper's
+are not.
 """
 
 from __future__ import annotations
@@ -29,7 +31,8 @@ class Growing(NamedTuple):
 
     chosen: Chosen
     trials: np.ndarray
-    """float64 (t, d): rows of which one will be the next center. None left: every row is a center."""
+    """float64 (t, d): rows of which one will be the next center. None left: every row is a
+    center."""
     cost: float
     """Sum of weighted squared distances to the nearest center"""
 

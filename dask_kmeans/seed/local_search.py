@@ -2,9 +2,9 @@
 
 Lattanzi and Sohler, "A better k-means++ algorithm via local search", ICML 2019: draw a point in
 proportion to its share of the cost, find the center whose exchange for this point lowers the cost
-most, and exchange them if any does. Two deviations: points are drawn in batches, from the shares at the
-batch's begin, so that one call of the kernel measures them all; and what an exchange would cost is
-known for all centers at once from each point's nearest and second-nearest center, which a swap
+most, and exchange them if any does. Two deviations: points are drawn in batches, from the shares at
+the batch's begin, so that one call of the kernel measures them all; and what an exchange would cost
+is known for all centers at once from each point's nearest and second-nearest center, which a swap
 changes for few points only. So an attempt costs one comparison of the points with one center.
 """
 
@@ -62,7 +62,8 @@ class LocalSearch:
         return swaps
 
     def _try(self, pick: int, to_pick: np.ndarray) -> bool:
-        """Exchange the best center for a point, which has distances `to_pick` (c,) to all points."""
+        """Exchange the best center for a point, which has distances `to_pick` (c,) to all
+        points."""
         weights, k = self._weights, len(self.centers)
         with_pick = np.minimum(self._to_first, to_pick)
         # What the points of each center lose if it goes, the new one being there.

@@ -1,15 +1,15 @@
 """Weighted draws in one pass over data of unknown total weight: an exponential race.
 
-Row i runs for a time key_i = E_i / mass_i, with E_i ~ Exp(1): the rows with the l smallest keys are l
-draws without replacement, each in proportion to the mass of the rows that are left (Efraimidis and
-Spirakis, Information Processing Letters 97(5), 2006, with exponentials in place of powers of
+Row i runs for a time key_i = E_i / mass_i, with E_i ~ Exp(1): the rows with the l smallest keys are
+l draws without replacement, each in proportion to the mass of the rows that are left (Efraimidis
+and Spirakis, Information Processing Letters 97(5), 2006, with exponentials in place of powers of
 uniforms). Nobody has to know the total mass beforehand, so the draw can share a pass with the very
 update that makes the masses; and since E_i depends on the row's global number alone, the winners
 do not depend on how the rows are cut into blocks and pieces, nor on who finishes first.
 
 Winners are distinct in their *values*: of equal rows the first to arrive enters and the others are
-turned away. Equal rows together still win in proportion to their joint mass. Two centers in the same place
-would be one center too few.
+turned away. Equal rows together still win in proportion to their joint mass. Two centers in the
+same place would be one center too few.
 """
 
 from __future__ import annotations
@@ -80,6 +80,7 @@ class Race:
             if len(pool) and len(heat.keys) < self.size:
                 # So few distinct rows: turn away all copies of those that are in, lest the rest
                 # be sifted in many small portions.
+                assert heat.values is not None
                 pool = pool[~_among(values[pool], heat.values)]
         self.merge(heat)
 
@@ -112,7 +113,8 @@ class Race:
 
 
 def distinct_winners(*races: Race) -> np.ndarray:
-    """The winners of several races over the same rows, of which one has a winner: float64 (m, d)."""
+    """The winners of several races over the same rows, of which one has a winner: float64 (m,
+    d)."""
     values = np.concatenate([race.winners() for race in races if len(race.keys)])
     return values[first_of_equals(values)]
 
@@ -139,7 +141,8 @@ def _cut(keys: np.ndarray, wanted: int) -> float:
 
 
 def _among(values: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """bool (m,): which rows equal one of the distinct rows `known` (none may be missed but by underflow)."""
+    """bool (m,): which rows equal one of the distinct rows `known` (none may be missed but by
+    underflow)."""
     labels = np.empty(len(values), np.int32)
     nearest(values, prepare(known), labels)
     return (values == known[labels]).all(axis=1)

@@ -42,8 +42,8 @@ def random_pairs(
 ) -> list[np.ndarray]:
     """Means of two random rows each, distinct.
 
-    No row is in two pairs. Rows fill the gaps where pairs have the same mean, or where there are fewer than
-    2 * n_clusters distinct rows; fewer than n_clusters are returned as by `random_rows`.
+    No row is in two pairs. Rows fill the gaps where pairs have the same mean, or where there are
+    fewer than 2 * n_clusters distinct rows; fewer than n_clusters are returned as by `random_rows`.
     """
     races = blockwise.run(_draw_rows, 2 * n_clusters, n_init, seed, merge=_merge_races)
     starts = []

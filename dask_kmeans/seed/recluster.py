@@ -5,9 +5,9 @@ seed costs need Lloyd's iterations here. Done, up to ten times over, the cheapes
 
 * greedy k-means++ (Arthur and Vassilvitskii, "k-means++: the advantages of careful seeding", SODA
   2007, section 5);
-* swaps of centers for points (`seed.local_search`), then Lloyd's iterations; and once more. Measured on
-  Spam, covertype and xclara, the swaps lower the inertia of the finished fit by 1 to 3 % for
-  half as much time again.
+* swaps of centers for points (`seed.local_search`), then Lloyd's iterations; and once more.
+  Measured on Spam, covertype and xclara, the swaps lower the inertia of the finished fit by 1 to 3
+  % for half as much time again.
 
 Every float that decides something comes from the fixed-order kernels, from elementwise operations
 or from cumulative sums, whose order is defined; BLAS and `np.sum` add in an order of their own.
@@ -175,8 +175,8 @@ def _draw(mass: np.ndarray, size: int, random: np.random.RandomState) -> np.ndar
     """int (s, size): columns of `mass` (s, c) drawn in proportion to it, for each of its rows."""
     cumulative = np.cumsum(mass, axis=1)
     targets = random.random_sample((len(mass), size)) * cumulative[:, -1:]
-    # A point of no mass is never drawn: its sum equals the one before, and `right` looks beyond. Nor is
-    # one behind the last mass, should a target have been rounded up to the total.
+    # A point of no mass is never drawn: its sum equals the one before, and `right` looks beyond.
+    # Nor is one behind the last mass, should a target have been rounded up to the total.
     last = np.argmax(cumulative == cumulative[:, -1:], axis=1)
     found = map(functools.partial(np.searchsorted, side="right"), cumulative, targets)
     return np.minimum(list(found), last[:, None])

@@ -173,10 +173,7 @@ def _given(init: Init, n_features: int, n_clusters: int, n_init: int) -> list[np
     """Centers that the caller brings, checked."""
     if hasattr(init, "cluster_centers_"):
         init = init.cluster_centers_
-    if callable(init):
-        brought = [init(n_clusters) for _ in range(n_init)]
-    else:
-        brought = [init] * n_init
+    brought = (init(n_clusters) if callable(init) else init for _ in range(n_init))
     return [checks.check_init(centers, n_clusters, n_features) for centers in brought]
 
 

@@ -57,7 +57,6 @@ class CheckpointFile:
         OSError
             Where no checkpoint can be kept: no folder, a folder of that name, no permission.
         """
-        place = self._place
         content = self._tried(self._content, "read")
         if content is None:
             return None
@@ -166,7 +165,7 @@ def _digest(arrays: dict[str, np.ndarray]) -> str:
     digest = hashlib.sha256()
     for name, array in sorted(arrays.items()):
         digest.update(f"{name} {array.dtype.str} {array.shape} ".encode())
-        digest.update(np.ascontiguousarray(array))
+        digest.update(array.tobytes())
     return digest.hexdigest()
 
 

@@ -1,0 +1,91 @@
+"""Peak memory of a process that fits stored data, against what `memory` says that it takes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zarr
+
+from dask_kmeans import memory
+from dask_kmeans.blockwise import MERGE_ARITY
+
+MEASURE = """
+import json, sys
+import dask, numpy as np, zarr
+from dask_kmeans import KMeans
+
+def peak():
+    with open("/proc/self/status") as file:
+        return next(int(line.split()[1]) * 1024 for line in file if line.startswith("VmHWM"))
+
+small, large, k, n_init = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+dask.config.set(scheduler="threads", num_workers=1)
+
+def fit(path, k):
+    KMeans(k, init="random", n_init=n_init, max_iter=4, tol=0, random_state=0,
+           algorithm="lloyd").fit(path)
+
+fit(small, 3)  # everything imported, compiled and used once
+before = peak()
+fit(large, k)
+print(json.dumps(peak() - before))
+"""
+
+NOISE = 8 * 2**20
+"""What the allocator and the interpreter may take beside arrays."""
+
+SHAPES = [
+    # rows, features, rows of a chunk, clusters, restarts
+    (400_000, 16, 50_000, 8, 1),
+    (2_000_000, 2, 250_000, 16, 1),
+    (60_000, 128, 10_000, 64, 1),
+    (20_000, 512, 2_000, 256, 1),
+    (300_000, 8, 300_000, 5, 1),
+    (500_000, 8, 20_000, 10, 6),
+]
+
+
+def stated(rows, features, chunk, clusters, runs):
+    """Bytes of one task, and what lies beside it in a process: labels of all rows, partial sums."""
+    row_bytes = 4 * features
+    plan = memory.plan_blocks(rows, chunk, row_bytes, 1)
+    task = memory.task_bytes(
+        memory.reading_bytes(plan.read_rows * row_bytes),
+        max(last - first for first, last in plan.bounds),
+        memory.piece_rows(row_bytes),
+        features, clusters, runs,
+    )  # fmt: skip
+    labels = 4 * rows * runs
+    partials = (MERGE_ARITY + 2) * memory.sums_bytes(clusters, features) * runs
+    return task + labels + partials + NOISE
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's high-water mark")
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_the_peak_is_within_the_formula(shape, tmp_path):
+    rows, features, chunk, clusters, runs = shape
+    for name, count in (("small", 3000), ("large", rows)):
+        array = zarr.create_array(
+            str(tmp_path / name), shape=(count, features), dtype="f4", chunks=(chunk, features)
+        )
+        generator = np.random.default_rng(0)
+        for first in range(0, count, chunk):
+            last = min(count, first + chunk)
+            array[first:last] = generator.normal(size=(last - first, features))
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURE, str(tmp_path / "small"), str(tmp_path / "large"),
+         str(clusters), str(runs)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    peak = json.loads(done.stdout)
+    print(f"{shape}: {peak / 2**20:.1f} of {stated(*shape) / 2**20:.1f} MiB")
+    assert peak <= stated(*shape)
