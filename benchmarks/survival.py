@@ -139,18 +139,19 @@ def kill_drivers(path: str, expected: str, count: int, generator: random.Random)
                     time.sleep(moment)
                     process.send_signal(signal.SIGKILL)
                     lines = process.stdout.read().splitlines()
-                if process.returncode == -signal.SIGKILL:
+                ended = bool(lines) and lines[-1].startswith("{")
+                if process.returncode == -signal.SIGKILL and not ended:
                     break
                 moment /= 2  # it had ended before
-                Path(checkpoint).unlink()
+                Path(checkpoint).unlink(missing_ok=True)
             with start_driver(path, checkpoint) as process:
                 output, _ = process.communicate(timeout=TIME_LIMIT)
-            ended = json.loads(output.splitlines()[-1])["digest"]
-            same += ended == expected
+            found = json.loads(output.splitlines()[-1])["digest"]
+            same += found == expected
             where = f"iteration {lines[-1]}" if lines else "seeding"
             print(
                 f"driver {number + 1:2}: killed after {moment:.2f} s, in {where}: "
-                f"{'same bytes' if ended == expected else 'OTHER BYTES'}",
+                f"{'same bytes' if found == expected else 'OTHER BYTES'}",
                 flush=True,
             )
     return same

@@ -621,7 +621,7 @@ def _is_size(value: Any) -> bool:
     if isinstance(value, str):
         try:
             return parse_bytes(value) >= 0
-        except ValueError:
+        except (ValueError, OverflowError):
             return False
     return _is_integer(value) and value >= 0
 

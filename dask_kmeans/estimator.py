@@ -393,7 +393,9 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
     def _known_points(self, X: Any, sample_weight: Any = None) -> Points:
         """X as points that have the features of the fit."""
         check_is_fitted(self)
-        points = as_points(X, sample_weight, feature_dim=self.feature_dim)
+        # A model of a raster labels plain tables too, where there is no dimension to name.
+        feature_dim = self.feature_dim if type(X).__name__ == "DataArray" else None
+        points = as_points(X, sample_weight, feature_dim=feature_dim)
         names = getattr(self, "feature_names_in_", None)
         checks.check_same_features(
             None if names is None else tuple(names),

@@ -470,8 +470,10 @@ def test_the_command_goes_on_after_a_signal(number, tmp_path):
         f"dask-kmeans: stopped by {number.name}; no output was left half-written; go on from the "
         f"state in {tmp_path / 'state'} by --resume"
     )
-    subprocess.run([*command, *kept, "--resume", "--quiet"], env=environment, check=True,
-    timeout=90) assert not (tmp_path / "state").exists()
+    subprocess.run(
+        [*command, *kept, "--resume", "--quiet"], env=environment, check=True, timeout=90
+    )
+    assert not (tmp_path / "state").exists()
     subprocess.run(
         [*command, "--model", str(tmp_path / "undisturbed.zarr"), "--quiet"], env=environment,
         check=True, timeout=90,

@@ -102,7 +102,7 @@ PARAMETERS = {
     ),
     "random_state": st.one_of(st.integers(max_value=-1), st.floats(), st.text(), st.integers(2**64)),
     "verbose": st.one_of(st.integers(max_value=-1), st.text(), st.none()),
-    "memory_budget": st.one_of(st.integers(max_value=-1), st.sampled_from(["much", "-3 GiB", 1.5])),
+    "memory_budget": st.one_of(st.integers(max_value=-1), st.sampled_from(["much", "-3 GiB", "1e400", 1.5])),
     "checkpoint": st.sampled_from(["/no/such/folder/state", "nosuch://place/state", "/"]),
 }  # fmt: skip
 

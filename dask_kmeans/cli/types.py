@@ -53,7 +53,7 @@ class Size(click.ParamType):
 
         try:
             size = parse_bytes(value)
-        except ValueError:
+        except (ValueError, OverflowError):
             size = 0
         if size <= 0:
             self.fail(f"{value!r} is no size in bytes. Type 768MB or 2GiB", param, ctx)

@@ -39,6 +39,8 @@ class Source:
 
 def read(source: Source, sample_weight: Any = None) -> Points:
     """Points of an opened store."""
+    if source.n_rows is not None:
+        checks.check_not_empty(source.n_rows, source.n_features)
     blocks = _blocks(source)
     if sample_weight is not None:
         if source.weighted:
