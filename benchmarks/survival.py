@@ -10,6 +10,7 @@ Moments are drawn uniformly from the time that the undisturbed fit took, by a se
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import json
 import os
@@ -20,7 +21,9 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import zarr
@@ -70,9 +73,37 @@ def drive(path: str, checkpoint: str) -> None:
 
 def kill_workers(path: str, expected: str, count: int, generator: random.Random) -> int:
     """Fits that ended with the expected bytes although one of their two workers was killed."""
+    same, span = 0, 0.0
+    for number in range(-1, count):  # the first one is left alone
+        while True:
+            with two_workers() as client:
+                moment, victim = generator.random() * span, generator.choice(pids(client))
+                killer = threading.Timer(moment, os.kill, (victim, signal.SIGKILL))
+                if number >= 0:
+                    killer.start()
+                start = time.perf_counter()
+                ended = digest(fit(path))
+            if number < 0 or not killer.is_alive():
+                break
+            killer.cancel()  # the fit was faster than that moment: draw another one
+        if number < 0:
+            span = time.perf_counter() - start
+            print(f"undisturbed on two workers: {span:.1f} s")
+            continue
+        same += ended == expected
+        print(
+            f"worker {number + 1:2}: killed after {moment:.2f} s: "
+            f"{'same bytes' if ended == expected else 'OTHER BYTES'}",
+            flush=True,
+        )
+    return same
+
+
+@contextlib.contextmanager
+def two_workers() -> Iterator[Any]:
+    """A client of two worker processes, whose nannies start dead ones again."""
     from distributed import Client, LocalCluster
 
-    same = 0
     with (
         LocalCluster(
             n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None,
@@ -80,31 +111,12 @@ def kill_workers(path: str, expected: str, count: int, generator: random.Random)
         ) as cluster,
         Client(cluster) as client,
     ):  # fmt: skip
-        fit(path)  # once to have everything compiled and loaded
-        start = time.perf_counter()
-        digest(fit(path))
-        span = time.perf_counter() - start
-        print(f"undisturbed on two workers: {span:.1f} s")
-        for number in range(count):
-            while True:
-                client.wait_for_workers(2, timeout=60)
-                victims = sorted(client.run(os.getpid).values())
-                moment, victim = generator.random() * span, generator.choice(victims)
-                seen: list[int] = []
-                killer = threading.Timer(moment, os.kill, (victim, signal.SIGKILL))
-                killer.start()
-                ended = digest(fit(path, callbacks=[lambda r, seen=seen: seen.append(r.iteration)]))
-                if not killer.is_alive():
-                    break
-                killer.cancel()  # the fit was faster than that moment: draw another one
-            killer.join()
-            same += ended == expected
-            print(
-                f"worker {number + 1:2}: killed after {moment:.2f} s: "
-                f"{'same bytes' if ended == expected else 'OTHER BYTES'}",
-                flush=True,
-            )
-    return same
+        yield client
+
+
+def pids(client: Any) -> list[int]:
+    """Of the worker processes."""
+    return sorted(client.run(os.getpid).values())
 
 
 # ------------------------------------------------------------------------------------------ drivers

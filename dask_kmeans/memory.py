@@ -198,6 +198,10 @@ PANEL_BYTES = 20
 """A center's value as float64 (exact), and as float64 and float32 about the shift (filters)."""
 
 
+MEASURE_BYTES = 40
+"""Of each row of a piece: its distance, what draws and weights make of it, and its rank."""
+
+
 def reading_bytes(read_bytes: int, parquet_columns: int = 0, ahead: bool = False) -> int:
     """Bytes that reading takes at its peak.
 
@@ -241,7 +245,7 @@ def task_bytes(
     weighted : bool
         Whether rows have weights.
     """
-    labels = 4 * (block_rows * n_runs + piece_rows)
+    labels = 4 * (block_rows * n_runs + piece_rows) + MEASURE_BYTES * piece_rows
     weights = 8 * piece_rows if weighted else 0
     panel = PANEL_BYTES * n_clusters * n_features
     return reading + labels + weights + n_runs * (panel + sums_bytes(n_clusters, n_features))
