@@ -127,7 +127,10 @@ def start_driver(path: str, checkpoint: str) -> subprocess.Popen:
         [sys.executable, __file__, "--drive", path, checkpoint],
         stdout=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(REPOSITORY), *filter(None, sys.path)])},
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join([str(REPOSITORY), *filter(None, sys.path)]),
+        },
     )
 
 

@@ -259,7 +259,7 @@ def test_a_flipped_bit_is_refused_or_means_nothing(state, url):
         try:
             found = fit(checkpoint=url, **KINDS["plain"])
         except ValueError as error:
-            assert "is not a valid checkpoint" in str(error)
+            assert "is not a valid checkpoint" in str(error)  # noqa: PT017
         else:
             assert bits(found) == undisturbed
 
@@ -432,7 +432,9 @@ def test_a_failing_write_keeps_the_state_before(url, monkeypatch):
         real(descriptor)
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match=r"Cannot write the checkpoint .*state.checkpoint: .*No space"):
+    with pytest.raises(
+        OSError, match=r"Cannot write the checkpoint .*state.checkpoint: .*No space"
+    ):
         fit(checkpoint=url, **KINDS["plain"])
     monkeypatch.undo()
     assert os.listdir(os.path.dirname(url)) == [os.path.basename(url)]

@@ -66,14 +66,17 @@ def not_a_number():
 
 def below_one():
     return st.one_of(
-        st.integers(max_value=0), st.floats(), st.booleans(), not_a_number().filter(lambda v: v !=
-        "auto")
-    )  # fmt: skip
+        st.integers(max_value=0),
+        st.floats(),
+        st.booleans(),
+        not_a_number().filter(lambda v: v != "auto"),
+    )
 
 
 def negative():
-    return st.one_of(st.floats(max_value=-1e-300), st.integers(max_value=-1), not_a_number(),
-    st.booleans())
+    return st.one_of(
+        st.floats(max_value=-1e-300), st.integers(max_value=-1), not_a_number(), st.booleans()
+    )
 
 
 def other_names(*good):
@@ -97,14 +100,25 @@ PARAMETERS = {
         st.tuples(st.integers(0, 5), st.integers(0, 5))
         .filter(lambda shape: shape != (3, 3))
         .map(np.zeros),
-        st.sampled_from([np.full((3, 3), np.nan), np.full((3, 3), np.inf), np.full((3, 3), "x"),
-                         [[1, 2, 3]], [["a"] * 3] * 3]),
+        st.sampled_from(
+            [
+                np.full((3, 3), np.nan),
+                np.full((3, 3), np.inf),
+                np.full((3, 3), "x"),
+                [[1, 2, 3]],
+                [["a"] * 3] * 3,
+            ]
+        ),
     ),
-    "random_state": st.one_of(st.integers(max_value=-1), st.floats(), st.text(), st.integers(2**64)),
+    "random_state": st.one_of(
+        st.integers(max_value=-1), st.floats(), st.text(), st.integers(2**64)
+    ),
     "verbose": st.one_of(st.integers(max_value=-1), st.text(), st.none()),
-    "memory_budget": st.one_of(st.integers(max_value=-1), st.sampled_from(["much", "-3 GiB", "1e400", 1.5])),
+    "memory_budget": st.one_of(
+        st.integers(max_value=-1), st.sampled_from(["much", "-3 GiB", "1e400", 1.5])
+    ),
     "checkpoint": st.sampled_from(["/no/such/folder/state", "nosuch://place/state", "/"]),
-}  # fmt: skip
+}
 
 
 @st.composite
@@ -127,10 +141,13 @@ def spoilt(value):
 
 def bad_array():
     shapes = st.one_of(
-        st.just(()), st.tuples(st.integers(0, 5)), st.tuples(st.just(0), st.integers(0, 3)),
-        st.tuples(st.integers(3, 5), st.just(0)), st.tuples(*[st.integers(1, 3)] * 3),
+        st.just(()),
+        st.tuples(st.integers(0, 5)),
+        st.tuples(st.just(0), st.integers(0, 3)),
+        st.tuples(st.integers(3, 5), st.just(0)),
+        st.tuples(*[st.integers(1, 3)] * 3),
         st.tuples(st.integers(1, 2), st.integers(1, 3)),
-    )  # fmt: skip
+    )
     return st.one_of(
         shapes.map(np.zeros),
         spoilt(np.nan),
@@ -145,20 +162,32 @@ def bad_array():
 
 KINDS = {
     "NumPy": lambda X: X,
-    "dask": lambda X: da.from_array(X, chunks=max(1, (len(X) if X.ndim else 0) // 2)) if X.ndim else X,
+    "dask": lambda X: (
+        da.from_array(X, chunks=max(1, (len(X) if X.ndim else 0) // 2)) if X.ndim else X
+    ),
     "pandas": lambda X: pd.DataFrame(X) if X.ndim == 2 else X,
     "xarray": lambda X: xr.DataArray(X, dims=[f"dim{i}" for i in range(X.ndim)]),
     "list": lambda X: X.tolist(),
-}  # fmt: skip
+}
 
 
 @st.composite
 def bad_data(draw):
     other = st.one_of(
-        st.none(), st.integers(), st.text(max_size=8), st.binary(max_size=4), st.just({}), st.just([]),
-        st.just({"a": [1, 2]}), st.just([[1, 2], [3]]), st.just([["a", "b"]]), st.just(object()),
-        st.sampled_from(["/no/such/file.npy", "nosuch://bucket/x.zarr", "x.parquet", "*.csv", "s3://"]),
-    )  # fmt: skip
+        st.none(),
+        st.integers(),
+        st.text(max_size=8),
+        st.binary(max_size=4),
+        st.just({}),
+        st.just([]),
+        st.just({"a": [1, 2]}),
+        st.just([[1, 2], [3]]),
+        st.just([["a", "b"]]),
+        st.just(object()),
+        st.sampled_from(
+            ["/no/such/file.npy", "nosuch://bucket/x.zarr", "x.parquet", "*.csv", "s3://"]
+        ),
+    )
     made = st.builds(lambda kind, X: KINDS[kind](X), st.sampled_from(sorted(KINDS)), bad_array())
     return draw(st.one_of(made, made, other))
 
@@ -190,7 +219,7 @@ def refused(case):
         try:
             model.fit(data, sample_weight=weights)
         except Exception as error:
-            assert is_ours(error), "".join(traceback.format_exception(error))[-1500:]
+            assert is_ours(error), "".join(traceback.format_exception(error))[-1500:]  # noqa: PT017
         else:
             raise AssertionError(f"accepted: {parameters or weights!r}")
     assert not hasattr(model, "cluster_centers_")
@@ -231,24 +260,73 @@ def test_a_fitted_model_refuses(data):
                 found = method(data)
                 np.asarray(found)  # lazy data speaks when it is read
             except Exception as error:
-                assert isinstance(error, ValueError | TypeError | OSError | ImportError)
+                assert isinstance(error, ValueError | TypeError | OSError | ImportError)  # noqa: PT017
 
 
 # The command line
 
 
 WORDS = st.one_of(
-    st.sampled_from(["fit", "predict", "inspect", "sweep", "--n-clusters", "-k", "--model", "--labels",
-                     "--tol", "--max-iter", "--columns", "--workers", "--report", "--checkpoint",
-                     "--resume", "--nan", "--quiet", "--random-state", "--sample-weight", "--nosuch",
-                     "0", "-1", "3", "1e999", "nan", "a,b", ",", "x.npy", "m.zarr", "l.csv", "bad.npy",
-                     "cut.npy", "bad.parquet", "bad.csv", "empty.csv", "words.csv", "/no/such/x.npy",
-                     "nosuch://x", "s3://"]),
+    st.sampled_from(
+        [
+            "fit",
+            "predict",
+            "inspect",
+            "sweep",
+            "--n-clusters",
+            "-k",
+            "--model",
+            "--labels",
+            "--tol",
+            "--max-iter",
+            "--columns",
+            "--workers",
+            "--report",
+            "--checkpoint",
+            "--resume",
+            "--nan",
+            "--quiet",
+            "--random-state",
+            "--sample-weight",
+            "--nosuch",
+            "0",
+            "-1",
+            "3",
+            "1e999",
+            "nan",
+            "a,b",
+            ",",
+            "x.npy",
+            "m.zarr",
+            "l.csv",
+            "bad.npy",
+            "cut.npy",
+            "bad.parquet",
+            "bad.csv",
+            "empty.csv",
+            "words.csv",
+            "/no/such/x.npy",
+            "nosuch://x",
+            "s3://",
+        ]
+    ),
     st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=6),
-)  # fmt: skip
+)
 
-SOURCES = ["bad.npy", "cut.npy", "bad.parquet", "bad.csv", "empty.csv", "words.csv", "nan.npy",
-           "none.npy", "/no/such/x.npy", "nosuch://x", "folder", "folder/*.csv"]  # fmt: skip
+SOURCES = [
+    "bad.npy",
+    "cut.npy",
+    "bad.parquet",
+    "bad.csv",
+    "empty.csv",
+    "words.csv",
+    "nan.npy",
+    "none.npy",
+    "/no/such/x.npy",
+    "nosuch://x",
+    "folder",
+    "folder/*.csv",
+]
 
 LINES = st.one_of(
     st.lists(WORDS, max_size=7),
@@ -259,11 +337,23 @@ LINES = st.one_of(
         lambda t: ["predict", t[0], "--model", t[1], "--labels", "out.csv"]
     ),
     st.tuples(
-        st.sampled_from(["--n-clusters", "--tol", "--max-iter", "--random-state", "--columns", "--nan",
-                         "--n-init", "--threads", "--memory-limit", "--sample-weight"]),
+        st.sampled_from(
+            [
+                "--n-clusters",
+                "--tol",
+                "--max-iter",
+                "--random-state",
+                "--columns",
+                "--nan",
+                "--n-init",
+                "--threads",
+                "--memory-limit",
+                "--sample-weight",
+            ]
+        ),
         st.sampled_from(["", "0x", "-1", "nope", "1e400", "--", "41"]),
     ).map(lambda t: ["fit", "x.npy", "-k", "3", "--model", "out.zarr", *t]),
-)  # fmt: skip
+)
 
 
 @pytest.fixture(scope="module")
@@ -290,7 +380,7 @@ def command_refuses(words, desk, capfd):
                 cli.main([*map(str, words)])
         finally:
             after = sorted(os.listdir(desk))
-    out, err = capfd.readouterr()
+    _, err = capfd.readouterr()
     code = ended.value.code
     if code in (0, None):  # a good line, by chance: help, or a model of x.npy that has to go
         for name in set(after) - set(before):

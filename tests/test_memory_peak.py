@@ -38,7 +38,7 @@ print(json.dumps(peak() - before))
 """
 
 NOISE = 16 * 2**20
-"""What the interpreter and the allocator, with an arena for each thread of zarr, take beside arrays."""
+"""What the interpreter and the allocator, with an arena for each thread of zarr, take as well."""
 
 SHAPES = [
     # rows, features, rows of a chunk, clusters, restarts

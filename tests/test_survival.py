@@ -427,25 +427,6 @@ def test_a_part_that_cannot_be_read_is_named_by_a_worker_too(client, tmp_path):
         fit(path)
 
 
-def test_a_run_after_a_crash_in_the_middle_of_a_write_is_as_any_other(tmp_path):
-    """What a killed writer leaves is hidden, and goes with the next run."""
-    from dask_kmeans.write import write_labels
-
-    path = tmp_path / "labels.zarr"
-    with pytest.raises(OSError, match="gone"):
-        write_labels(da.from_array(X[:, 0], chunks=400).map_blocks(_gone), str(path))
-    assert not path.exists()
-    labels = np.arange(3200, dtype=np.int32) % 5
-    write_labels(da.from_array(labels, chunks=400), str(path))
-    assert os.listdir(tmp_path) == ["labels.zarr"]
-
-
-def _gone(values):
-    if len(values):
-        raise OSError("gone")
-    return values
-
-
 @pytest.mark.slow
 def test_a_few_random_kills():
     """The benchmark that counts 40 of them, in small."""
@@ -455,7 +436,8 @@ def test_a_few_random_kills():
     signal.alarm(240)
     root = Path(__file__).parent.parent
     done = subprocess.run(
-        [sys.executable, str(root / "benchmarks" / "survival.py"), "--workers", "2", "--drivers", "2"],
+        [sys.executable, str(root / "benchmarks" / "survival.py"), "--workers", "2",
+         "--drivers", "2"],
         env={**os.environ, "PYTHONPATH": str(root)},
         capture_output=True, text=True, timeout=230, check=False,
     )  # fmt: skip
