@@ -185,7 +185,7 @@ def test_greedy_seeds_are_points_and_never_those_without_weight():
     P, w = weighted_points(0)
     w[::2] = 0
     for starts in greedy_seeds(P, w, 10, Effort(5, 3, 0), np.random.RandomState(0)):
-        rows = [np.flatnonzero((P == center).all(axis=1)).item() for center in starts]
+        rows = [np.flatnonzero((center == P).all(axis=1)).item() for center in starts]
         assert len(set(rows)) == 10
         assert all(row % 2 for row in rows)
 
