@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from inputs import blobs
 from seeding import Data
-from strategies import points, seeds, weights_of
+from strategies import KINDS, points, seeds, weights_of
 
 from dask_kmeans.kernels import FixedPoint
 from dask_kmeans.seed import make_parallel_seeds
@@ -61,9 +61,9 @@ def weighted_points(seed, c=200, d=3):
 @pytest.mark.parametrize("rounds", [1, 2, 3, 5])
 def test_one_pass_a_round_and_one_more(rounds):
     data = Data(blobs(600, 4, 5, seed=0), chunks=(100, 200, 300))
-    found = data.seeds(init_rounds=rounds)
+    found = data.seeds(init_rounds=rounds, oversampling_factor=4)
     assert data.passes() == rounds + 1
-    assert (found.rounds, found.n_candidates) == (rounds, 25 * rounds)
+    assert (found.rounds, found.n_candidates) == (rounds, 20 * rounds)
 
 
 @pytest.mark.parametrize("standard_deviation", [1, 10, 100])
@@ -77,14 +77,14 @@ def test_two_rounds_will_usually_do(standard_deviation):
     assert max(rounds) <= 3
 
 
-def test_more_rounds_where_the_first_ones_have_missed_something():
-    """Clusters inside clusters, each a thousand times smaller: uniform draws see the outermost."""
-    rng = np.random.default_rng(0)
-    X = np.concatenate(
-        [rng.normal(size=(4000, 3))] + [10.0**p + rng.normal(size=(2, 3)) for p in range(2, 15)]
-    )
-    found = Data(X).seeds(n_clusters=26)
-    assert 2 < found.rounds <= 8
+def test_more_rounds_where_the_first_ones_have_missed_clusters():
+    """As few draws a round as there are clusters: none is likely to have found them all."""
+    for seed in range(5):
+        data = Data(mixture(1000, seed))
+        found = data.seeds(n_clusters=K, oversampling_factor=1, random_state=seed)
+        assert 2 < found.rounds <= 8
+        exact = 15 * (2000 - K)
+        assert naive.inertia(data.sources[0].X, found.centers[0]) < 1.1 * exact
 
 
 def test_rounds_go_on_until_there_are_candidates_enough():
@@ -107,16 +107,17 @@ def test_candidates_per_round():
 # ------------------------------------------------------------------------------------ the summary
 
 
-@given(X=points(rows=(1, 100)), data=st.data(), seed=seeds())
+# No denormal rows: their squared distances vanish, and with them what tells the rows apart.
+@given(
+    X=points(tuple(sorted(set(KINDS) - {"denormal"})), rows=(1, 100)), data=st.data(), seed=seeds()
+)
 def test_the_summary_is_a_partition_of_the_rows(X, data, seed):
     weights = data.draw(weights_of(len(X)))
     summary = summary_of(Data(X, weights), n_clusters=1, per_round=8, seed=seed)
     counts = np.ones(len(X)) if weights is None else weights
     np.testing.assert_allclose(summary.weights.sum(), counts.sum(), rtol=1e-12)
-    np.testing.assert_allclose(
-        summary.weights @ summary.points, counts @ X, rtol=1e-9,
-        atol=1e-9 * np.abs(X).max(axis=0) * counts.sum(),
-    )  # fmt: skip
+    error = np.abs(summary.weights @ summary.points - counts @ X)
+    assert (error <= 1e-12 * np.abs(X).max(axis=0) * counts.sum()).all()
     rows = len(np.unique(X[counts > 0] + 0.0, axis=0))
     assert not summary.complete or len(summary.points) <= rows
 
