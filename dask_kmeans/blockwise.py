@@ -501,6 +501,17 @@ def _grouped(items: list, size: int) -> Iterator[list]:
         yield items[first : first + size]
 
 
+@contextlib.contextmanager
+def threads_of_its_own() -> Iterator[None]:
+    """Dask computes on threads that are all idle when the block ends, however it ends.
+
+    When a task fails, Dask's shared threads may go on with others for a while: too late for whoever
+    removes what they write.
+    """
+    with ThreadPoolExecutor(thread_count()) as pool, dask.config.set(pool=pool):
+        yield
+
+
 def thread_count() -> int:
     """Threads for data in memory: Dask's setting, the machine's cores, or 1 inside a Dask task."""
     if _worker_address() is not None:

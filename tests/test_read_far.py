@@ -29,6 +29,8 @@ def bucket():
         environment.setenv("AWS_ACCESS_KEY_ID", "testing")
         environment.setenv("AWS_SECRET_ACCESS_KEY", "testing")
         environment.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        # Other tests' servers are gone, and so should be the connections to them.
+        fsspec.get_filesystem_class("s3").clear_instance_cache()
         fs = fsspec.filesystem("s3", skip_instance_cache=True)
         fs.mkdir("points")
         frame = pd.DataFrame(X, columns=list("abcde"))
@@ -41,6 +43,7 @@ def bucket():
             np.save(file, X)
         zarr.create_array("s3://points/x.zarr", data=X, chunks=(1000, 5))
         yield "s3://points"
+        fsspec.get_filesystem_class("s3").clear_instance_cache()
     server.stop()
 
 

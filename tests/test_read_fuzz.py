@@ -115,7 +115,10 @@ def test_labelled_arrays(array, lazy, feature_dim):
 @settings(max_examples=300)
 def test_frames(columns, lazy):
     frame = frame_of(columns)
-    if lazy and len(frame.columns) and all(isinstance(name, str) for name in frame.columns):
+    # Dask makes text of bytes when it computes, and fails of its own on those that are none.
+    text = not any(isinstance(value, bytes) for name in frame for value in frame[name])
+    named = len(frame.columns) > 0 and all(isinstance(name, str) for name in frame.columns)
+    if lazy and text and named:
         try:
             frame = dd.from_pandas(frame, npartitions=2)
         except Exception:  # Dask does not take it

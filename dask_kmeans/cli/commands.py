@@ -15,22 +15,12 @@ from typing import Any, NoReturn
 
 import click
 
-from dask_kmeans.cli.codes import DONE, FAILED, WRONG_USAGE
+from dask_kmeans.cli.codes import DONE, FAILED, WRONG_USAGE, Stopped
 from dask_kmeans.cli.types import Columns, Count, Share, Size
 
 CLUSTER = ("scheduler", "workers", "threads", "memory_limit")
 PARAMETERS = ("n_clusters", "nan", "random_state", "tol", "max_iter", "n_init")
 LABEL_ENDINGS = (".zarr", ".parquet", ".csv", ".npy")
-
-
-class Stopped(BaseException):
-    """A signal asked the command to end. No Exception, so that nobody on the way up swallows it."""
-
-    def __init__(self, number: int):
-        super().__init__(number)
-        self.number = number
-        self.kept = ""
-        """What is left to go on from, for the message."""
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:

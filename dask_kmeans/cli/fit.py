@@ -12,8 +12,7 @@ import click
 
 from dask_kmeans import __version__
 from dask_kmeans.cli.cluster import peak_memory, tasks_on
-from dask_kmeans.cli.codes import DONE, UNCONVERGED
-from dask_kmeans.cli.commands import Stopped
+from dask_kmeans.cli.codes import DONE, UNCONVERGED, Stopped
 from dask_kmeans.cli.log import logger, progress, start_log
 from dask_kmeans.cli.report import summary, write_report
 from dask_kmeans.estimator import KMeans
