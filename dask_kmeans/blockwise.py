@@ -27,12 +27,13 @@ import threading
 import uuid
 import weakref
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Hashable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 import dask
 import numpy as np
+import psutil
 from dask.system import CPU_COUNT
 
 from dask_kmeans import checks
@@ -47,6 +48,9 @@ RETRIES = 3
 UNCOUNTED = -1
 """In place of a number of rows that is not known yet."""
 
+
+ROOM = 1 / 8
+"""Of a process's memory, what tasks may remember in it of blocks that do not lie in memory."""
 
 STALL_SECONDS = 2
 """How often a pass is looked after, while its result is awaited."""
@@ -94,15 +98,26 @@ class OpenBlock:
         Global number of its first row, and how many rows it has; `UNCOUNTED` until that is known.
     cache : dict
         What earlier passes of the same fit left in this process for this block.
+    room : int or None
+        Bytes that tasks may `remember` in this process, of all blocks of the fit; None for data in
+        memory, beside which they are few.
     bytes_read : int
         Bytes of the values that came from the source, not from memory.
     """
 
-    def __init__(self, block: Block, source: Any, caches: _Caches, reading: Reading):
+    def __init__(
+        self,
+        block: Block,
+        source: Any,
+        caches: _Caches,
+        reading: Reading,
+        room: int | None = None,
+    ):
         self.index = block.index
         self.start = UNCOUNTED if block.start is None else block.start
         self.rows = UNCOUNTED if block.rows is None else block.rows
         self.cache = caches.block(block.index)
+        self.room = room
         self.bytes_read = 0
         self._source, self._caches, self._reading = source, caches, reading
 
@@ -116,6 +131,11 @@ class OpenBlock:
         if self._reading.collector is None or self.start == UNCOUNTED:
             return pieces
         return self._reading.collector.collect(self.cache, self.start, pieces)
+
+    def remember(self, key: Hashable, value: Any, n_bytes: int) -> None:
+        """Put something of this size into the cache, if there is room for it."""
+        if self.room is None or self._caches.has_room(self.index, key, n_bytes, self.room):
+            self.cache[key] = value
 
     def _read(self) -> Iterator[Piece]:
         for values, weights in self._source.pieces():
@@ -134,6 +154,8 @@ class _Caches:
         self.blocks: dict[int, dict] = {}
         self._kept: dict[int, list[Piece]] = {}
         self._bytes_kept = 0
+        self._remembered: dict[tuple[int, Hashable], int] = {}
+        self._bytes_remembered = 0
 
     @classmethod
     def here(cls, token: str) -> _Caches:
@@ -150,6 +172,16 @@ class _Caches:
 
     def block(self, index: int) -> dict:
         return self.blocks.setdefault(index, {})
+
+    def has_room(self, index: int, key: Hashable, n_bytes: int, room: int) -> bool:
+        """Whether so much may be remembered of a block, in place of what it was; if so, it is."""
+        with self._lock:
+            self._bytes_remembered -= self._remembered.pop((index, key), 0)
+            fits = self._bytes_remembered + n_bytes <= room
+            if fits:
+                self._remembered[index, key] = n_bytes
+                self._bytes_remembered += n_bytes
+            return fits
 
     def kept(self, index: int) -> Iterator[Piece] | None:
         """The rows of a block, where they are kept."""
@@ -186,16 +218,29 @@ class _Opaque:
         self.value = value
 
 
-def _worker_address() -> str | None:
-    """Address of the distributed worker whose task this is; None anywhere else."""
+def _worker() -> Any:
+    """The distributed worker whose task this is; None anywhere else."""
     if "distributed" not in sys.modules:
         return None
     from distributed import get_worker
 
     try:
-        return get_worker().address
+        return get_worker()
     except ValueError:
         return None
+
+
+def _worker_address() -> str | None:
+    """Address of the distributed worker whose task this is; None anywhere else."""
+    worker = _worker()
+    return None if worker is None else worker.address
+
+
+def _room() -> int:
+    """Bytes that tasks may remember in this process."""
+    worker = _worker()
+    limit = None if worker is None else worker.memory_manager.memory_limit
+    return int(ROOM * (limit or psutil.virtual_memory().total))
 
 
 def _run_block(token: str, task: Callable, carried: _Opaque, source: Any, shared: _Opaque):
@@ -207,7 +252,7 @@ def _run_block(token: str, task: Callable, carried: _Opaque, source: Any, shared
         reading = reading._replace(budget=0)  # Dask brings these rows, whether they are kept or not
     # Held until the task is done even where nobody else holds it (a process without an anchor).
     caches = _Caches.here(token)
-    result = task(OpenBlock(block, source, caches, reading), *broadcast)
+    result = task(OpenBlock(block, source, caches, reading, _room()), *broadcast)
     address = _worker_address()
     return result, ({} if address is None else {block.index: address})
 
@@ -265,12 +310,18 @@ class Blockwise:
             `merge(a, b)`, associative and commutative; may reuse the memory of `a`.
         """
         self.passes += 1
-        return self.visit(task, *broadcast, merge=merge)
+        return self._engine.run(self.blocks, task, broadcast, merge, self._reading())
 
-    def visit(self, task: Callable, *broadcast: Any, merge: Callable[[Any, Any], Any]) -> Any:
-        """Like `run`, for tasks that mean to do with the caches alone: not counted as a pass."""
-        reading = Reading(self.collector, self._budget)
-        return self._engine.run(self.blocks, task, broadcast, merge, reading)
+    def gather(self, task: Callable, *broadcast: Any) -> list[Any]:
+        """`task(open_block, *broadcast)` of every block, in the order of the blocks, brought here.
+
+        For tasks that mean to do with the caches alone: not counted as a pass. Results are fetched
+        one by one: no worker ever holds more of them than those of its own blocks.
+        """
+        return self._engine.gather(self.blocks, task, broadcast, self._reading())
+
+    def _reading(self) -> Reading:
+        return Reading(self.collector, self._budget)
 
     def close(self) -> None:
         """Let go of the caches and of the threads."""
@@ -294,12 +345,18 @@ class _Threads:
         return self._owned
 
     def run(self, blocks, task, broadcast, merge, reading):
+        return functools.reduce(merge, self._results(blocks, task, broadcast, reading))
+
+    def gather(self, blocks, task, broadcast, reading):
+        return list(self._results(blocks, task, broadcast, reading))
+
+    def _results(self, blocks, task, broadcast, reading) -> Iterator[Any]:
         def call(block):
             return task(OpenBlock(block, block.source, self._caches, reading), *broadcast)
 
         if len(blocks) == 1 or thread_count() == 1:
-            return functools.reduce(merge, map(call, blocks))
-        return functools.reduce(merge, self._pool().map(call, blocks))
+            return map(call, blocks)
+        return self._pool().map(call, blocks)
 
     def close(self) -> None:
         self._caches = _Caches(self._caches.token)
@@ -328,25 +385,16 @@ class _Graph:
                 with contextlib.suppress(_Stalled):
                     return self._run(blocks, task, broadcast, merge, reading)
 
+    def gather(self, blocks, task, broadcast, reading):
+        found: dict[int, Any] = {}
+        with _cluster_failures(self._client):
+            while missing := [block for block in blocks if block.index not in found]:
+                with contextlib.suppress(_Stalled):
+                    self._gather(missing, task, broadcast, reading, found)
+        return [found[block.index] for block in blocks]
+
     def _run(self, blocks, task, broadcast, merge, reading):
-        workers = self._workers()
-        self._anchor(workers)
-        name = f"{task.__name__.strip('_')}-{self._token[:8]}-{next(self._serial)}"
-        shared = dask.delayed(
-            _Opaque((broadcast, reading)), name=f"broadcast-{name}", pure=False, traverse=False
-        )
-        run_block = dask.delayed(_run_block, pure=False, traverse=False)
-        where = _balanced(self._where, workers, [block.index for block in blocks])
-        level = []
-        for block in blocks:
-            lazy = dask.is_dask_collection(block.source)
-            carried = _Opaque(block._replace(source=None) if lazy else block)
-            with _pinned(where.get(block.index)):
-                part = run_block(
-                    self._token, task, carried, block.source if lazy else None, shared,
-                    dask_key_name=f"{name}-{block.index}",
-                )  # fmt: skip
-            level.append(part)
+        name, level, pinned = self._parts(blocks, task, broadcast, reading)
         merge_all = dask.delayed(_merge_all, pure=False)
         depth = 0
         while depth == 0 or len(level) > 1:
@@ -355,32 +403,71 @@ class _Graph:
                 for number, group in enumerate(_grouped(level, MERGE_ARITY))
             ]
             depth += 1
-        # The broadcast travels in the graph, not scattered: scattered data dies with its worker.
-        # (Not set without a client: should distributed be imported in here for the first time, its
-        # whole configuration would be taken away again at the end of the block.)
-        quiet = {"distributed.admin.large-graph-warning-threshold": "1TiB"}
-        with dask.config.set(quiet if self._client is not None else {}):
-            result, ran = self._computed(level[0], name, set(where.values()))
+        with contextlib.closing(self._computed(level, name, pinned)) as computed:
+            result, ran = next(computed)
         self._where.update(ran)
         return result
 
-    def _computed(self, lazy, name: str, pinned: set[str]) -> tuple[Any, dict[int, str]]:
-        if self._client is None:
-            return lazy.compute()
-        from distributed import TimeoutError, wait
+    def _gather(self, blocks, task, broadcast, reading, found: dict[int, Any]) -> None:
+        name, parts, pinned = self._parts(blocks, task, broadcast, reading)
+        with contextlib.closing(self._computed(parts, name, pinned)) as computed:
+            for block, (result, ran) in zip(blocks, computed, strict=True):
+                found[block.index] = result
+                self._where.update(ran)
 
-        future = self._client.compute(lazy, retries=RETRIES)
+    def _parts(self, blocks, task, broadcast, reading) -> tuple[str, list[Any], set[str]]:
+        """The name of a pass, its lazy (result, where it ran) block by block, and the workers that
+        these are pinned to."""
+        workers = self._workers()
+        self._anchor(workers)
+        name = f"{task.__name__.strip('_')}-{self._token[:8]}-{next(self._serial)}"
+        shared = dask.delayed(
+            _Opaque((broadcast, reading)), name=f"broadcast-{name}", pure=False, traverse=False
+        )
+        run_block = dask.delayed(_run_block, pure=False, traverse=False)
+        where = _balanced(self._where, workers, [block.index for block in blocks])
+        parts = []
+        for block in blocks:
+            lazy = dask.is_dask_collection(block.source)
+            carried = _Opaque(block._replace(source=None) if lazy else block)
+            with _pinned(where.get(block.index)):
+                part = run_block(
+                    self._token, task, carried, block.source if lazy else None, shared,
+                    dask_key_name=f"{name}-{block.index}",
+                )  # fmt: skip
+            parts.append(part)
+        return name, parts, set(where.values())
+
+    def _computed(self, lazy: list[Any], name: str, pinned: set[str]) -> Generator[Any]:
+        """The results of a pass, each let go of by its worker once it is here."""
+        if self._client is None:
+            yield from dask.compute(*lazy)
+            return
+        # The broadcast travels in the graph, not scattered: scattered data dies with its worker.
+        # (Not set without a client: should distributed be imported in here for the first time, its
+        # whole configuration would be taken away again at the end of the block.)
+        with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1TiB"}):
+            futures = self._client.compute(lazy, retries=RETRIES)
         try:
             with _making_room():
-                while True:
-                    try:
-                        wait(future, timeout=STALL_SECONDS)
-                    except TimeoutError:
-                        self._check_progress(name, pinned)
-                    else:
-                        return future.result()
+                for future in futures:
+                    self._await(future, name, pinned)
+                    yield future.result()
+                    future.release()
         finally:
-            future.release()
+            for future in futures:
+                future.release()
+
+    def _await(self, future: Any, name: str, pinned: set[str]) -> None:
+        from distributed import TimeoutError, wait
+
+        while True:
+            try:
+                wait(future, timeout=STALL_SECONDS)
+            except TimeoutError:
+                self._check_progress(name, pinned)
+            else:
+                return
 
     def _check_progress(self, name: str, pinned: set[str]) -> None:
         """Raise _Stalled where a pass waits for a worker that is gone.

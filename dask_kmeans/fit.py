@@ -183,16 +183,11 @@ def _labels(run: int, points: Points, blockwise: Blockwise) -> np.ndarray | None
     """Labels that the last pass left in the caches; only of data that lies here."""
     if not points.in_memory:
         return None
-    by_block = blockwise.visit(_labels_of, run, merge=_merge_labels)
-    return np.concatenate([by_block[block.index] for block in points.blocks])
+    return np.concatenate(blockwise.gather(_labels_of, run))
 
 
-def _labels_of(block: OpenBlock, run: int) -> dict[int, np.ndarray]:
-    return {block.index: block.cache["labels", run][1]}
-
-
-def _merge_labels(a: dict, b: dict) -> dict:
-    return a | b
+def _labels_of(block: OpenBlock, run: int) -> np.ndarray:
+    return block.cache["labels", run][1]
 
 
 def _identity(points: Points, found: Survey) -> dict[str, Any]:

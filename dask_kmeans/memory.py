@@ -24,6 +24,9 @@ more, since a task costs the distributed scheduler half a millisecond."""
 MIN_BLOCK_BYTES = 2 * 2**20
 """Bytes of a store below which a block is not worth a task of its own."""
 
+MAX_BLOCK_ROWS = 2**24
+"""Rows of a block of a store at most: a task holds a label for each of them."""
+
 SMALL = 200_000
 """Values below which one task is faster than several."""
 

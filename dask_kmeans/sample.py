@@ -75,24 +75,28 @@ def plan_sample(n_rows: int, n_features: int, n_clusters: int, seed: int) -> Sam
     return Sample(seed, share)
 
 
-def take_sample(block: OpenBlock) -> dict[int, list[Piece]]:
-    """The sampled rows of a block, which leave its cache; collected now if no pass has done it."""
-    if KEY not in block.cache:
+def take_sample(block: OpenBlock) -> tuple[list[Piece], bool]:
+    """The sampled rows of a block, which leave its cache, and whether it was read for them.
+
+    It is where no pass has left them there: where the worker was lost that had them.
+    """
+    lost = KEY not in block.cache
+    if lost:
         for _ in block.pieces():
             pass  # only to have the rows pass by the collector
-    return {block.index: block.cache.pop(KEY)}
-
-
-def merge_samples(a: dict[int, list[Piece]], b: dict[int, list[Piece]]) -> dict[int, list[Piece]]:
-    """The sampled rows of the blocks of both."""
-    return a | b
+    return block.cache.pop(KEY), lost
 
 
 def gather(blockwise: Blockwise) -> Points:
-    """The sample that `blockwise.collector` collected, in the order of the rows, in memory here."""
-    by_block = blockwise.visit(take_sample, merge=merge_samples)
+    """The sample that `blockwise.collector` collected, in the order of the rows, in memory here.
+
+    Where blocks were read once more for it, that is counted as a pass, though it was of a part.
+    """
+    by_block = blockwise.gather(take_sample)
     blockwise.collector = None
-    pieces = [piece for index in sorted(by_block) for piece in by_block[index]]
+    if any(lost for _, lost in by_block):
+        blockwise.passes += 1
+    pieces = [piece for of_block, _ in by_block for piece in of_block]
     weights = [each for _, each in pieces if each is not None]
     return as_points(
         np.concatenate([values for values, _ in pieces]),

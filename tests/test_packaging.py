@@ -21,7 +21,7 @@ ORDER = [
     ["memory"],
     ["read"],
     ["survey"],
-    ["sample", "standardize"],
+    ["labels", "sample", "standardize"],
     ["seed", "step"],
     ["accelerate", "predict", "progress", "result"],
     ["fit"],

@@ -188,13 +188,17 @@ def test_killed_workers_change_nothing(where, most, client, undisturbed, tmp_pat
     assert len(os.listdir(tmp_path)) == most
 
 
-def test_a_lost_sample_is_collected_again(client, tmp_path):
+def test_a_lost_sample_is_collected_again_and_that_is_counted(client, tmp_path):
     Y = blobs(6400, 4, 5, seed=1)
     assert plan_sample(*Y.shape, PARAMETERS["n_clusters"], PARAMETERS["random_state"]) is not None
-    undisturbed = bits(fit(Y, tol=1e-3))
+    undisturbed = fit(Y, tol=1e-3)
+    lazily = da.from_array(Y, chunks=(1600, 4))
+    assert fit(lazily, tol=1e-3).n_passes_ == undisturbed.n_passes_
     client.run(arm, "sample", str(tmp_path), 2)
-    assert bits(fit(da.from_array(Y, chunks=(1600, 4)), tol=1e-3)) == undisturbed
+    disturbed = fit(lazily, tol=1e-3)
     assert len(os.listdir(tmp_path)) == 2
+    assert bits(disturbed) == bits(undisturbed)
+    assert disturbed.n_passes_ == undisturbed.n_passes_ + 1
 
 
 def test_killed_at_two_different_places_of_one_fit(client, undisturbed, tmp_path):

@@ -10,14 +10,15 @@ from typing import Any
 import dask
 import numpy as np
 
-from dask_kmeans import checks
+from dask_kmeans import checks, memory
 from dask_kmeans.blockwise import Block, parallelism
 from dask_kmeans.read.ahead import Ahead
 from dask_kmeans.read.pieces import Piece, as_weights
 from dask_kmeans.read.points import Kind, Points, RowFunction, result_of
 
-OUTPUT_BYTES = 64 * 2**20
-"""What one chunk of a lazy result may take."""
+LABELS_BYTES, OUTPUT_BYTES = 16 * 2**20, 64 * 2**20
+"""What one chunk of a lazy result may take: of one number a row, and of several, where small chunks
+might mean that several tasks read the same part of the store."""
 
 
 class Source:
@@ -58,7 +59,7 @@ def read(source: Source, sample_weight: Any = None) -> Points:
     )
 
 
-def _blocks(source: Source, max_block_rows: int | None = None) -> tuple[Block, ...]:
+def _blocks(source: Source, max_block_rows: int = memory.MAX_BLOCK_ROWS) -> tuple[Block, ...]:
     """The blocks of a source; those of a far one are read ahead."""
     blocks = source.blocks(parallelism(in_memory=False), max_block_rows)
     if source.is_local:
@@ -122,7 +123,10 @@ class Stored(Kind):
         import dask.array as da
 
         # Blocks small enough for their results: these are held whole, whereas rows are streamed.
-        most = max(1, OUTPUT_BYTES // (dtype.itemsize * (n_outputs or 1)))
+        if n_outputs is None:
+            most = LABELS_BYTES // dtype.itemsize
+        else:
+            most = max(1, OUTPUT_BYTES // (dtype.itemsize * n_outputs))
         shared = dask.delayed(function, traverse=False, pure=True)
         tail = () if n_outputs is None else (n_outputs,)
         return da.concatenate(

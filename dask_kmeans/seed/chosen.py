@@ -10,6 +10,7 @@ import numpy as np
 
 from dask_kmeans.blockwise import OpenBlock
 from dask_kmeans.kernels import labelled_distances, nearest, prepare
+from dask_kmeans.labels import Labels
 
 
 class Chosen(NamedTuple):
@@ -44,19 +45,17 @@ def none_chosen(n_features: int, slot: Hashable) -> Chosen:
 class NearestChosen:
     """The nearest chosen center of every row of a block, ties to the one chosen first.
 
-    Labels, four bytes a row, are all that stays in the block's cache between two passes: a distance
+    Labels are all that stays in the block's cache between two passes: a distance
     is found again from its label for the price of one comparison, and where a worker took the
     labels with it the rows are compared with all centers instead of the new ones, to the same end.
     """
 
     def __init__(self, block: OpenBlock, chosen: Chosen):
-        self._cache, self._chosen = block.cache, chosen
-        # Out of the cache while they change, lest a retried task take them for what they were.
-        name, labels = block.cache.pop(chosen.slot, ("", None))
-        known = labels is not None and name == chosen.name_before
+        self._block, self._chosen = block, chosen
+        self.labels, known = Labels.recall(
+            block, chosen.slot, chosen.name_before, len(chosen.centers)
+        )
         self._compared = chosen.compared if known else 0
-        self.labels = labels if known else np.full(block.rows, -1, np.int32)
-        """int32 (rows,); -1 for rows that are not measured yet or have a NaN."""
         self._new = prepare(chosen.centers[self._compared :]) if len(chosen.centers) else None
 
     def measure(self, first: int, values: np.ndarray) -> np.ndarray:
@@ -73,7 +72,7 @@ class NearestChosen:
         ndarray of shape (m,), float64
             Infinity as long as there are no centers; NaN for rows with a NaN.
         """
-        centers, labels = self._chosen.centers, self.labels[first : first + len(values)]
+        centers, rows = self._chosen.centers, slice(first, first + len(values))
         if self._new is None:
             return np.full(len(values), np.inf)
         new_labels = np.empty(len(values), np.int32)
@@ -81,16 +80,17 @@ class NearestChosen:
         new_labels[new_labels >= 0] += self._compared
         distances = labelled_distances(values, centers, new_labels, np.empty(len(values)))
         if self._compared:
+            labels = self.labels.of(rows)
             before = labelled_distances(values, centers, labels, np.empty(len(values)))
             stays = before <= distances  # a tie goes to the center chosen first
             new_labels[stays] = labels[stays]
             np.minimum(before, distances, out=distances)
-        labels[:] = new_labels
+        self.labels.stored[rows] = new_labels
         return distances
 
     def keep(self) -> None:
         """Leave the labels for the next pass."""
-        self._cache[self._chosen.slot] = (self._chosen.name, self.labels)
+        self.labels.leave(self._block, self._chosen.slot, self._chosen.name)
 
 
 def numbered_pieces(

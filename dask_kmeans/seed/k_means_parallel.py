@@ -183,7 +183,7 @@ def _cells_and_next_round(
             mass *= weights
         cost.add(mass)
         race.enter(exponential(seed, purpose, row, np.empty(len(values))), mass, values, row)
-        labels = candidates.labels[first : first + len(values)]
+        labels = candidates.labels.of(slice(first, first + len(values)))
         accumulate(values, weights, fixed_point, np.full_like(labels, -1), labels, sums)
     candidates.keep()
     return sums, cost, race

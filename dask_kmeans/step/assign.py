@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numpy as np
-
 from dask_kmeans.blockwise import OpenBlock
 from dask_kmeans.kernels import FixedPoint, Panel, Sums, assign, nearest
+from dask_kmeans.labels import Labels
 from dask_kmeans.step.measure import Measure, measure_rows, no_measure
 
 
@@ -48,7 +47,11 @@ def assign_block(
     block: OpenBlock, requests: Sequence[Request], fixed_point: FixedPoint
 ) -> Assigned:
     """New labels for the rows of a block; how the sums, counts and labels have changed."""
-    labels, rebuild = zip(*(_known_labels(block, request) for request in requests), strict=True)
+    slots = [("labels", request.run) for request in requests]
+    recalled = [
+        Labels.recall(block, slot, request.step - 1, len(request.panel.centers))
+        for slot, request in zip(slots, requests, strict=True)
+    ]
     sums = [fixed_point.zero_sums(len(request.panel.centers)) for request in requests]
     measures = [
         no_measure(request.panel.centers) if request.farthest else None for request in requests
@@ -57,36 +60,25 @@ def assign_block(
     first = 0
     for values, weights in block.pieces():
         rows = slice(first, first + len(values))
-        for at, request in enumerate(requests):
-            known = labels[at][rows]
-            if rebuild[at] and request.previous is not None:
-                nearest(values, request.previous, known)
-            tally = assign(values, weights, request.panel, fixed_point, known, sums[at])
+        for at, (request, (labels, known)) in enumerate(zip(requests, recalled, strict=True)):
+            own = labels.of(rows)
+            if not known and request.previous is not None:
+                nearest(values, request.previous, own)
+            tally = assign(values, weights, request.panel, fixed_point, own, sums[at])
+            labels.put(rows, own)
             changed[at] += tally.changed
             measured = measures[at]
             if measured is not None:
                 measures[at] = measure_rows(
-                    measured, values, weights, request.panel.centers, known,
+                    measured, values, weights, request.panel.centers, own,
                     block.start + first, request.farthest,
                 )  # fmt: skip
         first = rows.stop
-    for at, request in enumerate(requests):
-        block.cache["labels", request.run] = request.step, labels[at]
+    for slot, request, (labels, _) in zip(slots, requests, recalled, strict=True):
+        labels.leave(block, slot, request.step)
     return Assigned(
         block.bytes_read,
         tuple(
             Outcome(sums[at], changed[at], first, measures[at]) for at in range(len(requests))
         ),
     )
-
-
-def _known_labels(block: OpenBlock, request: Request) -> tuple[np.ndarray, bool]:
-    """Labels of the step before, and whether they have yet to be found from its centers, if any.
-
-    They leave the cache while they are being changed: a task that fails half-way and is run again
-    must not take them for what they were.
-    """
-    step, labels = block.cache.pop(("labels", request.run), (None, None))
-    if labels is not None and step == request.step - 1:
-        return labels, False
-    return np.full(block.rows, -1, np.int32), True

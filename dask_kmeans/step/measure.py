@@ -9,6 +9,7 @@ import numpy as np
 
 from dask_kmeans.blockwise import OpenBlock
 from dask_kmeans.kernels import ExactSum, Panel, labelled_distances, nearest
+from dask_kmeans.labels import Labels
 
 
 class Farthest(NamedTuple):
@@ -114,23 +115,25 @@ def measure_block(block: OpenBlock, requests: Sequence[MeasureRequest]) -> tuple
 
     Labels are left in the cache, as those of the request's step.
     """
+    slots = [("labels", request.run) for request in requests]
+    recalled = [
+        Labels.recall(block, slot, request.step, len(request.panel.centers))
+        for slot, request in zip(slots, requests, strict=True)
+    ]
     measures = [no_measure(request.panel.centers) for request in requests]
-    labels, known = [], []
-    for request in requests:
-        step, cached = block.cache.get(("labels", request.run), (None, None))
-        known.append(cached is not None and step == request.step)
-        labels.append(cached if known[-1] else np.empty(block.rows, np.int32))
     first = 0
     for values, weights in block.pieces():
         rows = slice(first, first + len(values))
-        for at, request in enumerate(requests):
-            if not known[at]:
-                nearest(values, request.panel, labels[at][rows])
+        for at, (request, (labels, known)) in enumerate(zip(requests, recalled, strict=True)):
+            own = labels.of(rows)
+            if not known:
+                nearest(values, request.panel, own)
+                labels.put(rows, own)
             measures[at] = measure_rows(
-                measures[at], values, weights, request.panel.centers, labels[at][rows],
+                measures[at], values, weights, request.panel.centers, own,
                 block.start + first, request.farthest,
             )  # fmt: skip
         first = rows.stop
-    for at, request in enumerate(requests):
-        block.cache["labels", request.run] = request.step, labels[at]
+    for slot, request, (labels, _) in zip(slots, requests, recalled, strict=True):
+        labels.leave(block, slot, request.step)
     return tuple(measures)

@@ -23,6 +23,9 @@ from dask_kmeans.write.stream import in_order
 CHUNK_ROWS = 1 << 20
 """Labels in a chunk at most: 4 MiB before compression."""
 
+FEWEST_CHUNK_ROWS = 1 << 16
+"""Labels in a chunk at least, or blocks are cut anew and rows moved between them."""
+
 
 def write_zarr(labels: Any, url: str, overwrite: bool) -> int:
     """A Zarr array of int32."""
@@ -33,15 +36,27 @@ def write_zarr(labels: Any, url: str, overwrite: bool) -> int:
 
 def _write_lazy(labels: da.Array, url: str, overwrite: bool) -> int:
     """Rows of known number: each task writes its own chunks."""
-    longest = int(max(1, *labels.chunks[0]))
-    chunk = min(CHUNK_ROWS, longest)
     # Whole chunks of the store in each block, so that no two tasks write to one chunk.
-    aligned = labels.rechunk({0: longest // chunk * chunk}, method="tasks").astype(np.int32)
+    chunk = _common_chunk(labels.chunks[0])
+    if chunk is None:
+        longest = int(max(1, *labels.chunks[0]))
+        chunk = min(CHUNK_ROWS, longest)
+        labels = labels.rechunk({0: longest // chunk * chunk}, method="tasks")
+    aligned = labels.astype(np.int32)
     with filled(url, overwrite=overwrite) as place:
         array: Any = _create(zarr_store(place), labels.shape, (chunk,))
         with marker_last(place, ZARR_MARKER), threads_of_its_own():
             da.store(aligned, array, lock=False)
     return labels.size
+
+
+def _common_chunk(blocks: tuple[int, ...]) -> int | None:
+    """Rows of large chunks that every block is whole ones of, but the last; None: of small ones."""
+    common = math.gcd(*blocks[:-1])
+    if common == 0:
+        return min(CHUNK_ROWS, max(1, *blocks))
+    parts = range(-(-common // CHUNK_ROWS), common // FEWEST_CHUNK_ROWS + 1)
+    return next((common // n for n in parts if common % n == 0), None)
 
 
 def _write_in_order(labels: Any, url: str, overwrite: bool) -> int:
