@@ -13,11 +13,15 @@ import numbers
 import os
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from dask.utils import parse_bytes
-from sklearn.exceptions import ConvergenceWarning, NotFittedError
+
+if TYPE_CHECKING:
+    # Imported only where needed: workers load this module, and scikit-learn with all that it
+    # brings takes 100 MB of each.
+    from sklearn.exceptions import NotFittedError
 
 ESTIMATOR = "KMeans"
 
@@ -437,6 +441,8 @@ def check_n_clusters_against_rows(n_clusters: int, n_rows: int) -> None:
 
 def warn_fewer_distinct_rows(n_clusters: int, n_found: int) -> None:
     """Warn that there are fewer distinct rows than clusters."""
+    from sklearn.exceptions import ConvergenceWarning
+
     warnings.warn(
         f"Number of distinct clusters ({n_found}) found smaller than n_clusters ({n_clusters}). "
         f"Possibly due to duplicate points in X. Type {ESTIMATOR}(n_clusters={n_found})",
@@ -568,6 +574,8 @@ def _bullets(names: list[str], limit: int = 5) -> str:
 
 
 def not_fitted_error(method: str) -> NotFittedError:
+    from sklearn.exceptions import NotFittedError
+
     return NotFittedError(
         f"This {ESTIMATOR} instance is not fitted yet. Call 'fit' with appropriate arguments "
         f"before using {method}: model.fit(X).{method}(X)"

@@ -89,6 +89,20 @@ def test_the_peak_is_within_the_formula(shape, tmp_path):
     assert peak <= allowed
 
 
+def test_workers_do_not_load_what_tasks_do_not_need():
+    """scikit-learn, pandas and what they bring take more memory than the tasks."""
+    code = (
+        "import sys, dask_kmeans.step.measure, dask_kmeans.survey, dask_kmeans.sample\n"
+        "import dask_kmeans.seed, dask_kmeans.predict, dask_kmeans.read.from_zarr\n"
+        "print(sorted({'sklearn', 'pandas', 'pyarrow', 'xarray', 'dask.array'} & set(sys.modules)))"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+    )  # fmt: skip
+    assert ran.stdout == "[]\n"
+
+
 def measured(folder, clusters, runs):
     """High-water mark of a process that fits the large store, above that of one that is warm."""
     done = subprocess.run(
