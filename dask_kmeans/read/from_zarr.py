@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
-
-import numpy as np
 
 from dask_kmeans import checks, memory
 from dask_kmeans.blockwise import Block
+from dask_kmeans.read.chunks import read_rows
 from dask_kmeans.read.columns import Columns
 from dask_kmeans.read.pieces import Piece, cut, kernel_dtype
 from dask_kmeans.read.points import numbered
@@ -103,24 +101,5 @@ class ZarrRows:
     def pieces(self) -> Iterator[Piece]:
         for start in range(self.start, self.stop, self.read_rows):
             stop = min(start + self.read_rows, self.stop)
-            values = retried(
-                partial(self._read, start, stop), self.name, partial(self._broken, start, stop)
-            )
+            values = read_rows(self.array, self.name, start, stop)
             yield from cut(*self.columns.split(values))
-
-    def _read(self, start: int, stop: int) -> np.ndarray:
-        return np.asarray(self.array[start:stop])
-
-    def _broken(self, start: int, stop: int) -> Part:
-        """The first stored chunk of these rows that cannot be read."""
-        array = self.array
-        height, width = array.shards or array.chunks
-        for row in range(start // height, -(-stop // height)):
-            for column in range(-(-array.shape[1] // width)):
-                first, after = row * height, min((row + 1) * height, self.array.shape[0])
-                try:
-                    array[first:after, column * width : (column + 1) * width]
-                except Exception:
-                    name = array.metadata.encode_chunk_key((row, column))
-                    return Part(f"chunk {name}", first, after)
-        return Part("chunks", start, stop)  # each can be read by itself, now

@@ -13,6 +13,7 @@ import numpy as np
 from dask_kmeans import checks, memory
 from dask_kmeans.blockwise import Block, parallelism
 from dask_kmeans.read.ahead import Ahead
+from dask_kmeans.read.chunks import read_rows
 from dask_kmeans.read.pieces import Piece, as_weights
 from dask_kmeans.read.points import Kind, Points, RowFunction, result_of
 
@@ -107,8 +108,13 @@ class Weighted:
         start = self.start
         for values, _ in self.rows.pieces():
             stop = start + len(values)
-            yield values, as_weights(self.weights[start:stop])
+            yield values, as_weights(self._weights_of(start, stop))
             start = stop
+
+    def _weights_of(self, start: int, stop: int) -> np.ndarray:
+        if isinstance(self.weights, np.ndarray):
+            return self.weights[start:stop]
+        return read_rows(self.weights, str(self.weights.store_path), start, stop)
 
 
 @dataclass(frozen=True)
