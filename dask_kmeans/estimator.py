@@ -86,8 +86,10 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
     callbacks : sequence of callables, default=None
         Each is called with the `IterationRecord` of every iteration.
     checkpoint : str, default=None
-        Path or URL where the state is kept after every iteration; a fit that finds there the state
-        of an interrupted fit of the same data and parameters goes on from it, to the same bits.
+        Path or URL where the state is kept: after the first iteration, then as often as takes at
+        most a twentieth of the time, and when the fit ends, by whatever but SIGKILL. A fit that
+        finds there the state of an interrupted fit of the same data and parameters goes on from it,
+        to the same bits.
     memory_budget : int or str, default=None
         Bytes (or "2 GiB") of lazy data that each process may keep between passes, so as to read
         less. None keeps nothing.

@@ -12,13 +12,14 @@ from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import count
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from dask_kmeans import checks
 from dask_kmeans.accelerate import Accelerator
 from dask_kmeans.blockwise import Blockwise, OpenBlock
+from dask_kmeans.keep import Checkpoint, Keeper
 from dask_kmeans.read import Points
 from dask_kmeans.result import FitResult, FitState
 from dask_kmeans.sample import Sample, plan_sample
@@ -29,16 +30,6 @@ from dask_kmeans.step.measure import MeasureRequest, measure_block
 from dask_kmeans.step.move import total_inertia
 from dask_kmeans.step.run import IterationRecord, Run
 from dask_kmeans.survey import Survey, survey
-
-
-class Checkpoint(Protocol):
-    """Where a fit leaves its state."""
-
-    def load(self, data: dict[str, Any]) -> FitState | None:
-        """What an earlier fit left; None where there is nothing. Refuses a state of other data."""
-
-    def save(self, state: FitState) -> None:
-        """Keep this state, whole or not at all."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +81,7 @@ def fit(
             blockwise, found.fixed_point(), found.n_rows - found.nan_rows,
             parameters.tol, parameters.max_iter,
         )  # fmt: skip
-        with closing(Accelerator(sample, rules)) as accelerator:
+        with closing(Accelerator(sample, rules)) as accelerator, Keeper(checkpoint) as keeper:
             if state is None:
                 runs = _seeded_runs(points, blockwise, found, parameters)
                 accelerator.warm_up(runs)
@@ -100,8 +91,7 @@ def fit(
                 accelerator.leap(advance(moving, rules))
                 _note_seconds(moving, time.perf_counter() - start)
                 state.passes = blockwise.passes
-                if checkpoint is not None:
-                    checkpoint.save(state)
+                keeper.note(state)
                 for callback in callbacks:
                     callback(moving[0].history[-1])
         return _settle(state.runs, points, rules, parameters)

@@ -24,6 +24,7 @@ ORDER = [
     ["labels", "sample", "standardize"],
     ["seed", "step"],
     ["accelerate", "predict", "progress", "result"],
+    ["keep"],
     ["fit"],
     ["write"],
     ["estimator"],
