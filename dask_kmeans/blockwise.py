@@ -315,10 +315,17 @@ class Blockwise:
     def gather(self, task: Callable, *broadcast: Any) -> list[Any]:
         """`task(open_block, *broadcast)` of every block, in the order of the blocks, brought here.
 
-        For tasks that mean to do with the caches alone: not counted as a pass. Results are fetched
-        one by one: no worker ever holds more of them than those of its own blocks.
+        For tasks that look into the caches alone: no block is read, and no pass counted. Results
+        are fetched one by one: no worker ever holds more of them than those of its own blocks.
         """
-        return self._engine.gather(self.blocks, task, broadcast, self._reading())
+        cached = [block._replace(source=None) for block in self.blocks]
+        return self._engine.gather(cached, task, broadcast, self._reading())
+
+    def read_again(self, blocks: Sequence[int], task: Callable, *broadcast: Any) -> list[Any]:
+        """Like `gather`, of some blocks by their numbers, which are read: counted as a pass."""
+        self.passes += 1
+        wanted = [self.blocks[index] for index in blocks]
+        return self._engine.gather(wanted, task, broadcast, self._reading())
 
     def _reading(self) -> Reading:
         return Reading(self.collector, self._budget)
@@ -394,7 +401,9 @@ class _Graph:
         return [found[block.index] for block in blocks]
 
     def _run(self, blocks, task, broadcast, merge, reading):
-        name, level, pinned = self._parts(blocks, task, broadcast, reading)
+        workers = self._workers()
+        where = _balanced(self._where, workers, [block.index for block in blocks])
+        name, level = self._parts(blocks, task, broadcast, reading, workers, where)
         merge_all = dask.delayed(_merge_all, pure=False)
         depth = 0
         while depth == 0 or len(level) > 1:
@@ -403,40 +412,42 @@ class _Graph:
                 for number, group in enumerate(_grouped(level, MERGE_ARITY))
             ]
             depth += 1
-        with contextlib.closing(self._computed(level, name, pinned)) as computed:
+        with contextlib.closing(self._computed(level, name, set(where.values()))) as computed:
             result, ran = next(computed)
         self._where.update(ran)
         return result
 
     def _gather(self, blocks, task, broadcast, reading, found: dict[int, Any]) -> None:
-        name, parts, pinned = self._parts(blocks, task, broadcast, reading)
-        with contextlib.closing(self._computed(parts, name, pinned)) as computed:
+        workers = self._workers()
+        # Nowhere but where the caches are, be it out of balance.
+        where = {index: at for index, at in self._where.items() if at in workers}
+        name, parts = self._parts(blocks, task, broadcast, reading, workers, where, strictly=True)
+        with contextlib.closing(self._computed(parts, name, set(where.values()))) as computed:
             for block, (result, ran) in zip(blocks, computed, strict=True):
                 found[block.index] = result
                 self._where.update(ran)
 
-    def _parts(self, blocks, task, broadcast, reading) -> tuple[str, list[Any], set[str]]:
-        """The name of a pass, its lazy (result, where it ran) block by block, and the workers that
-        these are pinned to."""
-        workers = self._workers()
+    def _parts(
+        self, blocks, task, broadcast, reading, workers, where, strictly=False
+    ) -> tuple[str, list[Any]]:
+        """The name of a pass, and its lazy (result, where it ran) block by block."""
         self._anchor(workers)
         name = f"{task.__name__.strip('_')}-{self._token[:8]}-{next(self._serial)}"
         shared = dask.delayed(
             _Opaque((broadcast, reading)), name=f"broadcast-{name}", pure=False, traverse=False
         )
         run_block = dask.delayed(_run_block, pure=False, traverse=False)
-        where = _balanced(self._where, workers, [block.index for block in blocks])
         parts = []
         for block in blocks:
             lazy = dask.is_dask_collection(block.source)
             carried = _Opaque(block._replace(source=None) if lazy else block)
-            with _pinned(where.get(block.index)):
+            with _pinned(where.get(block.index), strictly):
                 part = run_block(
                     self._token, task, carried, block.source if lazy else None, shared,
                     dask_key_name=f"{name}-{block.index}",
                 )  # fmt: skip
             parts.append(part)
-        return name, parts, set(where.values())
+        return name, parts
 
     def _computed(self, lazy: list[Any], name: str, pinned: set[str]) -> Generator[Any]:
         """The results of a pass, each let go of by its worker once it is here."""
@@ -472,8 +483,9 @@ class _Graph:
     def _check_progress(self, name: str, pinned: set[str]) -> None:
         """Raise _Stalled where a pass waits for a worker that is gone.
 
-        A pinned task may run elsewhere, but where no worker at all is there at the moment that its
-        own is lost, Dask (2026.8) forgets that: it then waits for that very worker, for ever.
+        A strictly pinned task does. Another one may run elsewhere, but where no worker at all is
+        there at the moment that its own is lost, Dask (2026.8) forgets that: it then waits for that
+        very worker, for ever.
         """
         if pinned <= self._workers().keys():
             return
@@ -577,10 +589,10 @@ def _balanced(where: dict[int, str], workers: dict[str, int], blocks: list[int])
     return placed
 
 
-def _pinned(address: str | None):
+def _pinned(address: str | None, strictly: bool):
     if address is None:
         return contextlib.nullcontext()
-    return dask.annotate(workers=[address], allow_other_workers=True)
+    return dask.annotate(workers=[address], allow_other_workers=not strictly)
 
 
 def _grouped(items: list, size: int) -> Iterator[list]:

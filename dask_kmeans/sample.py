@@ -75,28 +75,27 @@ def plan_sample(n_rows: int, n_features: int, n_clusters: int, seed: int) -> Sam
     return Sample(seed, share)
 
 
-def take_sample(block: OpenBlock) -> tuple[list[Piece], bool]:
-    """The sampled rows of a block, which leave its cache, and whether it was read for them.
+def take_sample(block: OpenBlock) -> list[Piece] | None:
+    """The sampled rows of a block, which leave its cache; None where no pass has left them here."""
+    return block.cache.pop(KEY, None)
 
-    It is where no pass has left them there: where the worker was lost that had them.
-    """
-    lost = KEY not in block.cache
-    if lost:
-        for _ in block.pieces():
-            pass  # only to have the rows pass by the collector
-    return block.cache.pop(KEY), lost
+
+def collect_sample(block: OpenBlock) -> list[Piece]:
+    """The sampled rows of a block, which is read for them."""
+    for _ in block.pieces():
+        pass  # only to have the rows pass by the collector
+    return block.cache.pop(KEY)
 
 
 def gather(blockwise: Blockwise) -> Points:
-    """The sample that `blockwise.collector` collected, in the order of the rows, in memory here.
-
-    Where blocks were read once more for it, that is counted as a pass, though it was of a part.
-    """
+    """The sample that `blockwise.collector` collected, in the order of the rows, in memory here."""
     by_block = blockwise.gather(take_sample)
+    lost = [index for index, rows in enumerate(by_block) if rows is None]
+    if lost:
+        for index, rows in zip(lost, blockwise.read_again(lost, collect_sample), strict=True):
+            by_block[index] = rows
     blockwise.collector = None
-    if any(lost for _, lost in by_block):
-        blockwise.passes += 1
-    pieces = [piece for of_block, _ in by_block for piece in of_block]
+    pieces = [piece for of_block in by_block for piece in of_block]
     weights = [each for _, each in pieces if each is not None]
     return as_points(
         np.concatenate([values for values, _ in pieces]),

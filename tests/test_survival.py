@@ -201,6 +201,27 @@ def test_a_lost_sample_is_collected_again_and_that_is_counted(client, tmp_path):
     assert disturbed.n_passes_ == undisturbed.n_passes_ + 1
 
 
+def test_a_sample_is_fetched_where_it_is(client, tmp_path, monkeypatch):
+    """Not collected again by an idle worker, for the one that has it is busy."""
+    from dask_kmeans import accelerate
+
+    Y = blobs(6400, 4, 5, seed=1)
+    undisturbed = fit(Y, tol=1e-3)
+    real = accelerate.gather
+
+    def gather(blockwise):
+        busy = next(iter(client.nthreads()))
+        naps = client.map(time.sleep, [1.5] * 2, workers=[busy], pure=False)
+        found = real(blockwise)
+        client.gather(naps)
+        return found
+
+    monkeypatch.setattr(accelerate, "gather", gather)
+    found = fit(da.from_array(Y, chunks=(100, 4)), tol=1e-3)
+    assert bits(found) == bits(undisturbed)
+    assert found.n_passes_ == undisturbed.n_passes_
+
+
 def test_killed_at_two_different_places_of_one_fit(client, undisturbed, tmp_path):
     for where in ("seeding", "assignment"):
         (tmp_path / where).mkdir()
