@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ import pandas as pd
 import pytest
 import zarr
 from inputs import blobs
+from test_crash import JOB
 
 from dask_kmeans import KMeans, load_model
 from dask_kmeans.write import write_labels
@@ -148,3 +150,27 @@ def test_the_command_line_from_end_to_end(bucket, expected):
         zarr.open_array("s3://job/l.zarr", mode="r")[...],
     ):
         np.testing.assert_array_equal(labels, expected.labels_)
+
+
+@pytest.mark.parametrize("ending", ["zarr", "parquet"])
+def test_a_job_killed_while_it_writes_is_run_again(ending, bucket, expected):
+    def run(moment):
+        return subprocess.run(
+            [sys.executable, "-c", JOB, moment, "fit", "s3://job/points.zarr", "-k", "4",
+             "--random-state", "1", "--tol", "0", "--quiet", "--overwrite", "--model",
+             "s3://job/m.zarr", "--labels", f"s3://job/l.{ending}"],
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
+            capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+
+    assert run("labels, half written").returncode == -signal.SIGKILL
+    assert bucket.exists(f"job/l.{ending}.incomplete")
+    again = run("")
+    assert again.returncode == 0, again.stderr
+    assert not bucket.exists(f"job/l.{ending}.incomplete")
+    same(load_model("s3://job/m.zarr"), expected)
+    if ending == "zarr":
+        found = zarr.open_array("s3://job/l.zarr", mode="r")[...]
+    else:
+        found = dd.read_parquet("s3://job/l.parquet").compute()["label"]
+    np.testing.assert_array_equal(found, expected.labels_)

@@ -179,7 +179,11 @@ cluster_options = _options(
     help="Restarts, which share each pass over the data.",
 )
 @click.option("--checkpoint", metavar="URL", help="Keep the state here until the job is done.")
-@click.option("--resume", is_flag=True, help="Go on from the state in --checkpoint, if any.")
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Go on from the state in --checkpoint, if any, and replace what that run has written.",
+)
 @click.option(
     "--require-convergence",
     is_flag=True,

@@ -44,7 +44,9 @@ def run(
     """
     start = time.perf_counter()
     start_log(quiet)
-    _check_outputs(model, labels, report, checkpoint, overwrite, resume)
+    # The state goes last of all: where it is, outputs that are there are those of the run before.
+    overwrite = overwrite or _goes_on(checkpoint, resume)
+    _check_outputs(model, labels, report, overwrite)
     with tasks_on(**cluster) as client:
         rows = open_source(source, columns, sample_weight)
         standardization = None
@@ -95,25 +97,31 @@ def run(
     return DONE
 
 
-def _check_outputs(
-    model: str,
-    labels: str | None,
-    report: str | None,
-    checkpoint: str | None,
-    overwrite: bool,
-    resume: bool,
-) -> None:
+def _goes_on(checkpoint: str | None, resume: bool) -> bool:
+    """Whether there is the state of a run that has not ended, to go on from.
+
+    Raises
+    ------
+    FileExistsError
+        If there is one and `resume` is False.
+    """
+    if checkpoint is None or not Output(checkpoint).exists():
+        return False
+    if not resume:
+        raise FileExistsError(
+            f"{checkpoint} holds the state of a fit that has not ended. Type --resume to go on "
+            "from it, or remove it to start anew"
+        )
+    return True
+
+
+def _check_outputs(model: str, labels: str | None, report: str | None, overwrite: bool) -> None:
     """Raise for outputs that cannot be written, before hours are spent on what goes into them."""
     check_output(model, overwrite=overwrite)
     if labels is not None:
         check_labels_output(labels, overwrite=overwrite)
     if report not in (None, "-"):
         check_output(report, overwrite=overwrite)
-    if checkpoint is not None and not resume and Output(checkpoint).exists():
-        raise FileExistsError(
-            f"{checkpoint} holds the state of a fit that has not ended. Type --resume to go on "
-            "from it, or remove it to start anew"
-        )
 
 
 @contextlib.contextmanager

@@ -119,7 +119,7 @@ def staged(url: str | os.PathLike, *, overwrite: bool = False) -> Iterator[str]:
         with _beside(place) as path:
             yield path
         return
-    with tempfile.TemporaryDirectory(prefix="dask-kmeans-") as folder:
+    with _scratch() as folder:
         path = os.path.join(folder, Path(place.path).name)
         yield path
         if os.path.isfile(path):
@@ -163,14 +163,24 @@ def zarr_store(place: Output, *, read_only: bool = False) -> Store:
 
 
 @contextlib.contextmanager
+def _scratch() -> Iterator[str]:
+    """A temporary folder; those of processes that were killed are removed."""
+    prefix = f"dask-kmeans-{socket.gethostname()}-"
+    for leftover, writer in _leftovers(Path(tempfile.gettempdir()), prefix):
+        if not psutil.pid_exists(writer):
+            _remove(leftover)
+    with tempfile.TemporaryDirectory(prefix=f"{prefix}{os.getpid()}.") as folder:
+        yield folder
+
+
+@contextlib.contextmanager
 def _beside(place: Output) -> Iterator[str]:
     """A hidden path beside a local place, moved there when the block ends well, else removed."""
     target = Path(place.path)
     # The name tells who is writing, so that a later run can remove what a killed one left.
     prefix = f".{target.name}.{socket.gethostname()}-"
-    for leftover in target.parent.glob(f"{glob.escape(prefix)}*"):
-        writer = leftover.name.removeprefix(prefix).partition(".")[0]
-        if writer == str(os.getpid()) or (writer.isdigit() and not psutil.pid_exists(int(writer))):
+    for leftover, writer in _leftovers(target.parent, prefix):
+        if writer == os.getpid() or not psutil.pid_exists(writer):
             _remove(leftover)
     path = target.with_name(f"{prefix}{os.getpid()}.partial")
     try:
@@ -178,6 +188,14 @@ def _beside(place: Output) -> Iterator[str]:
         _move(path, target)
     finally:
         _remove(path)
+
+
+def _leftovers(folder: Path, prefix: str) -> Iterator[tuple[Path, int]]:
+    """What processes of this machine wrote, or write, under such names, and their numbers."""
+    for path in list(folder.glob(f"{glob.escape(prefix)}*")):
+        writer = path.name.removeprefix(prefix).partition(".")[0]
+        if writer.isdigit():
+            yield path, int(writer)
 
 
 def _move(path: Path, target: Path) -> None:
