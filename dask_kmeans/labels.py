@@ -12,6 +12,7 @@ from collections.abc import Hashable
 
 import numpy as np
 
+from dask_kmeans import memory
 from dask_kmeans.blockwise import OpenBlock
 
 
@@ -35,7 +36,8 @@ class Labels:
         They leave the cache while they are being changed: a task that fails half-way and is run
         again must not take them for what they were.
         """
-        dtype = _dtype(n_clusters) if block.room is not None else np.dtype(np.int32)
+        size = 4 if block.room is None else memory.label_bytes(n_clusters)
+        dtype = np.dtype(f"i{size}")
         left, stored = block.cache.pop(slot, (None, None))
         if stored is None or left != tag:
             return cls(np.full(block.rows, -1, dtype)), False
@@ -46,15 +48,10 @@ class Labels:
         block.remember(slot, (tag, self.stored), self.stored.nbytes)
 
     def of(self, rows: slice) -> np.ndarray:
-        """int32 labels of some rows; what is written there has to be `put`."""
+        """int32 labels of some rows, to be changed and `put` back."""
         return self.stored[rows].astype(np.int32, copy=False)
 
     def put(self, rows: slice, labels: np.ndarray) -> None:
-        """Take over `labels`, which may be what `of` gave."""
+        """Take over the array that `of` gave for these rows (it may be the stored one itself)."""
         if self.stored.dtype != np.int32:
             self.stored[rows] = labels
-
-
-def _dtype(n_clusters: int) -> np.dtype:
-    """The smallest signed integers that count clusters."""
-    return np.min_scalar_type(-max(1, n_clusters))

@@ -204,6 +204,13 @@ PANEL_BYTES = 20
 MEASURE_BYTES = 40
 """Of each row of a piece: its distance, what draws and weights make of it, and its rank."""
 
+RACE_COPIES = 12
+"""Of the winners of a race: those so far, those of a piece, and both while they are merged, put in
+order and rid of equal ones."""
+
+SUMMARY_COPIES = 8
+"""Of the candidates: themselves, their cells' sums and means, and what clusters these."""
+
 
 def reading_bytes(read_bytes: int, parquet_columns: int = 0, ahead: bool = False) -> int:
     """Bytes that reading takes at its peak.
@@ -224,6 +231,55 @@ def reading_bytes(read_bytes: int, parquet_columns: int = 0, ahead: bool = False
 def sums_bytes(n_clusters: int, n_features: int) -> int:
     """Bytes of one partial result: two int64 limbs a value, counts and weights of the clusters."""
     return 16 * n_clusters * n_features + 24 * n_clusters
+
+
+def race_bytes(size: int, n_features: int, itemsize: int) -> int:
+    """Bytes of one race for `size` draws: the rows that lead, their keys and their numbers."""
+    return size * (n_features * itemsize + 16)
+
+
+def seeding_task_bytes(
+    reading: int,
+    block_rows: int,
+    piece_rows: int,
+    n_features: int,
+    itemsize: int,
+    n_candidates: int,
+    per_round: int,
+    weighted: bool = False,
+) -> int:
+    """Bytes that one task of k-means|| holds at its peak: as one run with all candidates, and a
+    race for the next ones.
+
+    Parameters
+    ----------
+    reading, block_rows, piece_rows, n_features, weighted
+        As for `task_bytes`.
+    itemsize : int
+        Bytes of one value of the data.
+    n_candidates, per_round : int
+        Candidates so far, and those that one round draws.
+    """
+    run = task_bytes(reading, block_rows, piece_rows, n_features, n_candidates, 1, weighted)
+    return run + RACE_COPIES * race_bytes(per_round, n_features, itemsize)
+
+
+def seeding_partial_bytes(
+    n_features: int, itemsize: int, n_candidates: int, per_round: int
+) -> int:
+    """Bytes of one partial result of a round of k-means||."""
+    return sums_bytes(n_candidates, n_features) + race_bytes(per_round, n_features, itemsize)
+
+
+def summary_bytes(n_candidates: int, n_features: int) -> int:
+    """Bytes that the driver takes to make starting centers of the candidates' cells."""
+    return SUMMARY_COPIES * 8 * n_candidates * n_features
+
+
+def label_bytes(n_clusters: int) -> int:
+    """Bytes of the label of a row between two passes, where the data does not lie in memory; in the
+    kernels it has four."""
+    return next(size for size in (1, 2, 4) if n_clusters <= 2 ** (8 * size - 1))
 
 
 def task_bytes(
@@ -248,7 +304,7 @@ def task_bytes(
     weighted : bool
         Whether rows have weights.
     """
-    labels = 4 * (block_rows * n_runs + piece_rows) + MEASURE_BYTES * piece_rows
+    labels = label_bytes(n_clusters) * block_rows * n_runs + (4 + MEASURE_BYTES) * piece_rows
     weights = 8 * piece_rows if weighted else 0
     panel = PANEL_BYTES * n_clusters * n_features
     return reading + labels + weights + n_runs * (panel + sums_bytes(n_clusters, n_features))

@@ -14,6 +14,10 @@ import zarr
 
 from dask_kmeans import memory
 from dask_kmeans.blockwise import MERGE_ARITY
+from dask_kmeans.seed.k_means_parallel import candidates_per_round
+
+ROUNDS = 2
+"""Of k-means||: as many as it makes by itself of all but a few data sets."""
 
 MEASURE = """
 import json, sys
@@ -24,11 +28,11 @@ def peak():
     with open("/proc/self/status") as file:
         return next(int(line.split()[1]) * 1024 for line in file if line.startswith("VmHWM"))
 
-small, large, k, n_init = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+small, large, init, k, n_init = *sys.argv[1:4], int(sys.argv[4]), int(sys.argv[5])
 dask.config.set(scheduler="threads", num_workers=1)
 
 def fit(path, k):
-    KMeans(k, init="random", n_init=n_init, max_iter=4, tol=0, random_state=0,
+    KMeans(k, init=init, n_init=n_init, init_rounds=ROUNDS, max_iter=4, tol=0, random_state=0,
            algorithm="lloyd").fit(path)
 
 fit(small, 3)  # everything imported, compiled and used once
@@ -51,25 +55,38 @@ SHAPES = [
 ]
 
 
-def stated(rows, features, chunk, clusters, runs):
-    """Bytes of one task, and what lies beside it in a process: labels of all rows, partial sums."""
+def stated(rows, features, chunk, clusters, runs, init):
+    """Bytes of one task, and what lies beside it in a process: labels of all rows, partial results,
+    what the driver does with them."""
     row_bytes = 4 * features
     plan = memory.plan_blocks(rows, chunk, row_bytes, 1)
-    task = memory.task_bytes(
-        memory.reading_bytes(plan.read_rows * row_bytes),
-        max(last - first for first, last in plan.bounds),
-        min(plan.read_rows, memory.piece_rows(row_bytes)),
-        features, clusters, runs,
+    reading = memory.reading_bytes(plan.read_rows * row_bytes)
+    block_rows = max(last - first for first, last in plan.bounds)
+    piece_rows = min(plan.read_rows, memory.piece_rows(row_bytes))
+    labels = memory.label_bytes(clusters) * rows * runs
+    held = MERGE_ARITY + 2
+    most = labels + held * memory.sums_bytes(clusters, features) * runs + memory.task_bytes(
+        reading, block_rows, piece_rows, features, clusters, runs
     )  # fmt: skip
-    labels = 4 * rows * runs
-    partials = (MERGE_ARITY + 2) * memory.sums_bytes(clusters, features) * runs
-    return task + labels + partials + NOISE
+    if init == "k-means||":
+        per_round = candidates_per_round(clusters, None)
+        candidates = ROUNDS * per_round
+        seeding = memory.label_bytes(candidates) * rows + max(
+            memory.seeding_task_bytes(
+                reading, block_rows, piece_rows, features, 4, candidates, per_round
+            )
+            + held * memory.seeding_partial_bytes(features, 4, candidates, per_round),
+            memory.summary_bytes(candidates, features),
+        )
+        most = max(most, seeding)
+    return most + NOISE
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's high-water mark")
+@pytest.mark.parametrize("init", ["random", "k-means||"])
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_the_peak_is_within_the_formula(shape, tmp_path):
+def test_the_peak_is_within_the_formula(shape, init, tmp_path):
     rows, features, chunk, clusters, runs = shape
     for name, count in (("small", 3000), ("large", rows)):
         array = zarr.create_array(
@@ -79,13 +96,13 @@ def test_the_peak_is_within_the_formula(shape, tmp_path):
         for first in range(0, count, chunk):
             last = min(count, first + chunk)
             array[first:last] = generator.normal(size=(last - first, features))
-    allowed = stated(*shape)
+    allowed = stated(*shape, init)
     # The allocator's noise only ever adds: the smallest of a few runs is what the fit needs.
-    peak = measured(tmp_path, clusters, runs)
+    peak = measured(tmp_path, init, clusters, runs)
     for _ in range(2):
         if peak > allowed:
-            peak = min(peak, measured(tmp_path, clusters, runs))
-    print(f"{shape}: {peak / 2**20:.1f} of {allowed / 2**20:.1f} MiB")
+            peak = min(peak, measured(tmp_path, init, clusters, runs))
+    print(f"{shape}, {init}: {peak / 2**20:.1f} of {allowed / 2**20:.1f} MiB")
     assert peak <= allowed
 
 
@@ -103,11 +120,11 @@ def test_workers_do_not_load_what_tasks_do_not_need():
     assert ran.stdout == "[]\n"
 
 
-def measured(folder, clusters, runs):
+def measured(folder, init, clusters, runs):
     """High-water mark of a process that fits the large store, above that of one that is warm."""
     done = subprocess.run(
-        [sys.executable, "-c", MEASURE, str(folder / "small"), str(folder / "large"),
-         str(clusters), str(runs)],
+        [sys.executable, "-c", f"{ROUNDS=}\n{MEASURE}", str(folder / "small"),
+         str(folder / "large"), init, str(clusters), str(runs)],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip

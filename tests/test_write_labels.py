@@ -1,5 +1,7 @@
 """Labels written: every kind to every format, whole or not at all, a few blocks at a time."""
 
+import math
+
 import dask
 import dask.array as da
 import dask.dataframe as dd
@@ -9,8 +11,10 @@ import pandas as pd
 import pytest
 import xarray as xr
 import zarr
+from hypothesis import example, given
+from hypothesis import strategies as st
 
-from dask_kmeans.write import check_labels_output, write_labels
+from dask_kmeans.write import check_labels_output, to_zarr, write_labels
 from dask_kmeans.write import stream as streams
 
 LABELS = (np.arange(100, dtype=np.int32) * 7) % 5 - 1
@@ -222,8 +226,6 @@ def test_single_files_are_streamed(ending, tmp_path, monkeypatch):
 
 def test_blocks_of_odd_sizes_share_no_chunk(tmp_path, monkeypatch):
     """Two tasks that write to one chunk would lose rows now and then."""
-    from dask_kmeans.write import to_zarr
-
     monkeypatch.setattr(to_zarr, "CHUNK_ROWS", 16)
     sizes = tuple(np.random.default_rng(0).integers(1, 60, size=200).tolist())
     labels = np.arange(sum(sizes), dtype=np.int32)
@@ -231,6 +233,31 @@ def test_blocks_of_odd_sizes_share_no_chunk(tmp_path, monkeypatch):
         url = str(tmp_path / f"{attempt}.zarr")
         write_labels(da.from_array(labels, chunks=(sizes,)), url)
         np.testing.assert_array_equal(zarr.open_array(url)[...], labels)
+
+
+@given(st.lists(st.integers(0, 40), min_size=1, max_size=6), st.sampled_from([1, 125_000, 2**18]))
+@example([7], 10_000_019)
+@example([1, 1], 10_000_019)
+def test_common_chunks(blocks, unit):
+    """Every block is whole chunks of them, but the last."""
+    blocks = tuple(unit * n for n in blocks)
+    chunk = to_zarr._common_chunk(blocks)
+    if chunk is None:
+        common = math.gcd(*blocks[:-1])
+        sizes = range(to_zarr.FEWEST_CHUNK_ROWS, min(common, to_zarr.CHUNK_ROWS) + 1)
+        assert all(common % size for size in sizes)
+    else:
+        assert chunk <= to_zarr.CHUNK_ROWS
+        assert all(block % chunk == 0 for block in blocks[:-1])
+
+
+def test_blocks_of_whole_chunks_move_no_rows(tmp_path, monkeypatch):
+    monkeypatch.setattr(da.Array, "rechunk", None)
+    labels = np.arange(450_000, dtype=np.int32) % 7
+    write_labels(da.from_array(labels, chunks=200_000), tmp_path / "l.zarr")
+    array = zarr.open_array(tmp_path / "l.zarr", mode="r")
+    assert array.chunks == (200_000,)
+    np.testing.assert_array_equal(array[...], labels)
 
 
 @pytest.mark.parametrize("ending", ["zarr", "parquet", "csv", "npy"])
