@@ -3,7 +3,7 @@ does.
 
     python benchmarks/bounded_memory.py --folder /somewhere/with/12GB
     python benchmarks/bounded_memory.py --folder ... --gigabytes 20 --memory-limit 1GiB
-    python benchmarks/bounded_memory.py --from results/bounded-memory-*.json --readme README.md
+    python benchmarks/bounded_memory.py --from benchmarks/results/bounded-memory-*.json --readme README.md
 
 Writes a Zarr store (zstd) of a mixture in float32, chunk by chunk; fits it on worker processes of
 the given memory limit, started as `dask-kmeans fit --workers` does; writes labels to a store. Then
