@@ -1,15 +1,16 @@
-"""A fit of data many times larger than the memory of its workers: what it takes, and what it never
-does.
+r"""Data many times larger than the memory of the workers: what a fit takes, and what it never does.
 
     python benchmarks/bounded_memory.py --folder /somewhere/with/12GB
     python benchmarks/bounded_memory.py --folder ... --gigabytes 20 --memory-limit 1GiB
-    python benchmarks/bounded_memory.py --from benchmarks/results/bounded-memory-*.json --readme README.md
+    python benchmarks/bounded_memory.py --readme README.md \
+        --from benchmarks/results/bounded-memory-*.json
 
 Writes a Zarr store (zstd) of a mixture in float32, chunk by chunk; fits it on worker processes of
 the given memory limit, started as `dask-kmeans fit --workers` does; writes labels to a store. Then
 the workers' own high-water marks, what the scheduler noted of pauses and lost workers, and what the
-workers noted of spilling. Fails if there was any of that, if a worker went beyond its limit, or if
-labels or inertia are not what NumPy makes of the same rows and centers.
+workers noted of spilling. Fails if there was any of that, if a worker went beyond its limit or what
+`dask_kmeans.memory` states, or if labels or inertia are not what NumPy makes of the same rows and
+centers.
 """
 
 from __future__ import annotations
@@ -175,6 +176,8 @@ def complaints(report: dict[str, Any], source: Path, labels: Path) -> list[str]:
         for peak in report["peak_workers"]
         if peak > limit
     ]
+    if max(report["peak_workers"]) > stated(report):
+        wrong.append(f"dask_kmeans.memory states {stated(report) / 1e6:.0f} MB for a worker")
     if not report["rows"] == report["labels"] == report["n_rows"]:
         wrong.append(f"{report['rows']} rows, {report['labels']} labels of {report['n_rows']} rows")
     stored, written = zarr.open_array(source, mode="r"), zarr.open_array(labels, mode="r")
@@ -198,9 +201,37 @@ def complaints(report: dict[str, Any], source: Path, labels: Path) -> list[str]:
     return wrong
 
 
+def stated(report: dict[str, Any]) -> int:
+    """What `dask_kmeans.memory` says that a worker takes, bytes."""
+    from dask_kmeans import memory, sample
+    from dask_kmeans.seed.k_means_parallel import candidates_per_round
+
+    n_rows, workers, threads = report["n_rows"], report["workers"], report["threads"]
+    row_bytes = 4 * FEATURES
+    plan = memory.plan_blocks(
+        n_rows, CHUNK_ROWS, row_bytes, workers * threads, max_block_rows=memory.MAX_BLOCK_ROWS
+    )
+    reading = memory.reading_bytes(plan.read_rows * row_bytes)
+    block_rows = max(stop - start for start, stop in plan.bounds)
+    piece_rows = memory.piece_rows(row_bytes)
+    per_round = candidates_per_round(CLUSTERS, None)
+    candidates = 2 * per_round
+    seeding = (FEATURES, 4, candidates, per_round)
+    sampled = sample.plan_sample(n_rows, FEATURES, CLUSTERS, 0)
+    return memory.worker_bytes(
+        memory.seeding_task_bytes(reading, block_rows, piece_rows, *seeding),
+        threads,
+        memory.seeding_partial_bytes(*seeding),
+        memory.label_bytes(candidates) * n_rows // workers,
+        report["memory_limit"],
+        0 if sampled is None else int(sampled.share * n_rows * row_bytes / workers),
+    )
+
+
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Write, run, check, remove."""
     import zarr
+    from dask.system import CPU_COUNT
     from dask.utils import parse_bytes
 
     source, labels = options.folder / "points.zarr", options.folder / "labels.zarr"
@@ -220,6 +251,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         "bytes_stored": sum(f.stat().st_size for f in source.rglob("*") if f.is_file()),
         "n_rows": array.shape[0],
         "workers": options.workers,
+        "threads": max(1, CPU_COUNT // options.workers),
         "memory_limit": limit,
     }
     try:
@@ -243,7 +275,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 def table(reports: list[dict[str, Any]]) -> str:
     """One line a run."""
     header = ["data", "workers", "passes", "fit", "labels", "GB/s", "peak of a worker",
-              "of its limit", "driver", "spills, pauses, lost workers"]  # fmt: skip
+              "of its limit", "formula", "driver", "spills, pauses, lost workers"]  # fmt: skip
     lines = []
     for report in sorted(reports, key=lambda report: report["bytes"]):
         peak, limit = max(report["peak_workers"]), report["memory_limit"]
@@ -254,8 +286,8 @@ def table(reports: list[dict[str, Any]]) -> str:
             f"{report['bytes'] / 1e9:.0f} GB", f"{report['workers']} x {limit / 1e6:.0f} MB",
             str(report["passes"]), f"{report['seconds_fit']:.0f} s",
             f"{report['seconds_labels']:.0f} s", f"{read / report['seconds_fit'] / 1e9:.2f}",
-            f"{peak / 1e6:.0f} MB", f"{peak / limit:.0%}", f"{report['peak_driver'] / 1e6:.0f} MB",
-            ", ".join(map(str, troubles)),
+            f"{peak / 1e6:.0f} MB", f"{peak / limit:.0%}", f"{stated(report) / 1e6:.0f} MB",
+            f"{report['peak_driver'] / 1e6:.0f} MB", ", ".join(map(str, troubles)),
         ])  # fmt: skip
     last = reports[-1]
     return "\n".join([

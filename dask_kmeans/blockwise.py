@@ -10,9 +10,9 @@ Where a pass runs:
 * lazy data: as a Dask graph, on the active `dask.distributed` client or Dask's own threads.
 
 Tasks may keep what they like in `open_block.cache`, a dictionary that lives in the process where
-the block was last worked on. It is *a cache, never the truth*: a lost worker, a moved task or
-another process finds it empty, so a task must be able to rebuild what it looks for from its
-arguments.
+the block was last worked on; what grows with the number of rows goes there by `remember`, as far as
+there is room. It is *a cache, never the truth*: a lost worker, a moved task or another process
+finds it empty, so a task must be able to rebuild what it looks for from its arguments.
 """
 
 from __future__ import annotations

@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
+from dask_kmeans.blockwise import MERGE_ARITY, ROOM
+
 PIECE_BYTES = 16 * 2**20
 """What is read and handed over at once: large for a store, small beside a worker's memory."""
 
@@ -204,6 +206,9 @@ PANEL_BYTES = 20
 MEASURE_BYTES = 40
 """Of each row of a piece: its distance, what draws and weights make of it, and its rank."""
 
+PROCESS_BYTES = 300 * 10**6
+"""A worker with Dask, Zarr, Numba and compiled kernels, and what Dask loads to label lazily."""
+
 RACE_COPIES = 12
 """Of the winners of a race: those so far, those of a piece, and both while they are merged, put in
 order and rid of equal ones."""
@@ -231,6 +236,32 @@ def reading_bytes(read_bytes: int, parquet_columns: int = 0, ahead: bool = False
 def sums_bytes(n_clusters: int, n_features: int) -> int:
     """Bytes of one partial result: two int64 limbs a value, counts and weights of the clusters."""
     return 16 * n_clusters * n_features + 24 * n_clusters
+
+
+def worker_bytes(
+    task: int, threads: int, partial: int, labels: int, memory_limit: int, sample: int = 0
+) -> int:
+    """Bytes that a worker process takes at its peak.
+
+    Parameters
+    ----------
+    task : int
+        Bytes of the largest task (`task_bytes`, `seeding_task_bytes`).
+    threads : int
+        Tasks that run at once.
+    partial : int
+        Bytes of a partial result (`sums_bytes` of all runs, `seeding_partial_bytes`).
+    labels : int
+        Bytes of the labels of the rows that this worker reads, in all runs (`label_bytes`); they
+        are kept as far as there is room for them.
+    memory_limit : int
+        Of the worker.
+    sample : int
+        Bytes of the rows of this worker that are in the sample.
+    """
+    remembered = min(labels, int(ROOM * memory_limit))
+    held = threads + MERGE_ARITY + 1
+    return PROCESS_BYTES + threads * task + held * partial + remembered + 2 * sample
 
 
 def race_bytes(size: int, n_features: int, itemsize: int) -> int:

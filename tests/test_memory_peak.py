@@ -130,3 +130,20 @@ def measured(folder, init, clusters, runs):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's high-water mark")
+def test_workers_hold_what_is_stated_and_spill_nothing(tmp_path):
+    """The benchmark with data many times larger than its workers, in small."""
+    root = Path(__file__).parent.parent
+    done = subprocess.run(
+        [sys.executable, str(root / "benchmarks" / "bounded_memory.py"), "--folder", str(tmp_path),
+         "--gigabytes", "0.5", "--output", str(tmp_path / "report.json")],
+        env={**os.environ, "PYTHONPATH": str(root)},
+        capture_output=True, text=True, timeout=200, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["rows"] == report["labels"] == 3_875_000
+    assert [path.name for path in tmp_path.iterdir()] == ["report.json"]
