@@ -30,8 +30,8 @@ from typing import Any
 import numpy as np
 from common import cpu_name, in_own_process, markdown, versions, write_between_markers
 
-FEATURES, CLUSTERS = 32, 20
-CHUNK_ROWS = 125_000
+CLUSTERS = 20
+CHUNK_VALUES = 4_000_000
 """16 MB of float32 in each chunk."""
 
 CHECKED_CHUNKS = 8
@@ -45,27 +45,27 @@ TIME_LIMIT = 3600
 BLOCK = "bounded memory table"
 
 
-def write_store(path: Path, gigabytes: float, threads: int) -> None:
+def write_store(path: Path, gigabytes: float, features: int, threads: int) -> None:
     """The mixture, unless it is there from a run with --keep; no more than a chunk a thread."""
     import zarr
     from streaming import rows
     from zarr.codecs import ZstdCodec
 
-    n_chunks = round(gigabytes * 1e9 / (CHUNK_ROWS * FEATURES * 4))
-    shape = (n_chunks * CHUNK_ROWS, FEATURES)
+    n_chunks, chunk_rows = round(gigabytes * 1e9 / (4 * CHUNK_VALUES)), CHUNK_VALUES // features
+    shape = (n_chunks * chunk_rows, features)
     if path.exists():
         array = zarr.open_array(path, mode="r")
         if array.attrs.get(WRITTEN) and array.shape == shape:
             return
         shutil.rmtree(path)
     array = zarr.create_array(
-        path, shape=shape, chunks=(CHUNK_ROWS, FEATURES), dtype="float32",
+        path, shape=shape, chunks=(chunk_rows, features), dtype="float32",
         compressors=[ZstdCodec()],
     )  # fmt: skip
 
     def write(number: int) -> None:
-        first = number * CHUNK_ROWS
-        array[first : first + CHUNK_ROWS] = rows(number, CHUNK_ROWS, FEATURES)
+        first = number * chunk_rows
+        array[first : first + chunk_rows] = rows(number, chunk_rows, features)
 
     with ThreadPoolExecutor(threads) as pool:
         for _ in pool.map(write, range(n_chunks)):
@@ -182,9 +182,9 @@ def complaints(report: dict[str, Any], source: Path, labels: Path) -> list[str]:
         wrong.append(f"{report['rows']} rows, {report['labels']} labels of {report['n_rows']} rows")
     stored, written = zarr.open_array(source, mode="r"), zarr.open_array(labels, mode="r")
     centers = np.array(report["centers"])
-    sampled = []
-    for number in np.linspace(0, report["n_rows"] // CHUNK_ROWS - 1, CHECKED_CHUNKS, dtype=int):
-        chunk = slice(number * CHUNK_ROWS, (number + 1) * CHUNK_ROWS)
+    sampled, chunk_rows = [], stored.chunks[0]
+    for number in np.linspace(0, report["n_rows"] // chunk_rows - 1, CHECKED_CHUNKS, dtype=int):
+        chunk = slice(number * chunk_rows, (number + 1) * chunk_rows)
         part: Any = stored[chunk]
         squares = [((part.astype(np.float64) - center) ** 2).sum(axis=1) for center in centers]
         different = np.count_nonzero(np.argmin(squares, axis=0) != written[chunk])
@@ -206,18 +206,20 @@ def stated(report: dict[str, Any]) -> int:
     from dask_kmeans import memory, sample
     from dask_kmeans.seed.k_means_parallel import candidates_per_round
 
-    n_rows, workers, threads = report["n_rows"], report["workers"], report["threads"]
-    row_bytes = 4 * FEATURES
+    n_rows, features = report["n_rows"], report["features"]
+    workers, threads = report["workers"], report["threads"]
+    row_bytes = 4 * features
     plan = memory.plan_blocks(
-        n_rows, CHUNK_ROWS, row_bytes, workers * threads, max_block_rows=memory.MAX_BLOCK_ROWS
-    )
+        n_rows, CHUNK_VALUES // features, row_bytes, workers * threads,
+        max_block_rows=memory.MAX_BLOCK_ROWS,
+    )  # fmt: skip
     reading = memory.reading_bytes(plan.read_rows * row_bytes)
     block_rows = max(stop - start for start, stop in plan.bounds)
     piece_rows = memory.piece_rows(row_bytes)
     per_round = candidates_per_round(CLUSTERS, None)
     candidates = 2 * per_round
-    seeding = (FEATURES, 4, candidates, per_round)
-    sampled = sample.plan_sample(n_rows, FEATURES, CLUSTERS, 0)
+    seeding = (features, 4, candidates, per_round)
+    sampled = sample.plan_sample(n_rows, features, CLUSTERS, 0)
     return memory.worker_bytes(
         memory.seeding_task_bytes(reading, block_rows, piece_rows, *seeding),
         threads,
@@ -236,7 +238,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 
     source, labels = options.folder / "points.zarr", options.folder / "labels.zarr"
     start = time.perf_counter()
-    write_store(source, options.gigabytes, options.workers)
+    write_store(source, options.gigabytes, options.features, options.workers)
     print(f"{source} is there after {time.perf_counter() - start:.0f} s", file=sys.stderr)
     if options.write_only:
         return {}
@@ -250,6 +252,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         "bytes": array.nbytes,
         "bytes_stored": sum(f.stat().st_size for f in source.rglob("*") if f.is_file()),
         "n_rows": array.shape[0],
+        "features": array.shape[1],
         "workers": options.workers,
         "threads": max(1, CPU_COUNT // options.workers),
         "memory_limit": limit,
@@ -274,7 +277,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 
 def table(reports: list[dict[str, Any]]) -> str:
     """One line a run."""
-    header = ["data", "workers", "passes", "fit", "labels", "GB/s", "peak of a worker",
+    header = ["data", "rows", "workers", "passes", "fit", "labels", "GB/s", "peak of a worker",
               "of its limit", "formula", "driver", "spills, pauses, lost workers"]  # fmt: skip
     lines = []
     for report in sorted(reports, key=lambda report: report["bytes"]):
@@ -283,8 +286,10 @@ def table(reports: list[dict[str, Any]]) -> str:
         troubles = [max(report["spills"], report["spilled_bytes"]), report["pauses"],
                     report["lost_workers"]]  # fmt: skip
         lines.append([
-            f"{report['bytes'] / 1e9:.0f} GB", f"{report['workers']} x {limit / 1e6:.0f} MB",
-            str(report["passes"]), f"{report['seconds_fit']:.0f} s",
+            f"{report['bytes'] / 1e9:.0f} GB",
+            f"{report['n_rows'] / 1e6:.0f} M x {report['features']}",
+            f"{report['workers']} x {limit / 1e6:.0f} MB", str(report["passes"]),
+            f"{report['seconds_fit']:.0f} s",
             f"{report['seconds_labels']:.0f} s", f"{read / report['seconds_fit'] / 1e9:.2f}",
             f"{peak / 1e6:.0f} MB", f"{peak / limit:.0%}", f"{stated(report) / 1e6:.0f} MB",
             f"{report['peak_driver'] / 1e6:.0f} MB", ", ".join(map(str, troubles)),
@@ -292,7 +297,7 @@ def table(reports: list[dict[str, Any]]) -> str:
     last = reports[-1]
     return "\n".join([
         markdown(header, lines), "",
-        f"Zarr (zstd), float32, {FEATURES} features, k={CLUSTERS}, from our own seeds, labels "
+        f"Zarr (zstd), float32, k={CLUSTERS}, from our own seeds, labels "
         "written to Zarr; GB of decoded values; the driver's memory is that of its scheduler too; "
         f"{last['cpu']}, "
         + ", ".join(f"{name} {version}" for name, version in sorted(last["versions"].items()))
@@ -304,6 +309,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--folder", type=Path, help="where the stores go for a while")
     parser.add_argument("--gigabytes", type=float, default=12.0)
+    parser.add_argument("--features", type=int, default=32)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--memory-limit", default="768MB", help="of each worker")
     parser.add_argument("--keep", action="store_true", help="leave the store, for another run")
