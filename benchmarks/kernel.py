@@ -105,7 +105,7 @@ if __name__ == "__main__":
     options = parser.parse_args()
     single, double = peak(np.float32) / 1e9, peak(np.float64) / 1e9
     print(f"peak of one core: {single:.0f} GF/s in float32, {double:.0f} in float64")
-    print("           n x d, k     standing    GF/s  of peak      moving   undecided      tied")
+    print("           n x d, k     standing    GF/s  of peak      moving   coarse   undecided      tied")
     for n, d, k in SHAPES:
         rng = np.random.default_rng(1)
         X = rng.standard_normal((n, d), np.float32).astype(options.dtype, copy=False)
@@ -114,5 +114,5 @@ if __name__ == "__main__":
         rate = 2 * n * d * k / seconds / 1e9
         print(
             f"{n:9} x {d:3}, {k:4} {seconds * 1e3:9.1f} ms {rate:7.0f} {rate / single:8.0%}"
-            f" {every * 1e3:8.1f} ms {tally.undecided / n:11.4%} {tally.tied / n:9.4%}"
+            f" {every * 1e3:8.1f} ms {tally.coarse / n:8.3%} {tally.undecided / n:11.4%} {tally.tied / n:9.4%}"
         )

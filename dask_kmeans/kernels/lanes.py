@@ -30,10 +30,12 @@ F32, F64 = ir.FloatType(), ir.DoubleType()
 
 
 def _vector_shape():
-    """(bits in a vector, CR, NV) for the machine that numba compiles for.
+    """(bits in a vector, CR, NV, PAIRS) for the machine that numba compiles for.
 
     CR * NV accumulators, NV rows and a broadcast must fit into the registers (32 with AVX-512 and
-    NEON, 16 else): one spill inside the loop over features halves the speed.
+    NEON, 16 else): one spill inside the loop over features halves the speed. PAIRS says whether one
+    instruction multiplies the pairs of 16-bit integers in each 32-bit lane and adds the products to
+    the lane: twice the products of a float32 multiply-add.
     """
     forced: str | None = vars(config)["CPU_FEATURES"]  # numba sets it without declaring it
     if forced is None:
@@ -41,16 +43,19 @@ def _vector_shape():
     else:
         features = {name[1:] for name in forced.split(",") if name.startswith("+")}
     if "avx512f" in features:
-        return 512, 4, 4
+        return 512, 4, 4, "avx512vnni" in features
     if "avx2" in features:
-        return 256, 4, 3
-    return (128, 4, 4) if "neon" in features else (128, 2, 4)
+        return 256, 4, 3, "avxvnni" in features
+    return (128, 4, 4, False) if "neon" in features else (128, 2, 4, False)
 
 
-VECTOR_BITS, CR, NV = _vector_shape()
+VECTOR_BITS, CR, NV, PAIRS = _vector_shape()
 
 UNDECIDED = -2
 """The label of a row that a filter leaves to the next one; -1 is the label of a row with a NaN."""
+
+SEGMENT = 64
+"""Pairs of features whose products are summed up in 32 bits."""
 
 LOW = 2.0**30
 """Units of the low limb of a sum in one unit of the high limb."""
@@ -58,6 +63,9 @@ LOW = 2.0**30
 MAGIC = 1.5 * 2.0**52
 """Adding this to |t| < 2**51 rounds t to an integer, which then stands in the lowest bits: unlike a
 conversion, every vector unit has it."""
+
+MAGIC_SINGLE = 1.5 * 2.0**23
+"""The same for |t| < 2**22 in float32."""
 
 MAGIC_BITS = int(np.float64(MAGIC).view(np.int64))
 
@@ -70,11 +78,12 @@ def tile_rows(typingctx, items):
 
 
 class Emitter:
-    """Vector instructions for lanes of one dtype, at the builder's place."""
+    """Vector instructions for lanes of one dtype (float32, float64, or int32 for pairs of 16-bit
+    integers), at the builder's place."""
 
     def __init__(self, context, builder, dtype):
         self.context, self.builder = context, builder
-        self.real = F32 if dtype == types.float32 else F64
+        self.real = context.get_value_type(dtype)
         self.W, self.align = VECTOR_BITS // dtype.bitwidth, dtype.bitwidth // 8
         self.V, self.VI = ir.VectorType(self.real, self.W), ir.VectorType(I32, self.W)
 
@@ -117,6 +126,17 @@ class Emitter:
             self.builder.module, ir.FunctionType(a.type, [a.type] * 3), name
         )
         return self.builder.call(function, [a, b, c])
+
+    def multiply_add_pairs(self, a, b, c):
+        """a * b + c where a and b hold two 16-bit integers in each 32-bit lane; wraps around.
+
+        Only where there are PAIRS.
+        """
+        name = f"llvm.x86.avx512.vpdpwssd.{VECTOR_BITS}"
+        function = self.builder.module.globals.get(name) or ir.Function(
+            self.builder.module, ir.FunctionType(c.type, [c.type] * 3), name
+        )
+        return self.builder.call(function, [c, a, b])
 
     def resize(self, reals, real):
         """float32 or float64 numbers as `real`, rounded once."""
@@ -267,9 +287,13 @@ def prefetch(typingctx, address):
 # ---- tile x centers -----------------------------------------------------------------------------
 
 
-def _over_features(e, tile, d, totals, step):
+def _over_features(e, tile, features, totals, step, across=NV):
     """Emit `totals` vectors that start at zero and are replaced, for each feature, by
-    step(feature, its NV vectors of the tile, totals)."""
+    step(feature, its `across` vectors of the tile, totals).
+
+    features : how many, or the first of them and the one after the last.
+    """
+    begin, end = features if isinstance(features, tuple) else (I64(0), features)
     builder, entry = e.builder, e.builder.block
     loop = builder.function.append_basic_block("features")
     done = builder.function.append_basic_block("totals")
@@ -277,33 +301,53 @@ def _over_features(e, tile, d, totals, step):
     builder.position_at_end(loop)
     feature = builder.phi(I64)
     before = [builder.phi(e.V) for _ in range(totals)]
-    line = e.line(tile, feature, I64(0))
-    x = [e.load(builder.gep(line, [I64(v * e.W)])) for v in range(NV)]
+    line = builder.gep(tile, [builder.mul(feature, I64(across * e.W))])
+    x = [e.load(builder.gep(line, [I64(v * e.W)])) for v in range(across)]
     after = step(feature, x, before)
     following = builder.add(feature, I64(1))
-    feature.add_incoming(I64(0), entry)
+    feature.add_incoming(begin, entry)
     feature.add_incoming(following, loop)
     for total, new in zip(before, after, strict=True):
-        total.add_incoming(e.V([e.real(0.0)] * e.W), entry)
+        total.add_incoming(e.V(None), entry)
         total.add_incoming(new, loop)
-    builder.cbranch(builder.icmp_signed("<", following, d), loop, done)
+    builder.cbranch(builder.icmp_signed("<", following, end), loop, done)
     builder.position_at_end(done)
     return after
 
 
-def _register_tile(e, centers, d, tile, combine):
-    """Emit CR x NV sums over features of combine(center, x, sum): a list of CR lists."""
+def _register_tile(e, tile, features, center, combine):
+    """Emit CR x NV sums over features of combine(center, x, sum): a list of CR lists.
+
+    features : as for `_over_features`; center(r, feature) : pointer to a feature of center r.
+    """
 
     def step(feature, x, totals):
         after = []
         for r in range(CR):
-            place = e.builder.add(e.builder.mul(I64(r), d), feature)
-            center = e.splat(e.builder.load(e.builder.gep(centers, [place])), e.W)
-            after += [combine(center, x[v], totals[r * NV + v]) for v in range(NV)]
+            c = e.splat(e.builder.load(center(r, feature)), e.W)
+            after += [combine(c, x[v], totals[r * NV + v]) for v in range(NV)]
         return after
 
-    sums = _over_features(e, tile, d, CR * NV, step)
+    sums = _over_features(e, tile, features, CR * NV, step)
     return [sums[r * NV : (r + 1) * NV] for r in range(CR)]
+
+
+def _one_after_another(e, centers, d):
+    """Where the features of CR centers are, from `centers` on, in C order."""
+
+    def center(r, feature):
+        return e.builder.gep(centers, [e.builder.add(e.builder.mul(I64(r), d), feature)])
+
+    return center
+
+
+def _side_by_side(e, centers):
+    """The same where each feature of CR centers is followed by the next one."""
+
+    def center(r, feature):
+        return e.builder.gep(centers, [e.builder.add(e.builder.mul(feature, I64(CR)), I64(r))])
+
+    return center
 
 
 @intrinsic
@@ -325,38 +369,175 @@ def score(typingctx, centers, first, half, tile, d, best, second, index):
         def at(n, offset):
             return e.element(signature.args[n], arguments[n], offset)
 
-        rows = at(0, builder.mul(first, d))
-        dot = _register_tile(e, rows, d, at(3, I64(0)), e.multiply_add)
-        lanes = [I64(v * e.W) for v in range(NV)]
-        best = [e.load(at(5, n)) for n in lanes]
-        second = [e.load(at(6, n)) for n in lanes]
-        index = [e.load(at(7, n), e.VI, 4) for n in lanes]
-        for r in range(CR):
-            number = builder.add(first, I64(r))
-            half = e.splat(builder.load(at(2, number)), e.W)
-            me = e.splat(builder.trunc(number, I32), e.W)
-            for v in range(NV):
-                this = builder.fsub(half, dot[r][v])
-                closer = builder.fcmp_ordered("<", this, best[v])
-                index[v] = builder.select(closer, me, index[v])
-                second[v] = e.smaller(e.larger(this, best[v]), second[v])
-                best[v] = builder.select(closer, this, best[v])
-        for v, n in enumerate(lanes):
-            e.store(best[v], at(5, n))
-            e.store(second[v], at(6, n))
-            e.store(index[v], at(7, n), 4)
+        center = _one_after_another(e, at(0, builder.mul(first, d)), d)
+        dot = _register_tile(e, at(3, I64(0)), d, center, e.multiply_add)
+
+        def score_of(half, dot, v):
+            return builder.fsub(half, dot)
+
+        _keep_two_best(e, first, at(2, first), dot, score_of, (at(n, I64(0)) for n in (5, 6, 7)))
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
+def _keep_two_best(e, first, halves, dot, score_of, kept):
+    """Emit what `score` does once the products are there.
+
+    dot : CR lists of NV vectors; score_of(half, dot, v) : the score that they make; kept : pointers
+    to the best, the second best and the index of the best.
+    """
+    builder, (at_best, at_second, at_index) = e.builder, kept
+    lanes = [I64(v * e.W) for v in range(NV)]
+    best = [e.load(builder.gep(at_best, [n])) for n in lanes]
+    second = [e.load(builder.gep(at_second, [n])) for n in lanes]
+    index = [e.load(builder.gep(at_index, [n]), e.VI, 4) for n in lanes]
+    for r in range(CR):
+        half = e.splat(builder.load(builder.gep(halves, [I64(r)])), e.W)
+        me = e.splat(builder.trunc(builder.add(first, I64(r)), I32), e.W)
+        for v in range(NV):
+            this = score_of(half, dot[r][v], v)
+            closer = builder.fcmp_ordered("<", this, best[v])
+            index[v] = builder.select(closer, me, index[v])
+            second[v] = e.smaller(e.larger(this, best[v]), second[v])
+            best[v] = builder.select(closer, this, best[v])
+    for v, n in enumerate(lanes):
+        e.store(best[v], builder.gep(at_best, [n]))
+        e.store(second[v], builder.gep(at_second, [n]))
+        e.store(index[v], builder.gep(at_index, [n]), 4)
+
+
+@intrinsic
+def score_pairs(typingctx, centers, first, half, tile, p, unit, best, second, index):
+    """`score` of rows and centers that are integers of 16 bits (see `lattice`).
+
+    score = half + unit * (x . center), exact but for the sum over segments.
+    centers : int32 (k / CR, p, CR), two features in each; tile : int32 (p, NV * W), likewise;
+    half, unit, best, second : float32 (k,), (NV * W,), (NV * W,), (NV * W,).
+    """
+    signature = types.void(centers, first, half, tile, p, unit, best, second, index)
+
+    def codegen(context, builder, signature, arguments):
+        integers = Emitter(context, builder, types.int32)
+        e = Emitter(context, builder, types.float32)
+        _, first, _, _, p, _, _, _, _ = arguments
+
+        def at(n, offset):
+            return e.element(signature.args[n], arguments[n], offset)
+
+        center = _side_by_side(e, at(0, builder.mul(first, p)))
+        dot = _sum_of_segments(integers, e, at(3, I64(0)), p, center)
+        units = [e.load(at(5, I64(v * e.W))) for v in range(NV)]
+
+        def score_of(half, dot, v):
+            return e.multiply_add(dot, units[v], half)
+
+        _keep_two_best(e, first, at(2, first), dot, score_of, (at(n, I64(0)) for n in (6, 7, 8)))
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
+def _sum_of_segments(integers, e, tile, p, center):
+    """Emit CR x NV dot products as reals: exact sums of SEGMENT pairs each, added up in float32."""
+    builder, entry = e.builder, e.builder.block
+    loop = builder.function.append_basic_block("segments")
+    done = builder.function.append_basic_block("dots")
+    builder.branch(loop)
+    builder.position_at_end(loop)
+    begin = builder.phi(I64)
+    before = [builder.phi(e.V) for _ in range(CR * NV)]
+    following = builder.add(begin, I64(SEGMENT))
+    end = builder.select(builder.icmp_signed("<", following, p), following, p)
+    combine = integers.multiply_add_pairs
+    exact = _register_tile(integers, tile, (begin, end), center, combine)
+    exact = [vector for line in exact for vector in line]
+    after = [
+        builder.fadd(total, builder.sitofp(new, e.V))
+        for total, new in zip(before, exact, strict=True)
+    ]
+    begin.add_incoming(I64(0), entry)
+    begin.add_incoming(following, builder.block)
+    for total, new in zip(before, after, strict=True):
+        total.add_incoming(e.V(None), entry)
+        total.add_incoming(new, builder.block)
+    builder.cbranch(builder.icmp_signed("<", following, p), loop, done)
+    builder.position_at_end(done)
+    return [after[r * NV : (r + 1) * NV] for r in range(CR)]
+
+
+@intrinsic
+def magnitudes(typingctx, tile, begin, end, squares, largest):
+    """squares[lane] = sum of x**2 over features begin .. end; largest[lane] = the largest |x|.
+
+    tile : (d, NV * W); squares, largest : (NV * W,); all of lane dtype. `largest` ignores NaN.
+    """
+    signature = types.void(tile, begin, end, squares, largest)
+    lane = tile.dtype
+
+    def codegen(context, builder, signature, arguments):
+        e = Emitter(context, builder, lane)
+        tile, squares, largest = (
+            e.element(signature.args[n], arguments[n], I64(0)) for n in (0, 3, 4)
+        )
+
+        def step(feature, x, totals):
+            added = [e.multiply_add(a, a, total) for a, total in zip(x, totals[:NV], strict=True)]
+            sizes = (e.larger(a, builder.fneg(a)) for a in x)
+            return added + [e.larger(a, b) for a, b in zip(sizes, totals[NV:], strict=True)]
+
+        found = _over_features(e, tile, (arguments[1], arguments[2]), 2 * NV, step)
+        for v in range(NV):
+            e.store(found[v], builder.gep(squares, [I64(v * e.W)]))
+            e.store(found[NV + v], builder.gep(largest, [I64(v * e.W)]))
         return context.get_dummy_value()
 
     return signature, codegen
 
 
 @intrinsic
-def certify(typingctx, tile, d, best, second, bound, index):
+def pack_pairs(typingctx, tile, p, scale, pairs):
+    """pairs[n, lane] = rint(scale[lane] * x) of features 2n and 2n + 1, 16 bits each.
+
+    tile : float32 (2p, NV * W); scale : float32 (NV * W,), |scale * x| < 2**15;
+    pairs : int32 (p, NV * W).
+    """
+    signature = types.void(tile, p, scale, pairs)
+
+    def codegen(context, builder, signature, arguments):
+        e = Emitter(context, builder, types.float32)
+        tile, scale, pairs = (
+            e.element(signature.args[n], arguments[n], I64(0)) for n in (0, 2, 3)
+        )
+        scales = [e.load(builder.gep(scale, [I64(v * e.W)])) for v in range(NV)]
+        magic = e.V([e.real(MAGIC_SINGLE)] * e.W)
+        low, sixteen = (e.VI([I32(number)] * e.W) for number in (0xFFFF, 16))
+
+        def step(pair, x, totals):
+            line = e.line(pairs, pair, I64(0))
+            for v in range(NV):
+                even, odd = (
+                    builder.bitcast(e.multiply_add(x[n], scales[v], magic), e.VI)
+                    for n in (v, NV + v)
+                )
+                both = builder.or_(builder.and_(even, low), builder.shl(odd, sixteen))
+                e.store(both, builder.gep(line, [I64(v * e.W)]))
+            return totals
+
+        _over_features(e, tile, arguments[1], 0, step, across=2 * NV)
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
+@intrinsic
+def certify(typingctx, tile, d, best, second, bound, slack, index):
     """index[lane] = UNDECIDED where second - best is within the bound that `panel` derives.
 
-    tile : (d, NV * W); best, second : (NV * W,); bound : (6,), all of lane dtype; index : int32.
+    tile : (d, NV * W); best, second : (NV * W,); bound : (6,); slack : (NV * W,), added to the
+    bound; all of lane dtype; index : int32.
     """
-    signature = types.void(tile, d, best, second, bound, index)
+    signature = types.void(tile, d, best, second, bound, slack, index)
     lane = tile.dtype
 
     def codegen(context, builder, signature, arguments):
@@ -378,12 +559,12 @@ def certify(typingctx, tile, d, best, second, bound, index):
             best, second = e.load(at(2, lanes)), e.load(at(3, lanes))
             near = e.multiply_add(near_best, best, builder.fmul(near_square, squares[v]))
             T = e.smaller(near, e.multiply_add(far_square, squares[v], far))
-            T = builder.fadd(T, underflow)
+            T = builder.fadd(builder.fadd(T, underflow), e.load(at(5, lanes)))
             proved = builder.fcmp_ordered(">", builder.fsub(second, best), T)
             proved = builder.and_(proved, builder.fcmp_ordered(">", T, zero))
             proved = builder.and_(proved, builder.fcmp_ordered("<", T, limit))
-            label = e.load(at(5, lanes), e.VI, 4)
-            e.store(builder.select(proved, label, none), at(5, lanes), 4)
+            label = e.load(at(6, lanes), e.VI, 4)
+            e.store(builder.select(proved, label, none), at(6, lanes), 4)
         return context.get_dummy_value()
 
     return signature, codegen
@@ -412,9 +593,9 @@ def squared_differences(typingctx, centers, first, tile, d, out):
         def combine(center, x, total):
             return _add_square(builder, x, center, total)
 
-        rows = e.element(signature.args[0], centers, builder.mul(first, d))
+        centers = e.element(signature.args[0], centers, builder.mul(first, d))
         tile = e.element(signature.args[2], tile, I64(0))
-        sums = _register_tile(e, rows, d, tile, combine)
+        sums = _register_tile(e, tile, d, _one_after_another(e, centers, d), combine)
         for r in range(CR):
             for v in range(NV):
                 place = e.element(signature.args[4], out, I64((r * NV + v) * e.W))

@@ -54,6 +54,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .lanes import CR
+from .lattice import Lattice, lattice
 
 SAMPLE = 64
 """About how many centers have a say in where their middle is: one far center must not move it."""
@@ -78,12 +79,14 @@ class Panel(NamedTuple):
 
     centers : float64 (k, d), C order.
     single, double : the float32 and the float64 filter.
+    lattice : the centers of `single` rounded to 16 bits, None where that would not be of use.
     padded : float64 (k', d), C order, of which `centers` is the beginning.
     """
 
     centers: np.ndarray
     single: Filter
     double: Filter
+    lattice: Lattice | None
     padded: np.ndarray
 
     def __reduce__(self):
@@ -109,12 +112,9 @@ def prepare(centers: np.ndarray, shift: np.ndarray | None = None) -> Panel:
         extent = np.abs(padded[:k] - shift).max()
         exponent = np.frexp(extent)[1] if 0 < extent < np.inf else 0
         scale = float(np.ldexp(1.0, -np.clip(exponent, -100, 100)))
-        return Panel(
-            padded[:k],
-            _filter(padded, k, shift, scale, np.float32),
-            _filter(padded, k, shift, 1.0, np.float64),
-            padded,
-        )
+        single = _filter(padded, k, shift, scale, np.float32)
+        double = _filter(padded, k, shift, 1.0, np.float64)
+        return Panel(padded[:k], single, double, lattice(single.centers, k), padded)
 
 
 def pad(centers: np.ndarray) -> np.ndarray:
