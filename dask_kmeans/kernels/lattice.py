@@ -59,24 +59,46 @@ def lattice(moved: np.ndarray, k: int) -> Lattice | None:
     padded, d = moved.shape
     if not PAIRS or d < LEAST_FEATURES or k < LEAST_CENTERS:
         return None
-    wide = moved.astype(np.float64)
-    norms = np.sqrt(np.einsum("jl,jl->j", wide, wide))
-    largest, extent = norms.max(), np.abs(wide).max()
+    extent, reach, largest = _magnitudes(moved)
     if not 2.0**-20 < extent < 2.0**20:
         return None
-    starts = np.arange(0, d, 2 * SEGMENT)
-    reach = np.sqrt(np.add.reduceat(wide * wide, starts, axis=1).max())
-    scale = 1.0 / np.float64(np.float32(max(extent / LARGEST, reach / REACH)))
-    integers = np.zeros((padded, d + d % 2), np.int16)
-    rounded = np.rint(wide * scale)
-    integers[:, :d] = rounded
-    away = rounded / scale - wide
-    F = np.sqrt(np.einsum("jl,jl->j", away, away).max())
+    step = np.float32(max(extent / LARGEST, reach / REACH))
+    integers = np.zeros((padded // CR, (d + 1) // 2, CR, 2), np.int16)
+    F = _round(moved, float(step), integers)
     slack = np.array([F, np.sqrt(d) / 2 * (largest + F)]) * 2.1
-    pairs = integers.view(np.int32).reshape(padded // CR, CR, -1).transpose(0, 2, 1)
-    return Lattice(
-        np.ascontiguousarray(pairs), np.float32(1.0 / scale), slack.astype(np.float32)
-    )
+    return Lattice(integers.view(np.int32)[..., 0], step, slack.astype(np.float32))
+
+
+@njit(cache=True, nogil=True)
+def _magnitudes(moved):
+    """The largest size of a number, norm of a segment, norm of a center."""
+    extent = reach = largest = 0.0
+    for j in range(len(moved)):
+        square = 0.0
+        for begin in range(0, moved.shape[1], 2 * SEGMENT):
+            part = 0.0
+            for x in moved[j, begin : begin + 2 * SEGMENT]:
+                wide = np.float64(x)
+                extent, part = max(extent, abs(wide)), part + wide * wide
+            reach, square = max(reach, part), square + part
+        largest = max(largest, square)
+    return extent, np.sqrt(reach), np.sqrt(largest)
+
+
+@njit(cache=True, nogil=True)
+def _round(moved, step, integers):
+    """Write the centers in units of `step`; return the largest norm of what rounding took away."""
+    largest = 0.0
+    for j in range(len(moved)):
+        square = 0.0
+        for feature in range(moved.shape[1]):
+            wide = np.float64(moved[j, feature])
+            whole = np.rint(wide / step)
+            integers[j // CR, feature // 2, j % CR, feature % 2] = np.int16(whole)
+            away = whole * step - wide
+            square += away * away
+        largest = max(largest, square)
+    return np.sqrt(largest)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
