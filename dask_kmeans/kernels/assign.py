@@ -2,7 +2,7 @@
 
 A row is decided by the first of four stages that can prove its label (`panel` has the proof):
 
-1. the lattice filter, in integers of 16 bits, where that pays (see `lattice`): twice the rate of
+1. the lattice filter, in integers of 8 or 16 bits, where that pays (see `lattice`): a multiple of
 2. the float32 filter, at the machine's peak rate of multiply-adds, for every row else;
 3. the float64 filter, for the rows that are left: one in a thousand, say;
 4. the definition, for exact ties and pathological ranges: the float64 sum of (x - c)**2 in order.
@@ -20,11 +20,10 @@ from .lanes import (
     UNDECIDED,
     certify,
     score,
-    score_pairs,
     squared_differences,
     tile_rows,
 )
-from .lattice import to_lattice
+from .lattice import bench, decide
 from .layout import numeric, owned, rows_of
 from .panel import Panel
 from .sums import FixedPoint, Sums, accumulate, checked_weights, move_rows
@@ -36,8 +35,8 @@ MOVED_ITEMS = 1 << 14
 TRIAL = 32
 """One in so many rows goes to the lattice filter first, to see what it is worth."""
 
-WORTH = 0.35
-"""Share of those rows that it may leave: each of them is looked at twice."""
+COMPARISON = 2500
+"""What comparing a candidate costs beside 1.5 d, in multiply-adds of one lane."""
 
 _NO_SUMS = FixedPoint.from_range(np.empty(0), np.empty(0), 0)
 
@@ -46,12 +45,14 @@ class Tally(NamedTuple):
     """What one call did.
 
     changed : rows whose label changed.
-    coarse : rows that the lattice filter was given and could not decide.
+    candidates : pairs of a row and a center that the lattice filter left to be compared.
+    coarse : rows that it left to the float32 filter.
     undecided : rows that the float32 filter could not decide.
     tied : rows that the float64 filter could not decide either.
     """
 
     changed: int
+    candidates: int
     coarse: int
     undecided: int
     tied: int
@@ -90,36 +91,43 @@ def assign(
         fixed_point.weight_scale, sums,
     )  # fmt: skip
     single, m = _owned(panel.single), len(X)
-    changed = n_left = coarse = looked = 0
-    if panel.lattice is not None:
-        lattice = _owned(panel.lattice)
-        for until in (m // TRIAL, m):
-            more, n_left = _filter(
-                rows, EVERY_ROW, looked, until, single, lattice, labels, left, n_left, *move
-            )
-            changed, looked = changed + more, until
-            if n_left > WORTH * until:
+    size = len(panel.centers) * rows.d
+    changed = candidates = n_left = looked = 0
+    for lattice in map(_owned, panel.lattices):
+        per_lane = lattice.centers.shape[3]
+        for until in (min(m, looked + m // TRIAL), m):
+            before, seen = n_left, until - looked
+            more, n_left, compared = _filter(
+                rows, EVERY_ROW, looked, until, single, lattice, panel.padded, labels, left, n_left,
+                *move,
+            )  # fmt: skip
+            changed, candidates, looked = changed + more, candidates + compared, until
+            lost = compared * (1.5 * rows.d + COMPARISON) + (n_left - before) * size
+            if lost * per_lane > seen * size:
                 break
-        coarse = n_left
-        if n_left:
-            more, n_left = _filter(rows, left, 0, n_left, single, None, labels, left, 0, *move)
-            changed += more
+    coarse = n_left
+    if n_left:
+        more, n_left, _ = _filter(
+            rows, left, 0, n_left, single, None, panel.padded, labels, left, 0, *move
+        )
+        changed += more
     if looked < m:
-        more, n_left = _filter(
-            rows, EVERY_ROW, looked, m, single, None, labels, left, n_left, *move
+        more, n_left, _ = _filter(
+            rows, EVERY_ROW, looked, m, single, None, panel.padded, labels, left, n_left, *move
         )
         changed += more
     undecided = n_left
     if n_left:
-        double = _owned(panel.double)
-        more, n_left = _filter(rows, left, 0, n_left, double, None, labels, left, 0, *move)
+        more, n_left, _ = _filter(
+            rows, left, 0, n_left, _owned(panel.double), None, panel.padded, labels, left, 0, *move
+        )
         changed += more
     if n_left:
         origin = np.zeros(rows.d)
         changed += _define(
             rows, left[:n_left], owned(panel.padded), len(panel.centers), origin, labels, *move
         )
-    return Tally(int(changed), int(coarse), int(undecided), int(n_left))
+    return Tally(int(changed), int(candidates), int(coarse), int(undecided), int(n_left))
 
 
 def _owned(panel):
@@ -129,33 +137,30 @@ def _owned(panel):
 
 @njit(cache=True, nogil=True)
 def _filter(
-    rows, picks, first, last, panel, lattice, labels, left, n_left,
+    rows, picks, first, last, panel, lattice, padded, labels, left, n_left,
     weights, shift, scale, weight_scale, sums,
 ):  # fmt: skip
     """Label the rows whose nearest center this filter proves; list the others in `left`.
 
     picks : rows, of which those from `first` to `last` are looked at, may be `left` itself; empty =
-    rows `first` to `last`. lattice : compare with these instead, or None. n_left : rows that are in
-    `left` already. Returns (rows whose label changed, rows in `left`).
+    rows `first` to `last`. lattice : the centers in fewer bits, to compare with first, or None;
+    padded : float64 (k', d), the centers. n_left : rows that are in `left` already.
+    Returns (rows whose label changed, rows in `left`, candidates that were compared).
     """
     # Fields are taken out of their tuples once: in the loop that would count references.
     centers, half, origin, factor, bound = panel
     d, B = rows.d, tile_rows(half)
-    tile, best, second = aligned((d + d % 2) * B, half), aligned(B, half), aligned(B, half)
+    tile, best, second = aligned((d + 3) // 4 * 4 * B, half), aligned(B, half), aligned(B, half)
     tile[d * B :] = 0
-    slack = np.zeros_like(best)
     index, addresses = np.empty(B, np.int32), np.empty(B, np.int64)
     room = max(B, MOVED_ITEMS // d)
     which = np.empty(room + B, np.int64)
     before, after = np.empty(room + B, np.int32), np.empty(room + B, np.int32)
     at_addresses, at_origin, at_tile = address_of(addresses), address_of(origin), address_of(tile)
     if lattice is not None:
-        integers, step, coefficients = lattice
-        p = (d + 1) // 2
-        pairs, unit = aligned(p * B, integers), aligned(B, half)
-        scratch = np.empty((4, B), half.dtype)
+        memory = bench(lattice, d, B)
     side_by_side = rows.row_stride == rows.itemsize
-    changed = n_moved = 0
+    changed = n_moved = compared = 0
     for start in range(first, last, B):
         count = min(B, last - start)
         if side_by_side and count == B and len(picks) == 0:
@@ -166,18 +171,16 @@ def _filter(
             fill(rows, B, at_addresses, at_origin, factor, at_tile)
             if len(picks) == 0:
                 announce(rows, B, start + B)
-        for r in range(B):
-            best[r] = np.inf
-            second[r] = np.inf
-            index[r] = 0
-        if lattice is None:
+        if lattice is not None:
+            compared += decide(rows, addresses, count, tile, panel, padded, lattice, memory, index)
+        else:
+            for r in range(B):
+                best[r] = np.inf
+                second[r] = np.inf
+                index[r] = 0
             for j in range(0, len(half), CR):
                 score(centers, j, half, tile, d, best, second, index)
-        else:
-            to_lattice(tile, d, step, coefficients, scratch, pairs, unit, slack)
-            for j in range(0, len(half), CR):
-                score_pairs(integers, j, half, pairs, p, unit, best, second, index)
-        certify(tile, d, best, second, bound, slack, index)
+            certify(tile, d, best, second, bound, index)
         if len(picks) == 0 and _stand(index, labels, start, count):
             continue
         for r in range(count):
@@ -197,7 +200,7 @@ def _filter(
             n_moved = 0
     moved = which[:n_moved]
     move_rows(rows, moved, before, after, weights, shift, scale, weight_scale, sums)
-    return changed, n_left
+    return changed, n_left, compared
 
 
 @njit(cache=True, nogil=True)

@@ -30,12 +30,12 @@ F32, F64 = ir.FloatType(), ir.DoubleType()
 
 
 def _vector_shape():
-    """(bits in a vector, CR, NV, PAIRS) for the machine that numba compiles for.
+    """(bits in a vector, CR, NV, PACKED) for the machine that numba compiles for.
 
     CR * NV accumulators, NV rows and a broadcast must fit into the registers (32 with AVX-512 and
-    NEON, 16 else): one spill inside the loop over features halves the speed. PAIRS says whether one
-    instruction multiplies the pairs of 16-bit integers in each 32-bit lane and adds the products to
-    the lane: twice the products of a float32 multiply-add.
+    NEON, 16 else): one spill inside the loop over features halves the speed. PACKED says whether
+    one instruction multiplies the two 16-bit or four 8-bit integers in each 32-bit lane and adds
+    the products to the lane: two or four times the products of a float32 multiply-add.
     """
     forced: str | None = vars(config)["CPU_FEATURES"]  # numba sets it without declaring it
     if forced is None:
@@ -49,13 +49,10 @@ def _vector_shape():
     return (128, 4, 4, False) if "neon" in features else (128, 2, 4, False)
 
 
-VECTOR_BITS, CR, NV, PAIRS = _vector_shape()
+VECTOR_BITS, CR, NV, PACKED = _vector_shape()
 
 UNDECIDED = -2
 """The label of a row that a filter leaves to the next one; -1 is the label of a row with a NaN."""
-
-SEGMENT = 64
-"""Pairs of features whose products are summed up in 32 bits."""
 
 LOW = 2.0**30
 """Units of the low limb of a sum in one unit of the high limb."""
@@ -63,9 +60,6 @@ LOW = 2.0**30
 MAGIC = 1.5 * 2.0**52
 """Adding this to |t| < 2**51 rounds t to an integer, which then stands in the lowest bits: unlike a
 conversion, every vector unit has it."""
-
-MAGIC_SINGLE = 1.5 * 2.0**23
-"""The same for |t| < 2**22 in float32."""
 
 MAGIC_BITS = int(np.float64(MAGIC).view(np.int64))
 
@@ -78,8 +72,7 @@ def tile_rows(typingctx, items):
 
 
 class Emitter:
-    """Vector instructions for lanes of one dtype (float32, float64, or int32 for pairs of 16-bit
-    integers), at the builder's place."""
+    """Vector instructions for lanes of float32, float64 or int32, at the builder's place."""
 
     def __init__(self, context, builder, dtype):
         self.context, self.builder = context, builder
@@ -127,16 +120,16 @@ class Emitter:
         )
         return self.builder.call(function, [a, b, c])
 
-    def multiply_add_pairs(self, a, b, c):
-        """a * b + c where a and b hold two 16-bit integers in each 32-bit lane; wraps around.
+    def multiply_add_integers(self, bits, row, center, total):
+        """total + row * center, summed over the 16-bit (or 8-bit) integers in each 32-bit lane.
 
-        Only where there are PAIRS.
+        Only where there are PACKED. Integers of 8 bits have no sign in rows, and one in centers.
         """
-        name = f"llvm.x86.avx512.vpdpwssd.{VECTOR_BITS}"
+        name = f"llvm.x86.avx512.vpdp{'busd' if bits == 8 else 'wssd'}.{VECTOR_BITS}"
         function = self.builder.module.globals.get(name) or ir.Function(
-            self.builder.module, ir.FunctionType(c.type, [c.type] * 3), name
+            self.builder.module, ir.FunctionType(total.type, [total.type] * 3), name
         )
-        return self.builder.call(function, [c, a, b])
+        return self.builder.call(function, [total, row, center])
 
     def resize(self, reals, real):
         """float32 or float64 numbers as `real`, rounded once."""
@@ -268,6 +261,29 @@ def copy_lanes(typingctx, rows, address, feature, first, origin, scale, tile):
     return signature, codegen
 
 
+@intrinsic(prefer_literal=True)
+def convert(typingctx, P, rows, address, feature, origin, scale, out):
+    """out[feature + p] = scale * x + origin of P features of a row that lie side by side.
+
+    Arguments as for `transpose`; address : of the row; out : of lanes (d,).
+    """
+    signature = types.void(P, rows, address, feature, origin, scale, out)
+    P = P.literal_value
+
+    def codegen(context, builder, signature, arguments):
+        e = Emitter(context, builder, scale)
+        _, view, address, feature, origin, factor, out = arguments
+        x = e.items(rows, view)
+        items = x.load(builder.add(address, builder.mul(feature, x.column_stride)), P)
+        at_origin = builder.gep(e.pointer(origin, F64), [feature])
+        start = e.load(at_origin, ir.VectorType(F64, P), 8)
+        moved = x.moved(items, e.splat(factor, P), start)
+        e.store(moved, builder.gep(e.pointer(out, e.real), [feature]))
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
 @intrinsic
 def prefetch(typingctx, address):
     """Ask for the cache line at an address, which need not be a valid one."""
@@ -287,12 +303,14 @@ def prefetch(typingctx, address):
 # ---- tile x centers -----------------------------------------------------------------------------
 
 
-def _over_features(e, tile, features, totals, step, across=NV):
-    """Emit `totals` vectors that start at zero and are replaced, for each feature, by
-    step(feature, its `across` vectors of the tile, totals).
+def over_features(e, tile, features, start, step, across=NV):
+    """Emit vectors that are replaced, for each feature, by step(feature, its `across` vectors of
+    the tile, vectors); return what they come to.
 
-    features : how many, or the first of them and the one after the last.
+    features : how many, or the first of them and the one after the last; start : the vectors to
+    begin with, or how many zeros.
     """
+    start = [e.V(None)] * start if isinstance(start, int) else start
     begin, end = features if isinstance(features, tuple) else (I64(0), features)
     builder, entry = e.builder, e.builder.block
     loop = builder.function.append_basic_block("features")
@@ -300,26 +318,28 @@ def _over_features(e, tile, features, totals, step, across=NV):
     builder.branch(loop)
     builder.position_at_end(loop)
     feature = builder.phi(I64)
-    before = [builder.phi(e.V) for _ in range(totals)]
+    before = [builder.phi(e.V) for _ in start]
     line = builder.gep(tile, [builder.mul(feature, I64(across * e.W))])
     x = [e.load(builder.gep(line, [I64(v * e.W)])) for v in range(across)]
     after = step(feature, x, before)
     following = builder.add(feature, I64(1))
     feature.add_incoming(begin, entry)
     feature.add_incoming(following, loop)
-    for total, new in zip(before, after, strict=True):
-        total.add_incoming(e.V(None), entry)
+    for total, first, new in zip(before, start, after, strict=True):
+        total.add_incoming(first, entry)
         total.add_incoming(new, loop)
     builder.cbranch(builder.icmp_signed("<", following, end), loop, done)
     builder.position_at_end(done)
     return after
 
 
-def _register_tile(e, tile, features, center, combine):
+def register_tile(e, tile, features, center, combine, start=None):
     """Emit CR x NV sums over features of combine(center, x, sum): a list of CR lists.
 
-    features : as for `_over_features`; center(r, feature) : pointer to a feature of center r.
+    features : as for `over_features`; center(r, feature) : pointer to a feature of center r;
+    start : CR vectors to begin with, zeros by default.
     """
+    first = [vector for vector in start or [e.V(None)] * CR for _ in range(NV)]
 
     def step(feature, x, totals):
         after = []
@@ -328,7 +348,7 @@ def _register_tile(e, tile, features, center, combine):
             after += [combine(c, x[v], totals[r * NV + v]) for v in range(NV)]
         return after
 
-    sums = _over_features(e, tile, features, CR * NV, step)
+    sums = over_features(e, tile, features, first, step)
     return [sums[r * NV : (r + 1) * NV] for r in range(CR)]
 
 
@@ -337,15 +357,6 @@ def _one_after_another(e, centers, d):
 
     def center(r, feature):
         return e.builder.gep(centers, [e.builder.add(e.builder.mul(I64(r), d), feature)])
-
-    return center
-
-
-def _side_by_side(e, centers):
-    """The same where each feature of CR centers is followed by the next one."""
-
-    def center(r, feature):
-        return e.builder.gep(centers, [e.builder.add(e.builder.mul(feature, I64(CR)), I64(r))])
 
     return center
 
@@ -370,174 +381,38 @@ def score(typingctx, centers, first, half, tile, d, best, second, index):
             return e.element(signature.args[n], arguments[n], offset)
 
         center = _one_after_another(e, at(0, builder.mul(first, d)), d)
-        dot = _register_tile(e, at(3, I64(0)), d, center, e.multiply_add)
+        dot = register_tile(e, at(3, I64(0)), d, center, e.multiply_add)
 
-        def score_of(half, dot, v):
-            return builder.fsub(half, dot)
-
-        _keep_two_best(e, first, at(2, first), dot, score_of, (at(n, I64(0)) for n in (5, 6, 7)))
-        return context.get_dummy_value()
-
-    return signature, codegen
-
-
-def _keep_two_best(e, first, halves, dot, score_of, kept):
-    """Emit what `score` does once the products are there.
-
-    dot : CR lists of NV vectors; score_of(half, dot, v) : the score that they make; kept : pointers
-    to the best, the second best and the index of the best.
-    """
-    builder, (at_best, at_second, at_index) = e.builder, kept
-    lanes = [I64(v * e.W) for v in range(NV)]
-    best = [e.load(builder.gep(at_best, [n])) for n in lanes]
-    second = [e.load(builder.gep(at_second, [n])) for n in lanes]
-    index = [e.load(builder.gep(at_index, [n]), e.VI, 4) for n in lanes]
-    for r in range(CR):
-        half = e.splat(builder.load(builder.gep(halves, [I64(r)])), e.W)
-        me = e.splat(builder.trunc(builder.add(first, I64(r)), I32), e.W)
-        for v in range(NV):
-            this = score_of(half, dot[r][v], v)
-            closer = builder.fcmp_ordered("<", this, best[v])
-            index[v] = builder.select(closer, me, index[v])
-            second[v] = e.smaller(e.larger(this, best[v]), second[v])
-            best[v] = builder.select(closer, this, best[v])
-    for v, n in enumerate(lanes):
-        e.store(best[v], builder.gep(at_best, [n]))
-        e.store(second[v], builder.gep(at_second, [n]))
-        e.store(index[v], builder.gep(at_index, [n]), 4)
-
-
-@intrinsic
-def score_pairs(typingctx, centers, first, half, tile, p, unit, best, second, index):
-    """`score` of rows and centers that are integers of 16 bits (see `lattice`).
-
-    score = half + unit * (x . center), exact but for the sum over segments.
-    centers : int32 (k / CR, p, CR), two features in each; tile : int32 (p, NV * W), likewise;
-    half, unit, best, second : float32 (k,), (NV * W,), (NV * W,), (NV * W,).
-    """
-    signature = types.void(centers, first, half, tile, p, unit, best, second, index)
-
-    def codegen(context, builder, signature, arguments):
-        integers = Emitter(context, builder, types.int32)
-        e = Emitter(context, builder, types.float32)
-        _, first, _, _, p, _, _, _, _ = arguments
-
-        def at(n, offset):
-            return e.element(signature.args[n], arguments[n], offset)
-
-        center = _side_by_side(e, at(0, builder.mul(first, p)))
-        dot = _sum_of_segments(integers, e, at(3, I64(0)), p, center)
-        units = [e.load(at(5, I64(v * e.W))) for v in range(NV)]
-
-        def score_of(half, dot, v):
-            return e.multiply_add(dot, units[v], half)
-
-        _keep_two_best(e, first, at(2, first), dot, score_of, (at(n, I64(0)) for n in (6, 7, 8)))
-        return context.get_dummy_value()
-
-    return signature, codegen
-
-
-def _sum_of_segments(integers, e, tile, p, center):
-    """Emit CR x NV dot products as reals: exact sums of SEGMENT pairs each, added up in float32."""
-    builder, entry = e.builder, e.builder.block
-    loop = builder.function.append_basic_block("segments")
-    done = builder.function.append_basic_block("dots")
-    builder.branch(loop)
-    builder.position_at_end(loop)
-    begin = builder.phi(I64)
-    before = [builder.phi(e.V) for _ in range(CR * NV)]
-    following = builder.add(begin, I64(SEGMENT))
-    end = builder.select(builder.icmp_signed("<", following, p), following, p)
-    combine = integers.multiply_add_pairs
-    exact = _register_tile(integers, tile, (begin, end), center, combine)
-    exact = [vector for line in exact for vector in line]
-    after = [
-        builder.fadd(total, builder.sitofp(new, e.V))
-        for total, new in zip(before, exact, strict=True)
-    ]
-    begin.add_incoming(I64(0), entry)
-    begin.add_incoming(following, builder.block)
-    for total, new in zip(before, after, strict=True):
-        total.add_incoming(e.V(None), entry)
-        total.add_incoming(new, builder.block)
-    builder.cbranch(builder.icmp_signed("<", following, p), loop, done)
-    builder.position_at_end(done)
-    return [after[r * NV : (r + 1) * NV] for r in range(CR)]
-
-
-@intrinsic
-def magnitudes(typingctx, tile, begin, end, squares, largest):
-    """squares[lane] = sum of x**2 over features begin .. end; largest[lane] = the largest |x|.
-
-    tile : (d, NV * W); squares, largest : (NV * W,); all of lane dtype. `largest` ignores NaN.
-    """
-    signature = types.void(tile, begin, end, squares, largest)
-    lane = tile.dtype
-
-    def codegen(context, builder, signature, arguments):
-        e = Emitter(context, builder, lane)
-        tile, squares, largest = (
-            e.element(signature.args[n], arguments[n], I64(0)) for n in (0, 3, 4)
-        )
-
-        def step(feature, x, totals):
-            added = [e.multiply_add(a, a, total) for a, total in zip(x, totals[:NV], strict=True)]
-            sizes = (e.larger(a, builder.fneg(a)) for a in x)
-            return added + [e.larger(a, b) for a, b in zip(sizes, totals[NV:], strict=True)]
-
-        found = _over_features(e, tile, (arguments[1], arguments[2]), 2 * NV, step)
-        for v in range(NV):
-            e.store(found[v], builder.gep(squares, [I64(v * e.W)]))
-            e.store(found[NV + v], builder.gep(largest, [I64(v * e.W)]))
-        return context.get_dummy_value()
-
-    return signature, codegen
-
-
-@intrinsic
-def pack_pairs(typingctx, tile, p, scale, pairs):
-    """pairs[n, lane] = rint(scale[lane] * x) of features 2n and 2n + 1, 16 bits each.
-
-    tile : float32 (2p, NV * W); scale : float32 (NV * W,), |scale * x| < 2**15;
-    pairs : int32 (p, NV * W).
-    """
-    signature = types.void(tile, p, scale, pairs)
-
-    def codegen(context, builder, signature, arguments):
-        e = Emitter(context, builder, types.float32)
-        tile, scale, pairs = (
-            e.element(signature.args[n], arguments[n], I64(0)) for n in (0, 2, 3)
-        )
-        scales = [e.load(builder.gep(scale, [I64(v * e.W)])) for v in range(NV)]
-        magic = e.V([e.real(MAGIC_SINGLE)] * e.W)
-        low, sixteen = (e.VI([I32(number)] * e.W) for number in (0xFFFF, 16))
-
-        def step(pair, x, totals):
-            line = e.line(pairs, pair, I64(0))
+        lanes = [I64(v * e.W) for v in range(NV)]
+        best = [e.load(at(5, n)) for n in lanes]
+        second = [e.load(at(6, n)) for n in lanes]
+        index = [e.load(at(7, n), e.VI, 4) for n in lanes]
+        for r in range(CR):
+            number = builder.add(first, I64(r))
+            half = e.splat(builder.load(at(2, number)), e.W)
+            me = e.splat(builder.trunc(number, I32), e.W)
             for v in range(NV):
-                even, odd = (
-                    builder.bitcast(e.multiply_add(x[n], scales[v], magic), e.VI)
-                    for n in (v, NV + v)
-                )
-                both = builder.or_(builder.and_(even, low), builder.shl(odd, sixteen))
-                e.store(both, builder.gep(line, [I64(v * e.W)]))
-            return totals
-
-        _over_features(e, tile, arguments[1], 0, step, across=2 * NV)
+                this = builder.fsub(half, dot[r][v])
+                closer = builder.fcmp_ordered("<", this, best[v])
+                index[v] = builder.select(closer, me, index[v])
+                second[v] = e.smaller(e.larger(this, best[v]), second[v])
+                best[v] = builder.select(closer, this, best[v])
+        for v, n in enumerate(lanes):
+            e.store(best[v], at(5, n))
+            e.store(second[v], at(6, n))
+            e.store(index[v], at(7, n), 4)
         return context.get_dummy_value()
 
     return signature, codegen
 
 
 @intrinsic
-def certify(typingctx, tile, d, best, second, bound, slack, index):
+def certify(typingctx, tile, d, best, second, bound, index):
     """index[lane] = UNDECIDED where second - best is within the bound that `panel` derives.
 
-    tile : (d, NV * W); best, second : (NV * W,); bound : (6,); slack : (NV * W,), added to the
-    bound; all of lane dtype; index : int32.
+    tile : (d, NV * W); best, second : (NV * W,); bound : (6,), all of lane dtype; index : int32.
     """
-    signature = types.void(tile, d, best, second, bound, slack, index)
+    signature = types.void(tile, d, best, second, bound, index)
     lane = tile.dtype
 
     def codegen(context, builder, signature, arguments):
@@ -549,7 +424,7 @@ def certify(typingctx, tile, d, best, second, bound, slack, index):
         def square(feature, x, totals):
             return [e.multiply_add(a, a, total) for a, total in zip(x, totals, strict=True)]
 
-        squares = _over_features(e, at(0, I64(0)), arguments[1], NV, square)
+        squares = over_features(e, at(0, I64(0)), arguments[1], NV, square)
         near_square, near_best, far_square, far, underflow, limit = (
             e.splat(builder.load(at(4, I64(n))), e.W) for n in range(6)
         )
@@ -559,12 +434,12 @@ def certify(typingctx, tile, d, best, second, bound, slack, index):
             best, second = e.load(at(2, lanes)), e.load(at(3, lanes))
             near = e.multiply_add(near_best, best, builder.fmul(near_square, squares[v]))
             T = e.smaller(near, e.multiply_add(far_square, squares[v], far))
-            T = builder.fadd(builder.fadd(T, underflow), e.load(at(5, lanes)))
+            T = builder.fadd(T, underflow)
             proved = builder.fcmp_ordered(">", builder.fsub(second, best), T)
             proved = builder.and_(proved, builder.fcmp_ordered(">", T, zero))
             proved = builder.and_(proved, builder.fcmp_ordered("<", T, limit))
-            label = e.load(at(6, lanes), e.VI, 4)
-            e.store(builder.select(proved, label, none), at(6, lanes), 4)
+            label = e.load(at(5, lanes), e.VI, 4)
+            e.store(builder.select(proved, label, none), at(5, lanes), 4)
         return context.get_dummy_value()
 
     return signature, codegen
@@ -595,7 +470,7 @@ def squared_differences(typingctx, centers, first, tile, d, out):
 
         centers = e.element(signature.args[0], centers, builder.mul(first, d))
         tile = e.element(signature.args[2], tile, I64(0))
-        sums = _register_tile(e, tile, d, _one_after_another(e, centers, d), combine)
+        sums = register_tile(e, tile, d, _one_after_another(e, centers, d), combine)
         for r in range(CR):
             for v in range(NV):
                 place = e.element(signature.args[4], out, I64((r * NV + v) * e.W))
@@ -624,7 +499,7 @@ def paired_differences(typingctx, x, c, d, out):
             lanes = zip(x, centers, totals, strict=True)
             return [_add_square(builder, a, b, total) for a, b, total in lanes]
 
-        for v, total in enumerate(_over_features(e, x, arguments[2], NV, add)):
+        for v, total in enumerate(over_features(e, x, arguments[2], NV, add)):
             e.store(total, builder.gep(out, [I64(v * e.W)]))
         return context.get_dummy_value()
 
@@ -654,7 +529,7 @@ def widen(typingctx, tile, d, low, high):
             # x - x is 0 where x is finite and NaN elsewhere.
             return [builder.fadd(s, builder.fsub(a, a)) for a, s in zip(x, strange, strict=True)]
 
-        strange = _over_features(e, e.element(signature.args[0], tile, I64(0)), d, NV, step)
+        strange = over_features(e, e.element(signature.args[0], tile, I64(0)), d, NV, step)
         total = strange[0]
         for one in strange[1:]:
             total = builder.fadd(total, one)

@@ -55,7 +55,7 @@ import numpy as np
 from numba import njit
 
 from .lanes import CR
-from .lattice import Lattice, lattice
+from .lattice import Lattice, lattices
 
 SAMPLE = 64
 """About how many centers have a say in where their middle is: one far center must not move it."""
@@ -80,14 +80,14 @@ class Panel(NamedTuple):
 
     centers : float64 (k, d), C order.
     single, double : the float32 and the float64 filter.
-    lattice : the centers of `single` rounded to 16 bits, None where that would not be of use.
+    lattices : the centers of `single` rounded to fewer bits, where that may be of use.
     padded : float64 (k', d), C order, of which `centers` is the beginning.
     """
 
     centers: np.ndarray
     single: Filter
     double: Filter
-    lattice: Lattice | None
+    lattices: tuple[Lattice, ...]
     padded: np.ndarray
 
     def __reduce__(self):
@@ -115,7 +115,7 @@ def prepare(centers: np.ndarray, shift: np.ndarray | None = None) -> Panel:
         scale = float(np.ldexp(1.0, -np.clip(exponent, -100, 100)))
         single = _filter(padded, k, shift, scale, np.float32)
         double = _filter(padded, k, shift, 1.0, np.float64)
-        return Panel(padded[:k], single, double, lattice(single.centers, k), padded)
+        return Panel(padded[:k], single, double, lattices(single.centers, single.half, k), padded)
 
 
 def pad(centers: np.ndarray) -> np.ndarray:

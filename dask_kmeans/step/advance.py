@@ -89,9 +89,7 @@ def _far_rows_wanted(run: Run, in_memory: bool) -> int:
     return min(k, FARTHEST)
 
 
-def _take_step(
-    run: Run, request: Request, outcome: Outcome, bytes_read: int, rules: Rules
-) -> bool:
+def _take_step(run: Run, request: Request, outcome: Outcome, bytes_read: int, rules: Rules) -> bool:
     """Move a run's centers by what a pass found; whether it may leap on from there.
 
     It may not once it has settled, nor where its sums are not those of the centers it moved from.

@@ -74,9 +74,7 @@ def assign_block(
         block.cache["labels", request.run] = request.step, labels[at]
     return Assigned(
         block.bytes_read,
-        tuple(
-            Outcome(sums[at], changed[at], first, measures[at]) for at in range(len(requests))
-        ),
+        tuple(Outcome(sums[at], changed[at], first, measures[at]) for at in range(len(requests))),
     )
 
 
