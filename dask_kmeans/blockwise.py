@@ -282,6 +282,7 @@ class Blockwise:
 
     Attributes
     ----------
+    in_memory : bool
     blocks : tuple of Block
         May be replaced by the same blocks with their row numbers, once these are known.
     collector : Collector or None
@@ -292,6 +293,7 @@ class Blockwise:
 
     def __init__(self, blocks: Sequence[Block], in_memory: bool, budget: int = 0):
         self.blocks = tuple(blocks)
+        self.in_memory = in_memory
         self.collector: Collector | None = None
         self._budget = 0 if in_memory else budget
         self.passes = 0

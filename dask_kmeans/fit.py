@@ -63,9 +63,7 @@ def fit(
 
     Each callback is called after every pass with the record of the first run that still moved.
     """
-    with closing(
-        Blockwise(points.blocks, points.in_memory, parameters.memory_budget)
-    ) as blockwise:
+    with closing(Blockwise(points.blocks, points.in_memory, parameters.memory_budget)) as blockwise:
         found = survey(points, blockwise, parameters.nan)
         points = points.with_counts(found.counts)
         blockwise.blocks = points.blocks

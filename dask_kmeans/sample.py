@@ -42,9 +42,7 @@ class Sample(NamedTuple):
     share: float
     """Probability of each row to be in the sample."""
 
-    def collect(
-        self, cache: dict, first_row: int, pieces: Iterator[Piece]
-    ) -> Iterator[Piece]:
+    def collect(self, cache: dict, first_row: int, pieces: Iterator[Piece]) -> Iterator[Piece]:
         """Hand `pieces` through, and leave what is sampled of them in `cache` at their end."""
         if KEY in cache:
             yield from pieces

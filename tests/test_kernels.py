@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from dask_kmeans import kernels
+from dask_kmeans.kernels.lanes import PACKED
 
 DTYPES = ["u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f2", "f4", "f8", ">f4", "?"]
 
@@ -21,10 +22,9 @@ def brute_force(X, centers):
     return total, np.where(np.isnan(X).any(axis=1), -1, total.argmin(axis=1))
 
 
-def adversarial():
+def adversarial(n=391, d=19, k=13):
     """name -> (X, centers): data on which a rounding bound, a tie rule or a scale could fail."""
     rng = np.random.default_rng(7)
-    n, d, k = 391, 19, 13
 
     def normal(*shape):
         return rng.standard_normal(shape)
@@ -71,6 +71,9 @@ def adversarial():
 
 
 CASES = adversarial()
+MANY = adversarial(n=300, d=37, k=53)
+"""The same with so many centers and features that they are rounded to integers first."""
+CASES |= {f"{name}, many centers": case for name, case in MANY.items()}
 
 
 def layouts(X):
@@ -209,6 +212,33 @@ def test_a_panel_travels_as_its_centers():
         np.testing.assert_array_equal(a, b)
     for a, b in zip(panel.single + panel.double, there.single + there.double, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("name", MANY)
+def test_rounding_to_few_bits_costs_no_label(name, bits):
+    """Each lattice alone, where the machine multiplies small integers at all."""
+    X, centers = MANY[name]
+    panel = kernels.prepare(centers)
+    chosen = [one for one in panel.lattices if one.centers.itemsize * 8 == bits]
+    assert len(chosen) == len(panel.lattices) / 2
+    labels, expected = np.empty(len(X), np.int32), brute_force(X, centers)[1]
+    with np.errstate(all="ignore"):
+        single = X.astype(np.float32)
+    for values, truth in ((X, expected), (single, brute_force(single, centers)[1])):
+        for laid_out in (values, np.asfortranarray(values), values[::-1, ::-1][::-1, ::-1]):
+            kernels.nearest(laid_out, panel._replace(lattices=tuple(chosen)), labels)
+            np.testing.assert_array_equal(labels, truth)
+
+
+@pytest.mark.skipif(not PACKED, reason="this machine does not multiply packed integers")
+def test_few_candidates_are_left_of_ordinary_rows():
+    rng = np.random.default_rng(0)
+    X, centers = rng.standard_normal((5000, 96)), rng.standard_normal((300, 96))
+    labels = np.empty(len(X), np.int32)
+    tally = kernels.nearest(X.astype(np.float32), kernels.prepare(centers), labels)
+    assert tally.candidates < 10 * len(X)
+    assert tally.coarse == 0
 
 
 def test_the_filters_decide_ordinary_rows():

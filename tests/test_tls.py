@@ -42,9 +42,7 @@ def security(tmp_path_factory):
         )
         .sign(key, hashes.SHA256())
     )
-    (folder / "certificate.pem").write_bytes(
-        certificate.public_bytes(serialization.Encoding.PEM)
-    )
+    (folder / "certificate.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
     (folder / "key.pem").write_bytes(
         key.private_bytes(
             serialization.Encoding.PEM,

@@ -12,7 +12,7 @@ from .draws import exponential, uniform
 from .exact_sum import ExactSum, exact_total
 from .extent import extent
 from .panel import Panel, prepare
-from .sums import FixedPoint, Sums, accumulate, merge_sums
+from .sums import FixedPoint, Sums, accumulate, merge_sums, scatter
 
 __all__ = [
     "ExactSum",
@@ -30,5 +30,6 @@ __all__ = [
     "merge_sums",
     "nearest",
     "prepare",
+    "scatter",
     "uniform",
 ]

@@ -1,10 +1,13 @@
 """Nearest centers, and the sums of the rows that changed cluster, in one pass over a block.
 
-A row is decided by the first of three stages that can prove its label (`panel` has the proof):
+A row is decided by the first of four stages that can prove its label (`panel` has the proof):
 
-1. the float32 filter, for every row: at the machine's peak rate;
-2. the float64 filter, for the rows that are left: one in a hundred, say, gathered into full tiles;
-3. the definition, for exact ties and pathological ranges: the float64 sum of (x - c)**2 in order.
+1. the lattice filter, in integers of 8 or 16 bits, where that pays (see `lattice`): a multiple of
+2. the float32 filter, at the machine's peak rate of multiply-adds, for every row else;
+3. the float64 filter, for the rows that are left: one in a thousand, say;
+4. the definition, for exact ties and pathological ranges: the float64 sum of (x - c)**2 in order.
+
+Rows that a stage leaves are gathered into full tiles for the next one.
 """
 
 from typing import NamedTuple
@@ -12,14 +15,28 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from .lanes import CR, UNDECIDED, certify, score, squared_differences, tile_rows
+from .lanes import (
+    CR,
+    UNDECIDED,
+    certify,
+    score,
+    squared_differences,
+    tile_rows,
+)
+from .lattice import bench, decide
 from .layout import numeric, owned, rows_of
-from .panel import Filter, Panel
+from .panel import Panel
 from .sums import FixedPoint, Sums, accumulate, checked_weights, move_rows
 from .tile import EVERY_ROW, address_of, aligned, announce, fill, fill_side_by_side, locate
 
 MOVED_ITEMS = 1 << 14
 """Numbers in the rows whose moves are saved up before they are summed, while they are in cache."""
+
+TRIAL = 32
+"""One in so many rows goes to the lattice filter first, to see what it is worth."""
+
+COMPARISON = 2500
+"""What comparing a candidate costs beside 1.5 d, in multiply-adds of one lane."""
 
 _NO_SUMS = FixedPoint.from_range(np.empty(0), np.empty(0), 0)
 
@@ -28,11 +45,15 @@ class Tally(NamedTuple):
     """What one call did.
 
     changed : rows whose label changed.
+    candidates : pairs of a row and a center that the lattice filter left to be compared.
+    coarse : rows that it left to the float32 filter.
     undecided : rows that the float32 filter could not decide.
     tied : rows that the float64 filter could not decide either.
     """
 
     changed: int
+    candidates: int
+    coarse: int
     undecided: int
     tied: int
 
@@ -64,49 +85,84 @@ def assign(
         tally = nearest(X, panel, labels)
         accumulate(X, weights, fixed_point, before, labels, sums)
         return tally
-    rows, weights = rows_of(X), checked_weights(weights, fixed_point)
-    shift, scale = owned(fixed_point.shift), owned(fixed_point.scale)
-    move = weights, shift, scale, fixed_point.weight_scale, sums
-    left = np.empty(len(X), np.int64)
-    changed, undecided = _filter(rows, EVERY_ROW, _owned(panel.single), labels, left, *move)
-    tied = 0
-    if undecided:
-        more, tied = _filter(rows, left[:undecided], _owned(panel.double), labels, left, *move)
+    rows, left = rows_of(X), np.empty(len(X), np.int64)
+    move = (
+        checked_weights(weights, fixed_point), owned(fixed_point.shift), owned(fixed_point.scale),
+        fixed_point.weight_scale, sums,
+    )  # fmt: skip
+    single, m = _owned(panel.single), len(X)
+    size = len(panel.centers) * rows.d
+    changed = candidates = n_left = looked = 0
+    for lattice in map(_owned, panel.lattices):
+        per_lane = lattice.centers.shape[3]
+        for until in (min(m, looked + m // TRIAL), m):
+            before, seen = n_left, until - looked
+            more, n_left, compared = _filter(
+                rows, EVERY_ROW, looked, until, single, lattice, panel.padded, labels, left, n_left,
+                *move,
+            )  # fmt: skip
+            changed, candidates, looked = changed + more, candidates + compared, until
+            lost = compared * (1.5 * rows.d + COMPARISON) + (n_left - before) * size
+            if lost * per_lane > seen * size:
+                break
+    coarse = n_left
+    if n_left:
+        more, n_left, _ = _filter(
+            rows, left, 0, n_left, single, None, panel.padded, labels, left, 0, *move
+        )
         changed += more
-    if tied:
+    if looked < m:
+        more, n_left, _ = _filter(
+            rows, EVERY_ROW, looked, m, single, None, panel.padded, labels, left, n_left, *move
+        )
+        changed += more
+    undecided = n_left
+    if n_left:
+        more, n_left, _ = _filter(
+            rows, left, 0, n_left, _owned(panel.double), None, panel.padded, labels, left, 0, *move
+        )
+        changed += more
+    if n_left:
         origin = np.zeros(rows.d)
         changed += _define(
-            rows, left[:tied], owned(panel.padded), len(panel.centers), origin, labels, *move
+            rows, left[:n_left], owned(panel.padded), len(panel.centers), origin, labels, *move
         )
-    return Tally(int(changed), int(undecided), int(tied))
+    return Tally(int(changed), int(candidates), int(coarse), int(undecided), int(n_left))
 
 
-def _owned(panel: Filter) -> Filter:
-    centers, half, origin, scale, bound = panel
-    return Filter(owned(centers), owned(half), owned(origin), scale, owned(bound))
+def _owned(panel):
+    """A filter or a lattice whose arrays compiled code takes without being compiled once more."""
+    return type(panel)(*(owned(a) if isinstance(a, np.ndarray) else a for a in panel))
 
 
 @njit(cache=True, nogil=True)
-def _filter(rows, picks, panel, labels, left, weights, shift, scale, weight_scale, sums):
+def _filter(
+    rows, picks, first, last, panel, lattice, padded, labels, left, n_left,
+    weights, shift, scale, weight_scale, sums,
+):  # fmt: skip
     """Label the rows whose nearest center this filter proves; list the others in `left`.
 
-    picks : the rows to look at, may be the beginning of `left` itself; empty = every row.
-    Returns (rows whose label changed, rows left).
+    picks : rows, of which those from `first` to `last` are looked at, may be `left` itself; empty =
+    rows `first` to `last`. lattice : the centers in fewer bits, to compare with first, or None;
+    padded : float64 (k', d), the centers. n_left : rows that are in `left` already.
+    Returns (rows whose label changed, rows in `left`, candidates that were compared).
     """
     # Fields are taken out of their tuples once: in the loop that would count references.
     centers, half, origin, factor, bound = panel
     d, B = rows.d, tile_rows(half)
-    tile, best, second = aligned(d * B, half), aligned(B, half), aligned(B, half)
+    tile, best, second = aligned((d + 3) // 4 * 4 * B, half), aligned(B, half), aligned(B, half)
+    tile[d * B :] = 0
     index, addresses = np.empty(B, np.int32), np.empty(B, np.int64)
     room = max(B, MOVED_ITEMS // d)
     which = np.empty(room + B, np.int64)
     before, after = np.empty(room + B, np.int32), np.empty(room + B, np.int32)
     at_addresses, at_origin, at_tile = address_of(addresses), address_of(origin), address_of(tile)
+    if lattice is not None:
+        memory = bench(lattice, d, B)
     side_by_side = rows.row_stride == rows.itemsize
-    total = len(picks) if len(picks) else rows.m
-    changed = n_moved = n_left = 0
-    for start in range(0, total, B):
-        count = min(B, total - start)
+    changed = n_moved = compared = 0
+    for start in range(first, last, B):
+        count = min(B, last - start)
         if side_by_side and count == B and len(picks) == 0:
             address = rows.address + start * rows.itemsize
             fill_side_by_side(rows, B, address, at_origin, factor, at_tile)
@@ -115,13 +171,16 @@ def _filter(rows, picks, panel, labels, left, weights, shift, scale, weight_scal
             fill(rows, B, at_addresses, at_origin, factor, at_tile)
             if len(picks) == 0:
                 announce(rows, B, start + B)
-        for r in range(B):
-            best[r] = np.inf
-            second[r] = np.inf
-            index[r] = 0
-        for j in range(0, len(half), CR):
-            score(centers, j, half, tile, d, best, second, index)
-        certify(tile, d, best, second, bound, index)
+        if lattice is not None:
+            compared += decide(rows, addresses, count, tile, panel, padded, lattice, memory, index)
+        else:
+            for r in range(B):
+                best[r] = np.inf
+                second[r] = np.inf
+                index[r] = 0
+            for j in range(0, len(half), CR):
+                score(centers, j, half, tile, d, best, second, index)
+            certify(tile, d, best, second, bound, index)
         if len(picks) == 0 and _stand(index, labels, start, count):
             continue
         for r in range(count):
@@ -141,7 +200,7 @@ def _filter(rows, picks, panel, labels, left, weights, shift, scale, weight_scal
             n_moved = 0
     moved = which[:n_moved]
     move_rows(rows, moved, before, after, weights, shift, scale, weight_scale, sums)
-    return changed, n_left
+    return changed, n_left, compared
 
 
 @njit(cache=True, nogil=True)

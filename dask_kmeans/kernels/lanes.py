@@ -30,10 +30,12 @@ F32, F64 = ir.FloatType(), ir.DoubleType()
 
 
 def _vector_shape():
-    """(bits in a vector, CR, NV) for the machine that numba compiles for.
+    """(bits in a vector, CR, NV, PACKED) for the machine that numba compiles for.
 
     CR * NV accumulators, NV rows and a broadcast must fit into the registers (32 with AVX-512 and
-    NEON, 16 else): one spill inside the loop over features halves the speed.
+    NEON, 16 else): one spill inside the loop over features halves the speed. PACKED says whether
+    one instruction multiplies the two 16-bit or four 8-bit integers in each 32-bit lane and adds
+    the products to the lane: two or four times the products of a float32 multiply-add.
     """
     forced: str | None = vars(config)["CPU_FEATURES"]  # numba sets it without declaring it
     if forced is None:
@@ -41,13 +43,13 @@ def _vector_shape():
     else:
         features = {name[1:] for name in forced.split(",") if name.startswith("+")}
     if "avx512f" in features:
-        return 512, 4, 4
+        return 512, 4, 4, "avx512vnni" in features
     if "avx2" in features:
-        return 256, 4, 3
-    return (128, 4, 4) if "neon" in features else (128, 2, 4)
+        return 256, 4, 3, "avxvnni" in features
+    return (128, 4, 4, False) if "neon" in features else (128, 2, 4, False)
 
 
-VECTOR_BITS, CR, NV = _vector_shape()
+VECTOR_BITS, CR, NV, PACKED = _vector_shape()
 
 UNDECIDED = -2
 """The label of a row that a filter leaves to the next one; -1 is the label of a row with a NaN."""
@@ -70,11 +72,11 @@ def tile_rows(typingctx, items):
 
 
 class Emitter:
-    """Vector instructions for lanes of one dtype, at the builder's place."""
+    """Vector instructions for lanes of float32, float64 or int32, at the builder's place."""
 
     def __init__(self, context, builder, dtype):
         self.context, self.builder = context, builder
-        self.real = F32 if dtype == types.float32 else F64
+        self.real = context.get_value_type(dtype)
         self.W, self.align = VECTOR_BITS // dtype.bitwidth, dtype.bitwidth // 8
         self.V, self.VI = ir.VectorType(self.real, self.W), ir.VectorType(I32, self.W)
 
@@ -117,6 +119,17 @@ class Emitter:
             self.builder.module, ir.FunctionType(a.type, [a.type] * 3), name
         )
         return self.builder.call(function, [a, b, c])
+
+    def multiply_add_integers(self, bits, row, center, total):
+        """total + row * center, summed over the 16-bit (or 8-bit) integers in each 32-bit lane.
+
+        Only where there are PACKED. Integers of 8 bits have no sign in rows, and one in centers.
+        """
+        name = f"llvm.x86.avx512.vpdp{'busd' if bits == 8 else 'wssd'}.{VECTOR_BITS}"
+        function = self.builder.module.globals.get(name) or ir.Function(
+            self.builder.module, ir.FunctionType(total.type, [total.type] * 3), name
+        )
+        return self.builder.call(function, [total, row, center])
 
     def resize(self, reals, real):
         """float32 or float64 numbers as `real`, rounded once."""
@@ -248,6 +261,29 @@ def copy_lanes(typingctx, rows, address, feature, first, origin, scale, tile):
     return signature, codegen
 
 
+@intrinsic(prefer_literal=True)
+def convert(typingctx, P, rows, address, feature, origin, scale, out):
+    """out[feature + p] = scale * x + origin of P features of a row that lie side by side.
+
+    Arguments as for `transpose`; address : of the row; out : of lanes (d,).
+    """
+    signature = types.void(P, rows, address, feature, origin, scale, out)
+    P = P.literal_value
+
+    def codegen(context, builder, signature, arguments):
+        e = Emitter(context, builder, scale)
+        _, view, address, feature, origin, factor, out = arguments
+        x = e.items(rows, view)
+        items = x.load(builder.add(address, builder.mul(feature, x.column_stride)), P)
+        at_origin = builder.gep(e.pointer(origin, F64), [feature])
+        start = e.load(at_origin, ir.VectorType(F64, P), 8)
+        moved = x.moved(items, e.splat(factor, P), start)
+        e.store(moved, builder.gep(e.pointer(out, e.real), [feature]))
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
 @intrinsic
 def prefetch(typingctx, address):
     """Ask for the cache line at an address, which need not be a valid one."""
@@ -267,43 +303,62 @@ def prefetch(typingctx, address):
 # ---- tile x centers -----------------------------------------------------------------------------
 
 
-def _over_features(e, tile, d, totals, step):
-    """Emit `totals` vectors that start at zero and are replaced, for each feature, by
-    step(feature, its NV vectors of the tile, totals)."""
+def over_features(e, tile, features, start, step, across=NV):
+    """Emit vectors that are replaced, for each feature, by step(feature, its `across` vectors of
+    the tile, vectors); return what they come to.
+
+    features : how many, or the first of them and the one after the last; start : the vectors to
+    begin with, or how many zeros.
+    """
+    start = [e.V(None)] * start if isinstance(start, int) else start
+    begin, end = features if isinstance(features, tuple) else (I64(0), features)
     builder, entry = e.builder, e.builder.block
     loop = builder.function.append_basic_block("features")
     done = builder.function.append_basic_block("totals")
     builder.branch(loop)
     builder.position_at_end(loop)
     feature = builder.phi(I64)
-    before = [builder.phi(e.V) for _ in range(totals)]
-    line = e.line(tile, feature, I64(0))
-    x = [e.load(builder.gep(line, [I64(v * e.W)])) for v in range(NV)]
+    before = [builder.phi(e.V) for _ in start]
+    line = builder.gep(tile, [builder.mul(feature, I64(across * e.W))])
+    x = [e.load(builder.gep(line, [I64(v * e.W)])) for v in range(across)]
     after = step(feature, x, before)
     following = builder.add(feature, I64(1))
-    feature.add_incoming(I64(0), entry)
+    feature.add_incoming(begin, entry)
     feature.add_incoming(following, loop)
-    for total, new in zip(before, after, strict=True):
-        total.add_incoming(e.V([e.real(0.0)] * e.W), entry)
+    for total, first, new in zip(before, start, after, strict=True):
+        total.add_incoming(first, entry)
         total.add_incoming(new, loop)
-    builder.cbranch(builder.icmp_signed("<", following, d), loop, done)
+    builder.cbranch(builder.icmp_signed("<", following, end), loop, done)
     builder.position_at_end(done)
     return after
 
 
-def _register_tile(e, centers, d, tile, combine):
-    """Emit CR x NV sums over features of combine(center, x, sum): a list of CR lists."""
+def register_tile(e, tile, features, center, combine, start=None):
+    """Emit CR x NV sums over features of combine(center, x, sum): a list of CR lists.
+
+    features : as for `over_features`; center(r, feature) : pointer to a feature of center r;
+    start : CR vectors to begin with, zeros by default.
+    """
+    first = [vector for vector in start or [e.V(None)] * CR for _ in range(NV)]
 
     def step(feature, x, totals):
         after = []
         for r in range(CR):
-            place = e.builder.add(e.builder.mul(I64(r), d), feature)
-            center = e.splat(e.builder.load(e.builder.gep(centers, [place])), e.W)
-            after += [combine(center, x[v], totals[r * NV + v]) for v in range(NV)]
+            c = e.splat(e.builder.load(center(r, feature)), e.W)
+            after += [combine(c, x[v], totals[r * NV + v]) for v in range(NV)]
         return after
 
-    sums = _over_features(e, tile, d, CR * NV, step)
+    sums = over_features(e, tile, features, first, step)
     return [sums[r * NV : (r + 1) * NV] for r in range(CR)]
+
+
+def _one_after_another(e, centers, d):
+    """Where the features of CR centers are, from `centers` on, in C order."""
+
+    def center(r, feature):
+        return e.builder.gep(centers, [e.builder.add(e.builder.mul(I64(r), d), feature)])
+
+    return center
 
 
 @intrinsic
@@ -325,8 +380,9 @@ def score(typingctx, centers, first, half, tile, d, best, second, index):
         def at(n, offset):
             return e.element(signature.args[n], arguments[n], offset)
 
-        rows = at(0, builder.mul(first, d))
-        dot = _register_tile(e, rows, d, at(3, I64(0)), e.multiply_add)
+        center = _one_after_another(e, at(0, builder.mul(first, d)), d)
+        dot = register_tile(e, at(3, I64(0)), d, center, e.multiply_add)
+
         lanes = [I64(v * e.W) for v in range(NV)]
         best = [e.load(at(5, n)) for n in lanes]
         second = [e.load(at(6, n)) for n in lanes]
@@ -368,7 +424,7 @@ def certify(typingctx, tile, d, best, second, bound, index):
         def square(feature, x, totals):
             return [e.multiply_add(a, a, total) for a, total in zip(x, totals, strict=True)]
 
-        squares = _over_features(e, at(0, I64(0)), arguments[1], NV, square)
+        squares = over_features(e, at(0, I64(0)), arguments[1], NV, square)
         near_square, near_best, far_square, far, underflow, limit = (
             e.splat(builder.load(at(4, I64(n))), e.W) for n in range(6)
         )
@@ -412,9 +468,9 @@ def squared_differences(typingctx, centers, first, tile, d, out):
         def combine(center, x, total):
             return _add_square(builder, x, center, total)
 
-        rows = e.element(signature.args[0], centers, builder.mul(first, d))
+        centers = e.element(signature.args[0], centers, builder.mul(first, d))
         tile = e.element(signature.args[2], tile, I64(0))
-        sums = _register_tile(e, rows, d, tile, combine)
+        sums = register_tile(e, tile, d, _one_after_another(e, centers, d), combine)
         for r in range(CR):
             for v in range(NV):
                 place = e.element(signature.args[4], out, I64((r * NV + v) * e.W))
@@ -443,7 +499,7 @@ def paired_differences(typingctx, x, c, d, out):
             lanes = zip(x, centers, totals, strict=True)
             return [_add_square(builder, a, b, total) for a, b, total in lanes]
 
-        for v, total in enumerate(_over_features(e, x, arguments[2], NV, add)):
+        for v, total in enumerate(over_features(e, x, arguments[2], NV, add)):
             e.store(total, builder.gep(out, [I64(v * e.W)]))
         return context.get_dummy_value()
 
@@ -473,7 +529,7 @@ def widen(typingctx, tile, d, low, high):
             # x - x is 0 where x is finite and NaN elsewhere.
             return [builder.fadd(s, builder.fsub(a, a)) for a, s in zip(x, strange, strict=True)]
 
-        strange = _over_features(e, e.element(signature.args[0], tile, I64(0)), d, NV, step)
+        strange = over_features(e, e.element(signature.args[0], tile, I64(0)), d, NV, step)
         total = strange[0]
         for one in strange[1:]:
             total = builder.fadd(total, one)

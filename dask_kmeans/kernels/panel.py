@@ -52,8 +52,10 @@ anywhere fails the comparisons.
 from typing import NamedTuple
 
 import numpy as np
+from numba import njit
 
 from .lanes import CR
+from .lattice import Lattice, lattices
 
 SAMPLE = 64
 """About how many centers have a say in where their middle is: one far center must not move it."""
@@ -78,12 +80,14 @@ class Panel(NamedTuple):
 
     centers : float64 (k, d), C order.
     single, double : the float32 and the float64 filter.
+    lattices : the centers of `single` rounded to fewer bits, where that may be of use.
     padded : float64 (k', d), C order, of which `centers` is the beginning.
     """
 
     centers: np.ndarray
     single: Filter
     double: Filter
+    lattices: tuple[Lattice, ...]
     padded: np.ndarray
 
     def __reduce__(self):
@@ -109,12 +113,9 @@ def prepare(centers: np.ndarray, shift: np.ndarray | None = None) -> Panel:
         extent = np.abs(padded[:k] - shift).max()
         exponent = np.frexp(extent)[1] if 0 < extent < np.inf else 0
         scale = float(np.ldexp(1.0, -np.clip(exponent, -100, 100)))
-        return Panel(
-            padded[:k],
-            _filter(padded, k, shift, scale, np.float32),
-            _filter(padded, k, shift, 1.0, np.float64),
-            padded,
-        )
+        single = _filter(padded, k, shift, scale, np.float32)
+        double = _filter(padded, k, shift, 1.0, np.float64)
+        return Panel(padded[:k], single, double, lattices(single.centers, single.half, k), padded)
 
 
 def pad(centers: np.ndarray) -> np.ndarray:
@@ -126,14 +127,30 @@ def pad(centers: np.ndarray) -> np.ndarray:
 
 
 def _filter(padded, k, shift, scale, dtype):
-    moved = ((padded - shift) * scale).astype(dtype)
-    moved[k:] = 0
-    wide = moved.astype(np.float64)
-    square = np.einsum("jl,jl->j", wide, wide)
-    half = np.where(np.arange(len(moved)) < k, square / 2, np.inf).astype(dtype)
+    moved, half = np.empty(padded.shape, dtype), np.empty(len(padded), dtype)
+    largest = _move(padded, k, shift, scale, moved, half)
     return Filter(
-        moved, half, -shift * scale, dtype(scale), _bound(padded.shape[1], square.max(), dtype)
+        moved, half, -shift * scale, dtype(scale), _bound(padded.shape[1], largest, dtype)
     )
+
+
+@njit(cache=True, nogil=True)
+def _move(padded, k, shift, scale, moved, half):
+    """Shift, scale and round the centers, halve their squares; return the largest square.
+
+    In compiled code, since every iteration waits for it.
+    """
+    largest = 0.0
+    for j in range(len(padded)):
+        square = 0.0
+        for feature in range(len(shift)):
+            value = (padded[j, feature] - shift[feature]) * scale if j < k else 0.0
+            moved[j, feature] = value
+            wide = np.float64(moved[j, feature])
+            square += wide * wide
+        half[j] = square / 2 if j < k else np.inf
+        largest = max(largest, square)
+    return largest
 
 
 def _bound(d, square, dtype):

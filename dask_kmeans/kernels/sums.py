@@ -111,12 +111,45 @@ class FixedPoint:
             weights = (sums.weight_high + sums.weight_low / LOW) / self.weight_scale
         else:
             weights = sums.counts.astype(np.float64)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            offset = (sums.high + sums.low / LOW) / weights[:, None] / self.scale
-            if self.lift is not None:
-                offset /= self.lift
-        offset[sums.counts == 0] = np.nan
-        return self.shift + offset, weights
+        lift = np.ones_like(self.scale) if self.lift is None else self.lift
+        centers = np.empty(sums.high.shape)
+        _means(
+            owned(sums.high), owned(sums.low), np.where(sums.counts == 0, np.nan, weights),
+            owned(self.shift), owned(self.scale), lift, centers,
+        )  # fmt: skip
+        return centers, weights
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _means(high, low, weights, shift, scale, lift, centers):
+    for j in range(len(weights)):
+        for feature in range(len(shift)):
+            total = high[j, feature] + low[j, feature] / LOW
+            offset = total / weights[j] / scale[feature] / lift[feature]
+            centers[j, feature] = shift[feature] + offset
+
+
+def scatter(
+    weights: np.ndarray, means: np.ndarray, shift: np.ndarray, centers: np.ndarray
+) -> np.ndarray:
+    """How much the inertia of each cluster differs from that of its rows about `shift`, (k,).
+
+    With c' = center - shift and m' = mean - shift:  weight * sum over features of c' (c' - 2 m').
+    weights : (k,); means, centers : (k, d); shift : (d,); all float64.
+    """
+    out = np.empty(len(weights))
+    _scatter(weights, owned(means), owned(shift), owned(centers), out)
+    return out
+
+
+@njit(cache=True, nogil=True)
+def _scatter(weights, means, shift, centers, out):
+    for j in range(len(weights)):
+        total = 0.0
+        for feature in range(len(shift)):
+            moved, mean = centers[j, feature] - shift[feature], means[j, feature] - shift[feature]
+            total += moved * (moved - 2 * mean)
+        out[j] = weights[j] * total
 
 
 def accumulate(

@@ -52,7 +52,7 @@ def advance(runs: list[Run], rules: Rules) -> list[Run]:
             run.iteration + 1,
             run.panel_of(run.centers),
             run.previous,
-            _far_rows_wanted(run),
+            _far_rows_wanted(run, rules.blockwise.in_memory),
         )
         for run in runs
     ]
@@ -66,17 +66,20 @@ def advance(runs: list[Run], rules: Rules) -> list[Run]:
     ]
 
 
-def _far_rows_wanted(run: Run) -> int:
+def _far_rows_wanted(run: Run, in_memory: bool) -> int:
     """Far rows to bring back from the next step, in case that it empties a cluster.
 
     The first step brings some: seeds are most often the ones that get no rows, and that step
     measures distances anyway, to know the inertia. A later step empties a cluster only by changing
     the labels of all its rows: there must be as many changes, of which those of the step before
     are the estimate, and where there are many rows it must be small. Most steps need not look at
-    distances then.
+    distances then. Rows in memory are looked at once more when a cluster has been emptied: that
+    reads nothing.
     """
     k = len(run.centers)
     if run.sums is not None:
+        if in_memory:
+            return 0
         counts = run.sums.counts
         smallest, n_rows = counts.min(), counts.sum()
         if smallest > run.history[-1].changed:
@@ -86,9 +89,7 @@ def _far_rows_wanted(run: Run) -> int:
     return min(k, FARTHEST)
 
 
-def _take_step(
-    run: Run, request: Request, outcome: Outcome, bytes_read: int, rules: Rules
-) -> bool:
+def _take_step(run: Run, request: Request, outcome: Outcome, bytes_read: int, rules: Rules) -> bool:
     """Move a run's centers by what a pass found; whether it may leap on from there.
 
     It may not once it has settled, nor where its sums are not those of the centers it moved from.

@@ -78,7 +78,5 @@ def assign_block(
         labels.leave(block, slot, request.step)
     return Assigned(
         block.bytes_read,
-        tuple(
-            Outcome(sums[at], changed[at], first, measures[at]) for at in range(len(requests))
-        ),
+        tuple(Outcome(sums[at], changed[at], first, measures[at]) for at in range(len(requests))),
     )

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dask_kmeans.kernels import FixedPoint, Sums, accumulate, exact_total
+from dask_kmeans.kernels import FixedPoint, Sums, accumulate, exact_total, scatter
 from dask_kmeans.step.measure import Farthest
 
 LEAST_LEFT = 0.3
@@ -116,9 +116,11 @@ def scatter_of_centers(moments: Moments, shift: np.ndarray, centers: np.ndarray)
     without another look at the rows.
     """
     filled = moments.filled
-    moved = centers[filled] - shift
-    mean = moments.means[filled] - shift
-    return exact_total(moments.weights[filled, None] * moved * (moved - 2 * mean))
+    if filled.all():
+        parts = scatter(moments.weights, moments.means, shift, centers)
+    else:
+        parts = scatter(moments.weights[filled], moments.means[filled], shift, centers[filled])
+    return exact_total(parts)
 
 
 def total_inertia(fixed_point: FixedPoint, sums: Sums, scatter_offset: float) -> float:

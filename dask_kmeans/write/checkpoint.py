@@ -261,9 +261,7 @@ def _number(value: Any) -> float:
 
 def _checked(array: np.ndarray, dtype: type, shape: tuple[int, ...]) -> np.ndarray:
     if array.dtype != dtype or array.shape != shape:
-        raise ValueError(
-            f"an array is {array.dtype} {array.shape}, not {np.dtype(dtype)} {shape}"
-        )
+        raise ValueError(f"an array is {array.dtype} {array.shape}, not {np.dtype(dtype)} {shape}")
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise ValueError("centers are not finite")
     return array

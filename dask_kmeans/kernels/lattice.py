@@ -1,0 +1,343 @@
+"""The first filter: rows and centers rounded to integers of 8 or 16 bits.
+
+Where one instruction multiplies four 8-bit integers, or two of 16 bits, in each 32-bit lane and
+adds the products up, scores cost a quarter, or half, of what they cost in float32, and the products
+are exact: all error is that of the rounding, made once for a row and once for a center. With y and
+a_j as in `panel`,
+
+    y = (Y' - e) / R,   |e| = rho          Y' integers; R, rho of the row
+    a_j = A'_j / P - f_j,   |f_j| <= F     A'_j integers; P, F of a few centers of like norm
+
+    y . a_j  =  Y' . A'_j / (R P)  -  e . A'_j / (R P)  -  y . f_j
+
+so half - Y' . A'_j / (R P) differs from the score of `panel` by at most, with A the largest of
+their |a_j|,
+
+    E = rho (A + F) / R + |y| F
+
+beside what the float32 filter's bound T has room for: the conversion of the product, its scale and
+one subtraction cost less than the d + 1 roundings of a dot product.
+
+**Candidates.** Let b have the least score + E. A center whose score - E exceeds that by more than T
+is not the nearest, for the reason given in `panel`. Mostly one center is left, and the row is
+decided. Else the few that are left are compared in float32, and those that its bound cannot tell
+apart by the definition. So a coarse grid never costs an answer, only candidates: eight bits do for
+most data, sixteen where values are large beside the distances between centers, and float32 where
+those are too coarse too.
+
+**Range.** Sums of products of 8-bit integers fit into 32 bits for any d here. Those of 16 bits do
+if the factors have norms below 2**15.5 (Cauchy-Schwarz), whatever the sum passes through on its
+way, since integers wrap around. They are taken in segments of features, so that only the norms of
+segments count, and R and P can be larger.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+from .lanes import CR, PACKED, UNDECIDED, convert
+from .packed import (
+    BEST,
+    LANES,
+    LIMIT,
+    OF_CENTERS,
+    OF_ROUNDING,
+    SCALE,
+    SCRATCH,
+    SEGMENT,
+    SQUARE,
+    UNIT,
+    UNSIGNED,
+    dot,
+    lanes_below,
+    lowest_bit,
+    magnitudes,
+    pack,
+    score_packed,
+)
+from .tile import address_of
+
+MOST_FEATURES = 2**15
+"""Of 8-bit integers: sums of 255 * 127 stay within 31 bits."""
+
+LARGEST = {np.int8: 127.0, np.int16: 32_000.0}
+REACH = {np.int8: 2.0**40, np.int16: 45_500.0}
+"""What may become of a number and of the norm of a segment: less than 2**15 and 2**15.5 by what
+rounding adds. The norms of 8-bit integers are of no concern."""
+
+FINEST, COARSEST = 2.0**60, 2.0**-60
+"""Integers for one unit of a row, at most, and the least unit of a center's integers: zeros have no
+scale of their own."""
+
+LEAST_FEATURES, LEAST_CENTERS = 16, 24
+"""Where there are fewer, rounding the rows costs as much as it saves."""
+
+GROUP = 512
+"""Centers whose scores are kept at a time, while they are in cache."""
+
+
+class Lattice(NamedTuple):
+    """Centers rounded to 8 or 16 bits, in the order of their norms, CR at a time with one P.
+
+    centers : int8 or int16 (k' / CR, p, CR, 4 or 2), the features that make a lane, CR centers side
+    by side; base : int32 (k',), what dot products start with, since zero is UNSIGNED in rows of
+    8 bits; half : float32 (k',), as in the filter; step : float32 (k' / CR,), 1 / P; size, rest :
+    float32 (k' / CR,), A + F and F with room for roundings; order : int32 (k',), the numbers of the
+    centers; limits : float32 (2,), LARGEST and REACH.
+    """
+
+    centers: np.ndarray
+    base: np.ndarray
+    half: np.ndarray
+    step: np.ndarray
+    size: np.ndarray
+    rest: np.ndarray
+    order: np.ndarray
+    limits: np.ndarray
+
+
+def lattices(moved: np.ndarray, half: np.ndarray, k: int) -> tuple[Lattice, ...]:
+    """Round the centers of the float32 filter, to fewer bits first; none where that has no use.
+
+    moved : float32 (k', d), of which `k` are centers and the others zeros; half : float32 (k',).
+    """
+    padded, d = moved.shape
+    if not PACKED or not LEAST_FEATURES <= d <= MOST_FEATURES or k < LEAST_CENTERS:
+        return ()
+    sizes = np.empty((3, padded))
+    _magnitudes(moved, sizes)
+    if not sizes[0].max() < 2.0**20:
+        return ()
+    order = np.argsort(half, kind="stable").astype(np.int32)
+    sizes = sizes[:, order].reshape(3, -1, CR).max(axis=2)
+    return tuple(_lattice(moved, half, order, sizes, dtype) for dtype in (np.int8, np.int16))
+
+
+def _lattice(moved, half, order, sizes, dtype):
+    extent, reach, largest = sizes
+    padded, d = moved.shape
+    per_lane = 4 // np.dtype(dtype).itemsize
+    integers = np.zeros((padded // CR, -(-d // per_lane), CR, per_lane), dtype)
+    base, rest = np.zeros(padded, np.int32), np.zeros(len(extent))
+    step = np.maximum(extent / LARGEST[dtype], reach / REACH[dtype])
+    step = np.maximum(step, COARSEST).astype(np.float32)
+    _round(moved, order, step, integers, base, rest)
+    base *= -UNSIGNED if dtype == np.int8 else 0
+    size, rest = ((1.05 * numbers).astype(np.float32) for numbers in (largest + rest, rest))
+    limits = np.array([LARGEST[dtype], REACH[dtype]], np.float32)
+    return Lattice(integers, base, half[order], step, size, rest, order, limits)
+
+
+@njit(cache=True, nogil=True)
+def _magnitudes(moved, sizes):
+    """The largest size of a number, the largest norm of a segment, and the norm of each center."""
+    for j in range(len(moved)):
+        extent = reach = square = 0.0
+        for begin in range(0, moved.shape[1], 2 * SEGMENT):
+            part = 0.0
+            for x in moved[j, begin : begin + 2 * SEGMENT]:
+                wide = np.float64(x)
+                extent, part = max(extent, abs(wide)), part + wide * wide
+            reach, square = max(reach, part), square + part
+        sizes[0, j], sizes[1, j], sizes[2, j] = extent, np.sqrt(reach), np.sqrt(square)
+
+
+@njit(cache=True, nogil=True)
+def _round(moved, order, step, integers, base, rest):
+    """Write the centers in units of `step`, the sum of each into `base`, and F into `rest`."""
+    per_lane = integers.shape[3]
+    for n in range(len(order)):
+        tile, square, total = n // CR, 0.0, 0
+        unit = np.float64(step[tile])
+        for feature in range(moved.shape[1]):
+            wide = np.float64(moved[order[n], feature])
+            whole = np.rint(wide / unit)
+            integers[tile, feature // per_lane, n % CR, feature % per_lane] = np.int64(whole)
+            total += np.int64(whole)
+            away = whole * unit - wide
+            square += away * away
+        base[n] = total
+        rest[tile] = max(rest[tile], np.sqrt(square))
+
+
+class Bench(NamedTuple):
+    """Memory that `decide` works in, for tiles of B rows.
+
+    packed : int32 (p, B); scores : float32 (<= GROUP, B); lanes : float32 (LANES, B);
+    found : uint64 (CR,); head : int32 (B,), a row's first candidate; center, link : int32, the
+    candidates' centers and the next candidate of each one's row; score : float32, of each;
+    row, exact : float32 and float64 (d,).
+    """
+
+    packed: np.ndarray
+    scores: np.ndarray
+    lanes: np.ndarray
+    found: np.ndarray
+    head: np.ndarray
+    center: np.ndarray
+    link: np.ndarray
+    score: np.ndarray
+    row: np.ndarray
+    exact: np.ndarray
+
+
+@njit(cache=True, nogil=True)
+def bench(lattice, d, B):
+    """Memory for `decide`."""
+    k, p = len(lattice.half), lattice.centers.shape[1]
+    room = B * max(4, k // 8)  # with more candidates float32 is faster
+    return Bench(
+        np.empty((p, B), np.int32),
+        np.empty((min(k, GROUP), B), np.float32),
+        np.empty((LANES, B), np.float32),
+        np.empty(CR, np.uint64),
+        np.empty(B, np.int32),
+        np.empty(room, np.int32),
+        np.empty(room, np.int32),
+        np.empty(room, np.float32),
+        np.empty(d, np.float32),
+        np.empty(d, np.float64),
+    )
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _round_tile(tile, d, lattice, packed, lanes):
+    """Pack a tile, and write what `score_packed` needs of each lane."""
+    unit, squares, scale, square = lanes[UNIT], lanes[SQUARE], lanes[SCALE], lanes[SCRATCH]
+    largest, extent, reach = lanes[BEST], lanes[OF_CENTERS], lanes[OF_ROUNDING]
+    squares[:] = 0
+    extent[:] = 0
+    reach[:] = 0
+    B = len(unit)
+    for begin in range(0, d, 2 * SEGMENT):
+        magnitudes(tile, begin, min(begin + 2 * SEGMENT, d), square, largest)
+        for r in range(B):
+            squares[r] += square[r]
+            reach[r] = max(reach[r], square[r])
+            extent[r] = max(extent[r], largest[r])
+    most, norm = lattice.limits[0], lattice.limits[1]
+    for r in range(B):
+        scale[r] = min(most / extent[r], norm / np.sqrt(reach[r]), np.float32(FINEST))
+    pack(lattice.centers, tile, lattice.centers.shape[1], scale, packed, square)
+    room = np.float32(1.01)  # for the roundings of norms, units and errors
+    for r in range(B):
+        unit[r] = -1 / scale[r]
+        lanes[OF_CENTERS, r] = room * np.sqrt(square[r]) / scale[r]
+        lanes[OF_ROUNDING, r] = room * np.sqrt(squares[r])
+
+
+@njit(cache=True, nogil=True)
+def _margin(square, best, bound):
+    """T of the float32 filter for |y|**2 and the best score; NaN where it certifies nothing."""
+    near, far = bound[0] * square + bound[1] * best, bound[2] * square + bound[3]
+    T = min(near, far) + bound[4]
+    return T if 0 < T < bound[5] else np.float32(np.nan)
+
+
+@njit(cache=True, nogil=True)
+def decide(rows, addresses, count, tile, panel, padded, lattice, bench, index):
+    """index[r] = the nearest center of each of `count` rows, UNDECIDED where it stays unknown.
+
+    tile : float32, of the rows at `addresses`, with lines of zeros up to a multiple of 4 features;
+    panel : the float32 filter; padded : float64 (k', d), the centers themselves.
+    Returns how many pairs of a row and a center were compared once more.
+    """
+    scores, lanes, found, head = bench.scores, bench.lanes, bench.found, bench.head
+    center, link, score = bench.center, bench.link, bench.score
+    squares, best, limit = lanes[SQUARE], lanes[BEST], lanes[LIMIT]
+    k, p, B, n = len(lattice.half), lattice.centers.shape[1], len(head), 0
+    _round_tile(tile, rows.d, lattice, bench.packed, lanes)
+    for r in range(B):
+        best[r] = np.inf
+        head[r] = -1
+        index[r] = UNDECIDED
+    for begin in range(0, k, GROUP):
+        end = min(begin + GROUP, k)
+        for j in range(begin, end, CR):
+            score_packed(lattice, j, bench.packed, p, lanes, scores, j - begin)
+        for r in range(B):
+            limit[r] = best[r] + _margin(squares[r], best[r], panel.bound)
+        for j in range(begin, end, CR):
+            if not lanes_below(lattice, j, lanes, scores, j - begin, found):
+                continue
+            for which in range(CR):
+                below = found[which]
+                while below != 0:
+                    r = lowest_bit(below)
+                    below &= below - np.uint64(1)
+                    if n == len(center):
+                        return n
+                    center[n], score[n] = lattice.order[j + which], scores[j - begin + which, r]
+                    link[n], head[r] = head[r], n
+                    n += 1
+    return _settle(rows, addresses, count, tile, panel, padded, bench, index)
+
+
+@njit(cache=True, nogil=True)
+def _settle(rows, addresses, count, tile, panel, padded, bench, index):
+    """The nearest of each row's candidates; returns how many had to be compared."""
+    head, center, link, score = bench.head, bench.center, bench.link, bench.score
+    half, centers, bound, squares = panel.half, panel.centers, panel.bound, bench.lanes[SQUARE]
+    row, exact, no_origin = bench.row, bench.exact, np.zeros(rows.d)
+    at_origin, at_centers, at_row = (
+        address_of(panel.origin),
+        address_of(centers),
+        address_of(row),
+    )
+    at_none, at_exact, size = address_of(no_origin), address_of(exact), centers.itemsize * rows.d
+    side_by_side = rows.column_stride == rows.itemsize
+    B, compared = len(head), 0
+    for r in range(count):
+        first = head[r]
+        if first < 0:
+            continue
+        if link[first] < 0:
+            index[r] = center[first]
+            continue
+        if side_by_side:
+            _convert_row(rows, addresses[r], at_origin, panel.scale, at_row)
+        else:
+            for feature in range(rows.d):
+                row[feature] = tile[feature * B + r]
+        best, nearest, n = np.float32(np.inf), 0, first
+        while n >= 0:
+            j = center[n]
+            score[n] = half[j] - dot(at_row, at_centers + j * size, rows.d)
+            compared += 1
+            if score[n] < best:
+                best, nearest = score[n], j
+            n = link[n]
+        limit, close, n = best + _margin(squares[r], best, bound), 0, first
+        while n >= 0:
+            close += score[n] <= limit
+            n = link[n]
+        if close == 1:
+            index[r] = nearest
+        elif close > 1 and side_by_side:
+            _convert_row(rows, addresses[r], at_none, 1.0, at_exact)
+            least, n = np.inf, first
+            while n >= 0:
+                if score[n] <= limit:
+                    distance = _distance(exact, padded, center[n])
+                    if distance < least or (distance == least and center[n] < nearest):
+                        least, nearest = distance, center[n]
+                n = link[n]
+            index[r] = nearest
+    return compared
+
+
+@njit(cache=True, nogil=True)
+def _convert_row(rows, address, origin, scale, out):
+    for feature in range(0, rows.d, 16):
+        convert(16, rows, address, min(feature, rows.d - 16), origin, scale, out)
+
+
+@njit(cache=True, nogil=True)
+def _distance(x, centers, j):
+    """The definition of a distance (see `distances`): in this order, never fused."""
+    total = 0.0
+    for feature in range(len(x)):
+        difference = x[feature] - centers[j, feature]
+        total += difference * difference
+    return total
