@@ -3,14 +3,19 @@
     python benchmarks/streaming.py --folder /somewhere/with/2GB
 
 One pass that examines every row (Lloyd's step from given centers) over 4 000 000 x 32 float32 in
-Zarr (zstd, blosc lz4, uncompressed) and Parquet, against the same blocks read and decoded by the
-same threads and thrown away; both the fastest of several, page cache warm.
+Zarr (zstd, blosc lz4, uncompressed) and Parquet, against two ways to read the same rows with the
+same threads and throw them away: as the store's own library does it (zarr: one slice a chunk;
+pyarrow: one row group after the other, as columns), and as our blocks do it. Each the fastest of
+several, taken in turns, page cache warm.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +25,7 @@ import zarr
 from common import cpu_name, markdown, versions
 from zarr.codecs import BloscCodec, ZstdCodec
 
-from dask_kmeans.blockwise import Blockwise, OpenBlock
+from dask_kmeans.blockwise import Blockwise, OpenBlock, parallelism
 from dask_kmeans.kernels import prepare
 from dask_kmeans.read import as_points
 from dask_kmeans.step.assign import Request, assign_block
@@ -71,25 +76,42 @@ def add(a: int, b: int) -> int:
     return a + b
 
 
-def fastest(repeat: int, work) -> float:
-    """Seconds."""
-    times = []
+def library_reads(path: Path, threads: int) -> Callable[[], None]:
+    """Reading and decoding all of a store by its own library."""
+    pool = ThreadPoolExecutor(threads)
+    if path.suffix == ".parquet":
+        groups = range(pq.ParquetFile(path).num_row_groups)
+
+        def read(number: int) -> None:
+            pq.ParquetFile(path).read_row_group(number, use_threads=False)
+
+        return lambda: list(pool.map(read, groups)) and None
+    array = zarr.open_array(path, mode="r")
+    starts = range(0, array.shape[0], array.chunks[0])
+    return lambda: (
+        list(pool.map(lambda start: len(array[start : start + array.chunks[0]]), starts)) and None
+    )
+
+
+def fastest(repeat: int, **works: Callable[[], object]) -> dict[str, float]:
+    """Seconds of each work; they take turns, so that a busy moment of the machine hits all."""
+    times: dict[str, list[float]] = {name: [] for name in works}
     for _ in range(repeat):
-        start = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - start)
-    return min(times)
+        for name, work in works.items():
+            start = time.perf_counter()
+            work()
+            times[name].append(time.perf_counter() - start)
+    return {name: min(measured) for name, measured in times.items()}
 
 
-def measure(path: Path, clusters: int, repeat: int) -> tuple[float, float, int]:
-    """(seconds to read, seconds of a step, bytes) of one pass over the store."""
+def measure(path: Path, clusters: int, repeat: int) -> dict[str, float]:
+    """Bytes of the rows, and seconds of one pass over the store: read twice over, and stepped."""
     points = as_points(path)
     blockwise = Blockwise(points.blocks, points.in_memory)
     found = survey(points, blockwise, "raise")
     blockwise.blocks = points.with_counts(found.counts).blocks
     centers = rows(0, clusters, points.n_features).astype(np.float64)
     fixed_point = found.fixed_point()
-    size = blockwise.run(read_block, merge=add)
     step = 0
 
     def take_step() -> None:
@@ -100,10 +122,15 @@ def measure(path: Path, clusters: int, repeat: int) -> tuple[float, float, int]:
         blockwise.run(assign_block, requests, fixed_point, merge=merge_for(requests))
 
     take_step()
-    reading = fastest(repeat, lambda: blockwise.run(read_block, merge=add))
-    stepping = fastest(repeat, take_step)
+    seconds = fastest(
+        repeat,
+        library=library_reads(path, parallelism(in_memory=False)),
+        blocks=lambda: blockwise.run(read_block, merge=add),
+        step=take_step,
+    )
+    size = blockwise.run(read_block, merge=add)
     blockwise.close()
-    return reading, stepping, size
+    return {"bytes": size, **seconds}
 
 
 def main() -> None:
@@ -114,18 +141,27 @@ def main() -> None:
     parser.add_argument("--clusters", type=int, default=32)
     parser.add_argument("--chunk", type=int, default=250_000)
     parser.add_argument("--repeat", type=int, default=5)
+    parser.add_argument("--output", type=Path, help="write the measurements here, as JSON")
     options = parser.parse_args()
-    table = []
+    measured, table = {}, []
     for name, (file, how) in STORES.items():
         path = options.folder / file
         write(path, how, options.rows, options.features, options.chunk)
-        reading, stepping, size = measure(path, options.clusters, options.repeat)
+        found = measured[name] = measure(path, options.clusters, options.repeat)
+        rates = [found["bytes"] / found[each] / 1e9 for each in ("library", "blocks", "step")]
         table.append(
-            [name, f"{size / reading / 1e9:.2f}", f"{size / stepping / 1e9:.2f}",
-             f"{reading / stepping:.0%}"]
+            [name, *(f"{rate:.2f}" for rate in rates), f"{rates[2] / rates[0]:.0%}",
+             f"{rates[2] / rates[1]:.0%}"]
         )  # fmt: skip
-    print(markdown(["store", "read, GB/s", "a full step, GB/s", "of the reading rate"], table))
-    print(f"\n{cpu_name()}, {versions('dask-kmeans', 'zarr', 'pyarrow', 'dask', 'numba')}")
+    header = ["store", "its library reads, GB/s", "our blocks read, GB/s", "a full step, GB/s",
+              "of the library's rate", "of our blocks' rate"]  # fmt: skip
+    print(markdown(header, table))
+    software = versions("dask-kmeans", "zarr", "pyarrow", "dask", "numba")
+    shape = f"{options.rows} x {options.features} float32, k={options.clusters}"
+    print(f"\n{shape}; {cpu_name()}, {software}")
+    if options.output:
+        report = {"cpu": cpu_name(), "versions": software, "work": shape, "seconds": measured}
+        options.output.write_text(json.dumps(report, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -4,12 +4,13 @@ A pass over all rows is exact and dear, one over a sample in memory is neither. 
 a function of (data, parameters, seed) alone, since a hash of its number puts a row into the sample:
 
 * *warm-up*: before the first pass, Lloyd's iteration on the sample until that settles;
-* *leaps*: after each pass, many cheap steps on the exact sums of that pass plus the change that the
-  sample sees (`step.move.leap`). Their fixed points are those of Lloyd's own iteration, but one
-  pass covers the ground of many.
+* *leaps*: after each pass, many cheap steps on the sample, each corrected by how far the sample's
+  sums were from those of all rows where a pass has been (`step.anchor`). Their fixed points are
+  those of Lloyd's own iteration, but one pass covers the ground of many.
 
 Either only chooses where the next pass compares. A leap that made the inertia rise is taken back
-for the plain step it replaced, and a run settles on plain steps alone.
+for a shorter one from the same place, or for the plain step it replaced, and a run settles on plain
+steps alone.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from dask_kmeans.blockwise import Blockwise
 from dask_kmeans.kernels import Panel, Sums, merge_sums
 from dask_kmeans.sample import Sample, gather
 from dask_kmeans.step.advance import Rules
+from dask_kmeans.step.anchor import anchor, error_at, with_anchor
 from dask_kmeans.step.assign import Request, assign_block
 from dask_kmeans.step.combine import merge_for
 from dask_kmeans.step.move import leap, move
@@ -87,28 +89,47 @@ class Accelerator:
             return
         self._start(walks)
         self._assign(walks)  # the sample's sums where those of all rows are known
-        before = {walk.run.number: _copied(walk.sums) for walk in walks}
         factor = 1.0 / self.sample.share
         for walk in walks:
-            walk.centers = walk.run.centers
+            run = walk.run
+            assert run.assigned is not None
+            assert run.sums is not None
+            here = anchor(self.rules.fixed_point, run.assigned, run.sums, walk.sums, factor)
+            run.anchors = with_anchor(run.anchors, here)
+            walk.centers = run.centers
         while going := [walk for walk in walks if not walk.settled]:
             self._assign(going)
             for walk in going:
-                first = walk.steps == 2
-                if first and walk.share_changed <= PLAIN_IS_ENOUGH * self.rules.tol:
+                if walk.steps == 2 and self._plain_is_enough(walk):
                     walk.settled = True
                     continue
-                assert walk.run.sums is not None
-                walk.centers = leap(
-                    self.rules.fixed_point, walk.run.sums, before[walk.run.number], walk.sums,
-                    factor, walk.run.centers,
-                )  # fmt: skip
+                walk.centers = self._leapt(walk, factor)
                 walk.settled = (
                     walk.share_changed <= self.rules.tol or walk.steps > walk.run.longest_leap
                 )
         for walk in walks:
             walk.run.plain = walk.centers is walk.run.centers
             walk.run.centers = walk.centers
+
+    def _plain_is_enough(self, walk: _Walk) -> bool:
+        """Whether the plain step, the first that the walk has made, is likely to settle its run.
+
+        Not after a leap too far: the labels that the step changes are those of the leap.
+        """
+        run = walk.run
+        spoilt = run.history[-1].inertia > run.lowest_inertia
+        return not spoilt and walk.share_changed <= PLAIN_IS_ENOUGH * self.rules.tol
+
+    def _leapt(self, walk: _Walk, factor: float) -> np.ndarray:
+        """Centers after one more step of a leap."""
+        run, fixed_point = walk.run, self.rules.fixed_point
+        assert run.sums is not None
+        assert walk.panel is not None
+        weights = move(fixed_point, run.sums).weights
+        error = error_at(run.anchors, walk.panel.centers, weights)
+        return leap(
+            fixed_point, walk.sums, factor, (error.totals, error.weights), weights, run.centers
+        )
 
     def _sampled(self) -> Blockwise:
         """The sample, gathered when it is first needed."""
@@ -149,6 +170,3 @@ class Accelerator:
             walk.changed, walk.sampled = outcome.changed, outcome.examined
             walk.steps += 1
 
-
-def _copied(sums: Sums) -> Sums:
-    return Sums(*(part.copy() for part in sums))

@@ -49,6 +49,19 @@ def test_passes_are_shared():
     assert models.n_passes <= 2 + 2 + slowest + 1
 
 
+def test_leaps_save_the_sweep_as_many_passes_as_its_members():
+    """Its members start from other seeds than they would alone, and none takes much longer."""
+    rng = np.random.default_rng(1)
+    rows = (rng.normal(size=(12, 4))[rng.integers(12, size=30_000)]).astype(np.float32)
+    rows += rng.normal(size=rows.shape).astype(np.float32)
+    ks = range(2, 11)
+    together = sweep(rows, ks, random_state=0)
+    alone = max(KMeans(k, random_state=0).fit(rows).n_passes_ for k in ks)
+    plain = sweep(rows, ks, random_state=0, algorithm="lloyd")
+    assert together.n_passes <= 1.3 * alone
+    assert together.n_passes < 0.5 * plain.n_passes
+
+
 def test_restarts_and_weights_go_with_it():
     weights = np.random.default_rng(0).integers(0, 3, size=len(X))
     source = CountingChunks(X)

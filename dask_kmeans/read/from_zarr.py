@@ -6,8 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from dask_kmeans import checks, memory
 from dask_kmeans.blockwise import Block
+from dask_kmeans.read.chunk_files import ChunkFiles
 from dask_kmeans.read.chunks import read_rows
 from dask_kmeans.read.columns import Columns
 from dask_kmeans.read.pieces import Piece, cut, kernel_dtype
@@ -99,7 +102,21 @@ class ZarrRows:
     columns: Columns
 
     def pieces(self) -> Iterator[Piece]:
-        for start in range(self.start, self.stop, self.read_rows):
-            stop = min(start + self.read_rows, self.stop)
-            values = read_rows(self.array, self.name, start, stop)
+        files = ChunkFiles.of(self.array)
+        if files is None:
+            yield from self._from_zarr(self.start, self.stop)
+            return
+        for start, stop in files.cuts(self.start, self.stop):
+            values = np.empty((stop - start, self.array.shape[1]), self.array.dtype)
+            for first, after in files.read(start, values):
+                values[first - start : after - start] = self._read(first, after)
             yield from cut(*self.columns.split(values))
+
+    def _from_zarr(self, first: int, after: int) -> Iterator[Piece]:
+        """Rows first..after as zarr reads them, with all that it knows of stores and codecs."""
+        for start in range(first, after, self.read_rows):
+            values = self._read(start, min(start + self.read_rows, after))
+            yield from cut(*self.columns.split(values))
+
+    def _read(self, start: int, stop: int) -> np.ndarray:
+        return read_rows(self.array, self.name, start, stop)

@@ -92,7 +92,7 @@ def _far_rows_wanted(run: Run, in_memory: bool) -> int:
 def _take_step(run: Run, request: Request, outcome: Outcome, bytes_read: int, rules: Rules) -> bool:
     """Move a run's centers by what a pass found; whether it may leap on from there.
 
-    It may not once it has settled, nor where its sums are not those of the centers it moved from.
+    It may not once it has settled, nor after empty clusters were relocated.
     """
     sums = outcome.sums if run.sums is None else merge_sums(run.sums, outcome.sums)
     assigned = run.centers
@@ -130,7 +130,8 @@ def _take_step(run: Run, request: Request, outcome: Outcome, bytes_read: int, ru
             seconds=0.0,
         )
     )
-    return run.reason is None and not spoilt and not relocated
+    # Leaps that went too far are taken again, shorter and shorter, and in the end not at all.
+    return run.reason is None and not relocated and (run.longest_leap > 1 or not spoilt)
 
 
 def _next_longest_leap(longest: int, spoilt: bool, plain: bool) -> int:

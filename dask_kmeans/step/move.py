@@ -69,42 +69,47 @@ def relocate(
 
 
 def leap(
-    fixed_point: FixedPoint, sums: Sums, before: Sums, after: Sums, factor: float, image: np.ndarray
+    fixed_point: FixedPoint,
+    sampled: Sums,
+    factor: float,
+    error: tuple[np.ndarray, np.ndarray],
+    weights: np.ndarray,
+    image: np.ndarray,
 ) -> np.ndarray:
     """Centers as the sums would give them if all rows had moved as a sample of them did.
 
-    The sums of all rows, known exactly for one set of centers, plus `factor` times what the sums of
-    the sample have changed since then. The estimate errs only in the *change*, so it vanishes
-    where the labels settle, unlike that of the sample alone (the variance reduction of Johnson and
+    `factor` times the sums of the sample, plus the error of this estimate as it is known from where
+    the sums of all rows are. So what remains is the *change* of the error since then, which
+    vanishes where the labels settle, unlike the error itself (the variance reduction of Johnson and
     Zhang, "Accelerating stochastic gradient descent using predictive variance reduction", NIPS
     2013, applied to Lloyd's map).
 
     Parameters
     ----------
-    sums : Sums
-        Of all rows.
-    before, after : Sums
-        Of the sample: for the centers that `sums` belong to, and for those reached since.
+    sampled : Sums
+        Of the sample, for the centers reached.
     factor : float
         Rows for each sampled row.
+    error : (ndarray of shape (k, d), ndarray of shape (k,))
+        See `step.anchor`.
+    weights : ndarray of shape (k,)
+        Of the clusters, in the latest step over all rows.
     image : ndarray of shape (k, d)
-        The plain means of `sums`, kept for a cluster that the estimate leaves little of.
+        Where the center of a cluster goes of which the estimate leaves little.
     """
-    total, weights = _offsets(fixed_point, sums)
-    total_before, weights_before = _offsets(fixed_point, before)
-    total_after, weights_after = _offsets(fixed_point, after)
-    total = total + factor * (total_after - total_before)
-    estimated = weights + factor * (weights_after - weights_before)
+    total, estimated = offsets(fixed_point, sampled)
+    total = factor * total + error[0]
+    estimated = factor * estimated + error[1]
     usable = estimated > LEAST_LEFT * weights
     divisor = np.where(usable, estimated, 1.0)[:, None]
     return np.where(usable[:, None], fixed_point.shift + total / divisor, image)
 
 
-def _offsets(fixed_point: FixedPoint, sums: Sums) -> tuple[np.ndarray, np.ndarray]:
+def offsets(fixed_point: FixedPoint, sums: Sums) -> tuple[np.ndarray, np.ndarray]:
     """Sums of weight * (x - shift), (k, d), and of weights, (k,), in float64."""
     moments = move(fixed_point, sums)
-    offsets = (moments.means - fixed_point.shift) * moments.weights[:, None]
-    return np.where(moments.filled[:, None], offsets, 0.0), moments.weights
+    total = (moments.means - fixed_point.shift) * moments.weights[:, None]
+    return np.where(moments.filled[:, None], total, 0.0), moments.weights
 
 
 def scatter_of_centers(moments: Moments, shift: np.ndarray, centers: np.ndarray) -> float:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dask_kmeans.kernels import Panel, Sums, prepare
+from dask_kmeans.step.anchor import Anchor
 from dask_kmeans.step.stop import StopReason
 
 
@@ -64,6 +65,8 @@ class Run:
     """Of the steps so far."""
     longest_leap: int = 0
     """Steps on the sample that the next leap may take; 0 for a run without a sample."""
+    anchors: list[Anchor] = field(default_factory=list)
+    """Where leaps take their bearings; the oldest first."""
 
     panel: Panel | None = None
     """`assigned` as the kernels take it; made anew after a checkpoint, as is the next one."""

@@ -21,6 +21,7 @@ import numpy as np
 from dask_kmeans.kernels import Sums
 from dask_kmeans.read.retry import PAUSES, PERMANENT
 from dask_kmeans.result import FitState
+from dask_kmeans.step.anchor import Anchor
 from dask_kmeans.step.run import IterationRecord, Run
 from dask_kmeans.step.stop import StopReason
 from dask_kmeans.write.jsonable import jsonable
@@ -178,6 +179,7 @@ def _run_header(run: Run) -> dict[str, Any]:
         "plain": run.plain,
         "lowest_inertia": run.lowest_inertia if run.history else None,
         "longest_leap": run.longest_leap,
+        "anchors": len(run.anchors),
     }
 
 
@@ -188,7 +190,14 @@ def _run_arrays(run: Run) -> dict[str, np.ndarray]:
         arrays[f"{run.number}/image"] = run.image
         for name, part in zip(Sums._fields, run.sums, strict=True):
             arrays[f"{run.number}/{name}"] = part
+    for at, each in enumerate(run.anchors):
+        for name, part in zip(Anchor._fields, each, strict=True):
+            arrays[_anchor_name(run.number, at, name)] = part
     return arrays
+
+
+def _anchor_name(run: int, at: int, field: str) -> str:
+    return f"{run}/anchor {at}/{field}"
 
 
 def _check_header(header: Any) -> None:
@@ -228,6 +237,12 @@ def _run(
         plain=bool(entry["plain"]),
         longest_leap=int(entry["longest_leap"]),
     )
+    for at in range(entry["anchors"]):
+        parts = [arrays[_anchor_name(number, at, name)] for name in Anchor._fields]
+        shapes = [shape, shape, (k,)]
+        run.anchors.append(
+            Anchor(*(_checked(part, np.float64, s) for part, s in zip(parts, shapes, strict=True)))
+        )
     if run.history:
         run.lowest_inertia = _number(entry["lowest_inertia"])
         run.image = _checked(arrays[f"{number}/image"], np.float64, shape)

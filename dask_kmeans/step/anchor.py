@@ -1,0 +1,117 @@
+"""Anchors: centers where the sums of all rows are known, and with them the error of the sample's.
+
+A leap (`dask_kmeans.accelerate`) steps on a sample, whose sums stray from those of all rows. How
+far is known where a pass has been: at the *anchors* of a run. In between it is interpolated. The
+error changes with the rows that change their label; each adds its own at random, like the steps of
+a random walk, so its variance grows in proportion to how far the centers have moved. The best
+linear guess of such a quantity from what is known of it is kriging with a linear variogram
+(Matheron, "Principles of geostatistics", Economic Geology 58, 1963): straight lines between
+anchors, never beyond them; with a single anchor, its error everywhere.
+
+So a leap that went too far is not lost: it becomes the anchor that shows the next one the way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from dask_kmeans.kernels import FixedPoint, Sums
+from dask_kmeans.step.move import offsets
+
+MOST_ANCHORS = 6
+"""Of a run: on all data tried, more of them saved no further pass."""
+
+VALUES = 2**22
+"""Numbers in the anchors of a run, of which there are fewer where centers are large: 32 MiB."""
+
+
+class Anchor(NamedTuple):
+    """Centers, and the sums of all rows less those that the sample would have one expect."""
+
+    centers: np.ndarray
+    """(k, d) float64"""
+    totals: np.ndarray
+    """(k, d) float64: error of the sums of weight * (x - shift)"""
+    weights: np.ndarray
+    """(k,) float64: error of the clusters' weights"""
+
+
+def anchor(
+    fixed_point: FixedPoint, centers: np.ndarray, sums: Sums, sampled: Sums, factor: float
+) -> Anchor:
+    """The anchor at `centers`, given the sums of all rows there and those of the sample.
+
+    factor : rows for each sampled row.
+    """
+    total, weights = offsets(fixed_point, sums)
+    sampled_total, sampled_weights = offsets(fixed_point, sampled)
+    return Anchor(centers, total - factor * sampled_total, weights - factor * sampled_weights)
+
+
+def with_anchor(anchors: Sequence[Anchor], new: Anchor) -> list[Anchor]:
+    """The latest anchors, `new` the last of them."""
+    most = max(1, min(MOST_ANCHORS, VALUES // (2 * new.centers.size)))
+    others = [each for each in anchors if not np.array_equal(each.centers, new.centers)]
+    return [*others, new][-most:]
+
+
+def error_at(anchors: Sequence[Anchor], centers: np.ndarray, weights: np.ndarray) -> Anchor:
+    """The error that is to be expected at `centers`.
+
+    weights : (k,), those of the clusters, by which the moves of their centers count.
+    """
+    shares = _shares(anchors, centers, weights)
+    if not np.isfinite(shares).all():
+        return anchors[-1]._replace(centers=centers)
+    totals, of_weights = np.zeros_like(centers), np.zeros_like(weights)
+    for share, each in zip(shares, anchors, strict=True):
+        totals += share * each.totals
+        of_weights += share * each.weights
+    return Anchor(centers, totals, of_weights)
+
+
+def _shares(anchors: Sequence[Anchor], centers: np.ndarray, weights: np.ndarray) -> list[float]:
+    """How much each anchor's error counts; one in all."""
+    m = len(anchors)
+    if m == 1:
+        return [1.0]
+    places = [each.centers for each in anchors]
+    # The unknowns are the shares and the multiplier that holds their sum at one.
+    system = [[_apart(a, b, weights) for b in places] + [1.0] for a in places]
+    system.append([1.0] * m + [0.0])
+    wanted = [_apart(a, centers, weights) for a in places] + [1.0]
+    return _solved(system, wanted)[:m]
+
+
+def _apart(a: np.ndarray, b: np.ndarray, weights: np.ndarray) -> float:
+    """Distance of two sets of centers, each center's move counted by its cluster's weight."""
+    with np.errstate(over="ignore"):
+        # Summed one after the other: an order that no instruction set changes.
+        return float(np.sqrt(np.cumsum(weights[:, None] * (a - b) ** 2)[-1]))
+
+
+def _solved(system: list[list[float]], wanted: list[float]) -> list[float]:
+    """Gaussian elimination with pivots, in an order of its own: LAPACK's changes with the machine.
+
+    Not a number throughout where there is no solution.
+    """
+    n = len(wanted)
+    rows = [[*row, right] for row, right in zip(system, wanted, strict=True)]
+    for column in range(n):
+        pivot = max(range(column, n), key=lambda at: abs(rows[at][column]))
+        rows[column], rows[pivot] = rows[pivot], rows[column]
+        top = rows[column]
+        if not 0 < abs(top[column]) < float("inf"):
+            return [float("nan")] * n
+        for row in rows[column + 1 :]:
+            ratio = row[column] / top[column]
+            row[column:] = [a - ratio * b for a, b in zip(row[column:], top[column:], strict=True)]
+    solution = [0.0] * n
+    for column in reversed(range(n)):
+        row = rows[column]
+        known = sum(row[at] * solution[at] for at in range(column + 1, n))
+        solution[column] = (row[n] - known) / row[column]
+    return solution
