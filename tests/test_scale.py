@@ -12,7 +12,7 @@ import zarr
 
 from dask_kmeans import blockwise
 from dask_kmeans.blockwise import Blockwise
-from dask_kmeans.memory import BLOCKS_PER_THREAD
+from dask_kmeans.memory import BLOCKS_PER_THREAD, MAX_BLOCK_ROWS
 from dask_kmeans.read import as_points
 
 THREADS = 6
@@ -54,11 +54,13 @@ def most_tasks():
 
 
 def stored_nowhere(tmp_path, chunks):
-    """A Zarr array of so many chunks of a thousand rows."""
-    shape = chunks * 1000, FEATURES
+    """A Zarr array of as many rows as these tasks may have, in so many chunks."""
+    rows = BLOCKS_PER_THREAD * THREADS * MAX_BLOCK_ROWS * 95 // 100
+    rows -= rows % 1_000_000
     return zarr.create_array(
-        tmp_path / f"{chunks}", shape=shape, chunks=(1000, FEATURES), dtype="float32"
-    )
+        tmp_path / f"{chunks}", shape=(rows, FEATURES), chunks=(rows // chunks, FEATURES),
+        dtype="float32",
+    )  # fmt: skip
 
 
 def test_a_million_chunks_make_no_more_tasks_than_ten_thousand(tmp_path):
