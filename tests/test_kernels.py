@@ -71,7 +71,7 @@ def adversarial(n=391, d=19, k=13):
 
 
 CASES = adversarial()
-MANY = adversarial(n=300, d=37, k=53)
+MANY = adversarial(n=300, d=97, k=90)
 """The same with so many centers and features that they are rounded to integers first."""
 CASES |= {f"{name}, many centers": case for name, case in MANY.items()}
 

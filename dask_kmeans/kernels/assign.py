@@ -96,15 +96,17 @@ def assign(
     for lattice in map(_owned, panel.lattices):
         per_lane = lattice.centers.shape[3]
         for until in (min(m, looked + m // TRIAL), m):
-            before, seen = n_left, until - looked
+            left_before, seen = n_left, until - looked
             more, n_left, compared = _filter(
                 rows, EVERY_ROW, looked, until, single, lattice, panel.padded, labels, left, n_left,
                 *move,
             )  # fmt: skip
             changed, candidates, looked = changed + more, candidates + compared, until
-            lost = compared * (1.5 * rows.d + COMPARISON) + (n_left - before) * size
+            lost = compared * (1.5 * rows.d + COMPARISON) + (n_left - left_before) * size
             if lost * per_lane > seen * size:
                 break
+        if looked == m:
+            break
     coarse = n_left
     if n_left:
         more, n_left, _ = _filter(

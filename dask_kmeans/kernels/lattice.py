@@ -49,6 +49,7 @@ from .packed import (
     SQUARE,
     UNIT,
     UNSIGNED,
+    count_candidates,
     dot,
     lanes_below,
     lowest_bit,
@@ -70,8 +71,8 @@ FINEST, COARSEST = 2.0**60, 2.0**-60
 """Integers for one unit of a row, at most, and the least unit of a center's integers: zeros have no
 scale of their own."""
 
-LEAST_FEATURES, LEAST_CENTERS = 16, 24
-"""Where there are fewer, rounding the rows costs as much as it saves."""
+LEAST_FEATURES, LEAST_NUMBERS = 16, 8192
+"""Features, and numbers in all centers: with fewer, rounding rows costs as much as it saves."""
 
 GROUP = 512
 """Centers whose scores are kept at a time, while they are in cache."""
@@ -103,19 +104,18 @@ def lattices(moved: np.ndarray, half: np.ndarray, k: int) -> tuple[Lattice, ...]
     moved : float32 (k', d), of which `k` are centers and the others zeros; half : float32 (k',).
     """
     padded, d = moved.shape
-    if not PACKED or not LEAST_FEATURES <= d <= MOST_FEATURES or k < LEAST_CENTERS:
+    if not PACKED or not LEAST_FEATURES <= d <= MOST_FEATURES or k * d < LEAST_NUMBERS:
         return ()
     sizes = np.empty((3, padded))
     _magnitudes(moved, sizes)
     if not sizes[0].max() < 2.0**20:
         return ()
     order = np.argsort(half, kind="stable").astype(np.int32)
-    sizes = sizes[:, order].reshape(3, -1, CR).max(axis=2)
     return tuple(_lattice(moved, half, order, sizes, dtype) for dtype in (np.int8, np.int16))
 
 
 def _lattice(moved, half, order, sizes, dtype):
-    extent, reach, largest = sizes
+    extent, reach, largest = sizes[:, order].reshape(3, -1, CR).max(axis=2)
     padded, d = moved.shape
     per_lane = 4 // np.dtype(dtype).itemsize
     integers = np.zeros((padded // CR, -(-d // per_lane), CR, per_lane), dtype)
@@ -124,16 +124,16 @@ def _lattice(moved, half, order, sizes, dtype):
     step = np.maximum(step, COARSEST).astype(np.float32)
     _round(moved, order, step, integers, base, rest)
     base *= -UNSIGNED if dtype == np.int8 else 0
-    size, rest = ((1.05 * numbers).astype(np.float32) for numbers in (largest + rest, rest))
+    size, left = (1.05 * (largest + rest)).astype(np.float32), (1.05 * rest).astype(np.float32)
     limits = np.array([LARGEST[dtype], REACH[dtype]], np.float32)
-    return Lattice(integers, base, half[order], step, size, rest, order, limits)
+    return Lattice(integers, base, half[order], step, size, left, order, limits)
 
 
 @njit(cache=True, nogil=True)
 def _magnitudes(moved, sizes):
     """The largest size of a number, the largest norm of a segment, and the norm of each center."""
     for j in range(len(moved)):
-        extent = reach = square = 0.0
+        extent, reach, square = 0.0, 0.0, 0.0
         for begin in range(0, moved.shape[1], 2 * SEGMENT):
             part = 0.0
             for x in moved[j, begin : begin + 2 * SEGMENT]:
@@ -148,7 +148,7 @@ def _round(moved, order, step, integers, base, rest):
     """Write the centers in units of `step`, the sum of each into `base`, and F into `rest`."""
     per_lane = integers.shape[3]
     for n in range(len(order)):
-        tile, square, total = n // CR, 0.0, 0
+        tile, square, total = n // CR, 0.0, np.int64(0)
         unit = np.float64(step[tile])
         for feature in range(moved.shape[1]):
             wide = np.float64(moved[order[n], feature])
@@ -165,15 +165,16 @@ class Bench(NamedTuple):
     """Memory that `decide` works in, for tiles of B rows.
 
     packed : int32 (p, B); scores : float32 (<= GROUP, B); lanes : float32 (LANES, B);
-    found : uint64 (CR,); head : int32 (B,), a row's first candidate; center, link : int32, the
-    candidates' centers and the next candidate of each one's row; score : float32, of each;
-    row, exact : float32 and float64 (d,).
+    found : uint64 (CR,); number, head : int32 (B,), how many candidates a row has, and one of them;
+    center, link : int32, the candidates' centers and the next candidate of each one's row;
+    score : float32, of each; row, exact : float32 and float64 (d,).
     """
 
     packed: np.ndarray
     scores: np.ndarray
     lanes: np.ndarray
     found: np.ndarray
+    number: np.ndarray
     head: np.ndarray
     center: np.ndarray
     link: np.ndarray
@@ -186,12 +187,13 @@ class Bench(NamedTuple):
 def bench(lattice, d, B):
     """Memory for `decide`."""
     k, p = len(lattice.half), lattice.centers.shape[1]
-    room = B * max(4, k // 8)  # with more candidates float32 is faster
+    room = B * max(8, k // 8)  # with more candidates float32 is faster
     return Bench(
         np.empty((p, B), np.int32),
         np.empty((min(k, GROUP), B), np.float32),
         np.empty((LANES, B), np.float32),
         np.empty(CR, np.uint64),
+        np.empty(B, np.int32),
         np.empty(B, np.int32),
         np.empty(room, np.int32),
         np.empty(room, np.int32),
@@ -214,11 +216,13 @@ def _round_tile(tile, d, lattice, packed, lanes):
         magnitudes(tile, begin, min(begin + 2 * SEGMENT, d), square, largest)
         for r in range(B):
             squares[r] += square[r]
-            reach[r] = max(reach[r], square[r])
-            extent[r] = max(extent[r], largest[r])
-    most, norm = lattice.limits[0], lattice.limits[1]
+            reach[r] = square[r] if square[r] > reach[r] else reach[r]
+            extent[r] = largest[r] if largest[r] > extent[r] else extent[r]
+    most, norm, finest = lattice.limits[0], lattice.limits[1], np.float32(FINEST)
     for r in range(B):
-        scale[r] = min(most / extent[r], norm / np.sqrt(reach[r]), np.float32(FINEST))
+        coarse, fine = most / extent[r], norm / np.sqrt(reach[r])
+        fine = coarse if coarse < fine else fine
+        scale[r] = fine if fine < finest else finest
     pack(lattice.centers, tile, lattice.centers.shape[1], scale, packed, square)
     room = np.float32(1.01)  # for the roundings of norms, units and errors
     for r in range(B):
@@ -236,48 +240,78 @@ def _margin(square, best, bound):
 
 
 @njit(cache=True, nogil=True)
-def decide(rows, addresses, count, tile, panel, padded, lattice, bench, index):
-    """index[r] = the nearest center of each of `count` rows, UNDECIDED where it stays unknown.
+def decide(rows, addresses, n_rows, tile, panel, padded, lattice, bench, index):
+    """index[r] = the nearest center of each of `n_rows` rows, UNDECIDED where it stays unknown.
 
     tile : float32, of the rows at `addresses`, with lines of zeros up to a multiple of 4 features;
     panel : the float32 filter; padded : float64 (k', d), the centers themselves.
     Returns how many pairs of a row and a center were compared once more.
     """
-    scores, lanes, found, head = bench.scores, bench.lanes, bench.found, bench.head
-    center, link, score = bench.center, bench.link, bench.score
+    scores, lanes, head, count = bench.scores, bench.lanes, bench.head, bench.number
     squares, best, limit = lanes[SQUARE], lanes[BEST], lanes[LIMIT]
     k, p, B, n = len(lattice.half), lattice.centers.shape[1], len(head), 0
     _round_tile(tile, rows.d, lattice, bench.packed, lanes)
     for r in range(B):
         best[r] = np.inf
         head[r] = -1
-        index[r] = UNDECIDED
+        count[r] = 0
     for begin in range(0, k, GROUP):
         end = min(begin + GROUP, k)
         for j in range(begin, end, CR):
             score_packed(lattice, j, bench.packed, p, lanes, scores, j - begin)
         for r in range(B):
             limit[r] = best[r] + _margin(squares[r], best[r], panel.bound)
-        for j in range(begin, end, CR):
-            if not lanes_below(lattice, j, lanes, scores, j - begin, found):
-                continue
-            for which in range(CR):
-                below = found[which]
-                while below != 0:
-                    r = lowest_bit(below)
-                    below &= below - np.uint64(1)
-                    if n == len(center):
-                        return n
-                    center[n], score[n] = lattice.order[j + which], scores[j - begin + which, r]
-                    link[n], head[r] = head[r], n
-                    n += 1
-    return _settle(rows, addresses, count, tile, panel, padded, bench, index)
+            if count[r] == 1 and head[r] < 0:  # so far: it becomes the first link of a chain
+                n = _link(bench, n, r, index[r])
+        count_candidates(lattice, begin, end, lanes, scores, count, index)
+        several = 0
+        for r in range(B):
+            limit[r] = limit[r] if count[r] > 1 else np.float32(np.nan)
+            several += count[r] > 1
+        if several:
+            n = _list_candidates(lattice, begin, end, bench, n)
+            if n > len(bench.center) - 2 * B:
+                index[:] = UNDECIDED
+                return n
+    for r in range(B):
+        index[r] = index[r] if count[r] == 1 else UNDECIDED
+    if n == 0:
+        return 0
+    return _settle(rows, addresses, n_rows, tile, panel, padded, bench, index)
 
 
 @njit(cache=True, nogil=True)
-def _settle(rows, addresses, count, tile, panel, padded, bench, index):
+def _link(bench, n, r, center):
+    """Make a center the n-th candidate, one of row r; returns how many there are."""
+    bench.center[n], bench.link[n] = center, bench.head[r]
+    bench.head[r] = n
+    return n + 1
+
+
+@njit(cache=True, nogil=True)
+def _list_candidates(lattice, begin, end, bench, n):
+    """List the candidates of the rows that have a limit, as long as there is room for them."""
+    scores, lanes, found, head = bench.scores, bench.lanes, bench.found, bench.head
+    center, link, order = bench.center, bench.link, lattice.order
+    for j in range(begin, end, CR):
+        if not lanes_below(lattice, j, lanes, scores, j - begin, found):
+            continue
+        for which in range(CR):
+            below = found[which]
+            while below != 0:
+                r = lowest_bit(below)
+                below &= below - np.uint64(1)
+                center[n], link[n] = order[j + which], head[r]
+                head[r] = n
+                n += n < len(center) - 1
+    return n
+
+
+@njit(cache=True, nogil=True)
+def _settle(rows, addresses, n_rows, tile, panel, padded, bench, index):
     """The nearest of each row's candidates; returns how many had to be compared."""
-    head, center, link, score = bench.head, bench.center, bench.link, bench.score
+    count, head, center = bench.number, bench.head, bench.center
+    link, score = bench.link, bench.score
     half, centers, bound, squares = panel.half, panel.centers, panel.bound, bench.lanes[SQUARE]
     row, exact, no_origin = bench.row, bench.exact, np.zeros(rows.d)
     at_origin, at_centers, at_row = (
@@ -288,13 +322,10 @@ def _settle(rows, addresses, count, tile, panel, padded, bench, index):
     at_none, at_exact, size = address_of(no_origin), address_of(exact), centers.itemsize * rows.d
     side_by_side = rows.column_stride == rows.itemsize
     B, compared = len(head), 0
-    for r in range(count):
+    for r in range(n_rows):
+        if count[r] < 2:
+            continue
         first = head[r]
-        if first < 0:
-            continue
-        if link[first] < 0:
-            index[r] = center[first]
-            continue
         if side_by_side:
             _convert_row(rows, addresses[r], at_origin, panel.scale, at_row)
         else:

@@ -32,7 +32,7 @@ UNSIGNED = 128
 SEGMENT = 64
 """Lanes of 16-bit integers whose products are summed up in 32 bits; 8-bit ones never fill them."""
 
-BASE, HALF, STEP, SIZE, REST = range(1, 6)
+BASE, HALF, STEP, SIZE, REST, ORDER = range(1, 7)
 """Places in a `lattice.Lattice` of what a score is made from."""
 
 UNIT, OF_CENTERS, OF_ROUNDING, SQUARE, BEST, LIMIT, SCALE, SCRATCH, LANES = range(9)
@@ -162,9 +162,8 @@ def score_packed(typingctx, lattice, first, tile, p, lanes, scores, line):
         else:
             dot = _sum_of_segments(integers, e, tile, p, center, combine)
 
-        of_tile = builder.sdiv(first, I64(CR))
         step, size, rest = (
-            e.splat(builder.load(of_lattice(n, of_tile)), e.W) for n in (STEP, SIZE, REST)
+            _of_tile(e, signature.args[0], lattice, n, first) for n in (STEP, SIZE, REST)
         )
         halves = [
             e.splat(builder.load(of_lattice(HALF, builder.add(first, I64(r)))), e.W)
@@ -215,32 +214,90 @@ def _sum_of_segments(integers, e, tile, p, center, combine):
     return [after[r * NV : (r + 1) * NV] for r in range(CR)]
 
 
-@intrinsic
-def lanes_below(typingctx, lattice, first, lanes, scores, line, found):
-    """found[r] = the lanes where a score of centers first + r, r < CR, may be within LIMIT.
+def _of_tile(e, lattice_type, lattice, which, first):
+    """A number that CR centers share, in all lanes."""
+    array = e.builder.extract_value(lattice, which)
+    place = e.builder.sdiv(first, I64(CR))
+    return e.splat(e.builder.load(e.element(lattice_type[which], array, place)), e.W)
 
-    Lanes as the bits of an integer; where LIMIT is NaN there are none. Arguments as for
-    `score_packed`; found : uint64 (CR,). Returns whether there are any.
+
+@intrinsic
+def count_candidates(typingctx, lattice, first, end, lanes, scores, count, index):
+    """Count the centers first .. end - 1 whose score may be within LIMIT, and note the last one.
+
+    count : int32 (NV * W,), updated; index : int32 (NV * W,), becomes the number of that center.
+    Other arguments as for `score_packed`; scores begin with those of center `first`.
     """
-    signature = types.boolean(lattice, first, lanes, scores, line, found)
+    signature = types.void(lattice, first, end, lanes, scores, count, index)
 
     def codegen(context, builder, signature, arguments):
         e = Emitter(context, builder, types.float32)
-        lattice, first, _, _, line, _ = arguments
+        lattice, first, end, _, _, _, _ = arguments
 
         def at(n, offset):
             return e.element(signature.args[n], arguments[n], offset)
 
-        of_tile = builder.sdiv(first, I64(CR))
-        size, rest = (
-            e.splat(
-                builder.load(
-                    e.element(signature.args[0][n], builder.extract_value(lattice, n), of_tile)
-                ),
-                e.W,
-            )
-            for n in (SIZE, REST)
-        )
+        def lines(*numbers):
+            return [[e.load(at(3, I64((n * NV + v) * e.W))) for v in range(NV)] for n in numbers]
+
+        limits, of_centers, of_rounding = lines(LIMIT, OF_CENTERS, OF_ROUNDING)
+        one = e.VI([I32(1)] * e.W)
+        order = e.element(signature.args[0][ORDER], builder.extract_value(lattice, ORDER), I64(0))
+
+        entry, loop, done = builder.block, *map(builder.append_basic_block, ("tiles", "counted"))
+        start = [e.load(at(n, I64(v * e.W)), e.VI, 4) for n in (5, 6) for v in range(NV)]
+        builder.branch(loop)
+        builder.position_at_end(loop)
+        j = builder.phi(I64)
+        before = [builder.phi(e.VI) for _ in start]
+        counts, indices = before[:NV], before[NV:]
+        size, rest = (_of_tile(e, signature.args[0], lattice, n, j) for n in (SIZE, REST))
+        line = builder.mul(builder.sub(j, first), I64(NV * e.W))
+        numbers = [
+            e.splat(builder.load(builder.gep(order, [builder.add(j, I64(r))])), e.W)
+            for r in range(CR)
+        ]
+        for v in range(NV):
+            error = e.multiply_add(of_centers[v], size, builder.fmul(of_rounding[v], rest))
+            most = builder.fadd(limits[v], error)
+            for r in range(CR):
+                score = e.load(at(4, builder.add(line, I64((r * NV + v) * e.W))))
+                below = builder.fcmp_ordered("<=", score, most)
+                indices[v] = builder.select(below, numbers[r], indices[v])
+                counts[v] = builder.select(below, builder.add(counts[v], one), counts[v])
+        following = builder.add(j, I64(CR))
+        j.add_incoming(first, entry)
+        j.add_incoming(following, loop)
+        for phi, old, new in zip(before, start, counts + indices, strict=True):
+            phi.add_incoming(old, entry)
+            phi.add_incoming(new, loop)
+        builder.cbranch(builder.icmp_signed("<", following, end), loop, done)
+        builder.position_at_end(done)
+        for n, vectors in ((5, counts), (6, indices)):
+            for v, vector in enumerate(vectors):
+                e.store(vector, at(n, I64(v * e.W)), 4)
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
+@intrinsic
+def lanes_below(typingctx, lattice, j, lanes, scores, line, found):
+    """found[r] = the lanes where the score of center j + r, r < CR, may be within LIMIT.
+
+    Lanes as the bits of an integer; where LIMIT is NaN there are none. Arguments as for
+    `score_packed`; found : uint64 (CR,). Returns whether there are any.
+    """
+    signature = types.boolean(lattice, j, lanes, scores, line, found)
+
+    def codegen(context, builder, signature, arguments):
+        e = Emitter(context, builder, types.float32)
+        lattice, j, _, _, line, _ = arguments
+
+        def at(n, offset):
+            return e.element(signature.args[n], arguments[n], offset)
+
+        size, rest = (_of_tile(e, signature.args[0], lattice, n, j) for n in (SIZE, REST))
         bits = [I64(0)] * CR
         for v in range(NV):
             of_centers, of_rounding, limit = (
