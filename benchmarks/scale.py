@@ -59,6 +59,9 @@ class SimulatedWorkers:
                 scheduler=scheduler,
             )  # fmt: skip
             worker.last_seen = time.time() + 1e6
+            worker.metrics |= {
+                "memory": 0, "managed_bytes": 0, "spilled_bytes": {"memory": 0, "disk": 0}
+            }  # fmt: skip
             scheduler.workers[address] = worker
             scheduler.running.add(worker)
             scheduler.aliases[name] = address

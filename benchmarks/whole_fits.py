@@ -47,6 +47,11 @@ class Problem(NamedTuple):
     threads: int
 
     @property
+    def bytes(self) -> int:
+        """Of the rows, decoded."""
+        return 4 * self.rows * self.features
+
+    @property
     def zarr(self) -> str:
         return str(self.folder / "mixture.zarr")
 
@@ -118,11 +123,13 @@ def ours(problem):
         model = KMeans(
             problem.clusters, tol=TOL, max_iter=problem.max_iter, random_state=problem.seed
         ).fit(X)
-        read = sum(record.bytes_read for record in model.history_)
+        # Iterations say what they read; the passes before and after them read all there is.
+        iterating = sum(record.bytes_read for record in model.history_)
+        others = model.n_passes_ - model.n_iter_
         return model.cluster_centers_, {
             **_of_model(model),
             "passes": model.n_passes_,
-            "gigabytes read while iterating": read / 1e9,
+            "bytes_read": iterating + others * problem.bytes,
         }
 
     return fit
@@ -192,13 +199,25 @@ def dask_ml(problem):
     from dask_ml.cluster import KMeans
 
     dask.config.set(scheduler="threads", num_workers=problem.threads)
+    counted = []  # bytes of the chunks that were read; appending is one step for threads
+
+    def count(chunk):
+        counted.append(chunk.nbytes)
+        return chunk
+
     array = da.from_zarr(problem.zarr)
+    array = array.map_blocks(count, dtype=array.dtype, meta=np.empty((0, 0), array.dtype))
 
     def fit(few=False):
+        counted.clear()
         model = KMeans(
             problem.clusters, tol=TOL, max_iter=problem.max_iter, random_state=problem.seed
         ).fit(array[:2000].persist() if few else array)
-        return model.cluster_centers_, _of_model(model)
+        return model.cluster_centers_, {
+            **_of_model(model),
+            "passes": round(sum(counted) / problem.bytes, 1),
+            "bytes_read": sum(counted),
+        }
 
     return fit
 
@@ -230,6 +249,7 @@ def spark(problem):
         return np.array(model.clusterCenters()), {
             "iterations": summary.numIter,
             "says": float(summary.trainingCost),
+            "bytes_read": problem.bytes,  # once, into its cache
         }
 
     return fit
@@ -312,7 +332,7 @@ def table(report: dict[str, Any]) -> str:
     ours = next((row for row in report["results"] if row["contender"] == OURS), {})
     for row in report["results"]:
         if "error" in row:
-            rows.append([row["contender"], *["-"] * 6])
+            rows.append([row["contender"], *["-"] * 7])
             notes.append(f"* {row['contender']}: {row['error']}")
             continue
         software |= row["versions"]
@@ -320,11 +340,13 @@ def table(report: dict[str, Any]) -> str:
         rows.append([
             row["contender"], f"{row['seconds']:.2f} s", ratio, f"{row['inertia']:.5g}",
             str(row["iterations"]), str(row.get("passes", "not said")),
+            f"{row['bytes_read'] / 1e9:.2f} GB" if "bytes_read" in row else "in memory",
             f"{row['peak_memory'] / 1e9:.1f} GB",
         ])  # fmt: skip
         if abs(row["says"] / row["inertia"] - 1) > 1e-3:
             notes.append(f"* {row['contender']} reports an inertia of {row['says']:.5g}")
-    header = ["whole fit", "time", "against ours", "inertia", "iterations", "reads", "peak memory"]
+    header = ["whole fit", "time", "against ours", "inertia", "iterations", "passes",
+              "read from the store", "peak memory"]  # fmt: skip
     n = f"{problem['rows']:_}".replace("_", " ")
     return "\n".join([
         markdown(header, rows),
