@@ -81,6 +81,11 @@ class Reading(NamedTuple):
     """Collects from the rows of every pass."""
     budget: int = 0
     """Bytes of rows that each process may keep between passes."""
+    process_rows: int = 0
+    """0: whole blocks are kept, first come, first served. Else tasks choose which rows to keep:
+    each block has its share of the budget, where about so many rows share the process."""
+    brought: bool = False
+    """Whether Dask brings the rows to the task, wanted or not."""
 
 
 class OpenBlock:
@@ -96,6 +101,10 @@ class OpenBlock:
         What earlier passes of the same fit left in this process for this block.
     bytes_read : int
         Bytes of the values that came from the source, not from memory.
+    quota : int
+        Bytes of chosen rows that the task may leave in `cache`.
+    read_anyway : bool
+        Whether the block is read even if the task does without its rows.
     """
 
     def __init__(self, block: Block, source: Any, caches: _Caches, reading: Reading):
@@ -105,13 +114,18 @@ class OpenBlock:
         self.cache = caches.block(block.index)
         self.bytes_read = 0
         self._source, self._caches, self._reading = source, caches, reading
+        self.read_anyway = reading.brought
+        self.quota = 0
+        if reading.process_rows:
+            share = reading.budget * self.rows // reading.process_rows
+            self.quota = caches.grant(block.index, share, reading.budget)
 
     def pieces(self) -> Iterator[Piece]:
         """Rows (m, d) and weights (m,) or None, piece by piece in the order of the rows."""
         pieces = self._caches.kept(self.index)
         if pieces is None:
             pieces = self._read()
-            if self._reading.budget:
+            if self._reading.budget and not self._reading.process_rows:
                 pieces = self._caches.keep(self.index, pieces, self._reading.budget)
         if self._reading.collector is None or self.start == UNCOUNTED:
             return pieces
@@ -134,6 +148,8 @@ class _Caches:
         self.blocks: dict[int, dict] = {}
         self._kept: dict[int, list[Piece]] = {}
         self._bytes_kept = 0
+        self._granted: Counter[int] = Counter()
+        self._bytes_granted = 0
 
     @classmethod
     def here(cls, token: str) -> _Caches:
@@ -150,6 +166,16 @@ class _Caches:
 
     def block(self, index: int) -> dict:
         return self.blocks.setdefault(index, {})
+
+    def grant(self, index: int, wanted: int, budget: int) -> int:
+        """Bytes of chosen rows that a block may have; whole blocks are no longer kept."""
+        with self._lock:
+            self._kept.clear()
+            self._bytes_kept = 0
+            self._bytes_granted -= self._granted[index]
+            self._granted[index] = max(0, min(wanted, budget - self._bytes_granted))
+            self._bytes_granted += self._granted[index]
+            return self._granted[index]
 
     def kept(self, index: int) -> Iterator[Piece] | None:
         """The rows of a block, where they are kept."""
@@ -204,7 +230,8 @@ def _run_block(token: str, task: Callable, carried: _Opaque, source: Any, shared
     if source is None:
         source = block.source
     else:
-        reading = reading._replace(budget=0)  # Dask brings these rows, whether they are kept or not
+        # Dask brings these rows, whether they are kept or not.
+        reading = reading._replace(budget=0, process_rows=0, brought=True)
     # Held until the task is done even where nobody else holds it (a process without an anchor).
     caches = _Caches.here(token)
     result = task(OpenBlock(block, source, caches, reading), *broadcast)
@@ -242,6 +269,8 @@ class Blockwise:
         May be replaced by the same blocks with their row numbers, once these are known.
     collector : Collector or None
         Collects from the rows of every pass; set once row numbers are known.
+    choosing : bool
+        Whether tasks choose which rows are kept, instead of whole blocks being kept.
     passes : int
         How often every block has been read.
     """
@@ -251,6 +280,7 @@ class Blockwise:
         self.in_memory = in_memory
         self.collector: Collector | None = None
         self._budget = 0 if in_memory else budget
+        self.choosing = False
         self.passes = 0
         self._engine: _Threads | _Graph = _Threads() if in_memory else _Graph()
 
@@ -272,7 +302,14 @@ class Blockwise:
     def visit(self, task: Callable, *broadcast: Any, merge: Callable[[Any, Any], Any]) -> Any:
         """Like `run`, for tasks that mean to do with the caches alone: not counted as a pass."""
         reading = Reading(self.collector, self._budget)
+        if self.choosing and self._budget:
+            n_rows = sum(block.rows or 0 for block in self.blocks)
+            reading = reading._replace(process_rows=-(-n_rows // self._engine.processes()))
         return self._engine.run(self.blocks, task, broadcast, merge, reading)
+
+    def room(self) -> int:
+        """Bytes of lazy rows that all processes together may keep."""
+        return self._budget * self._engine.processes()
 
     def close(self) -> None:
         """Let go of the caches and of the threads."""
@@ -285,6 +322,9 @@ class _Threads:
     def __init__(self) -> None:
         self._caches = _Caches(uuid.uuid4().hex)
         self._owned: ThreadPoolExecutor | None = None
+
+    def processes(self) -> int:
+        return 1
 
     def _pool(self) -> Executor:
         """Dask's pool where one is configured, else our own with as many threads as Dask takes."""
@@ -323,6 +363,10 @@ class _Graph:
         self._serial = itertools.count()
         self._anchors: dict[str | None, Any] = {None: _Caches.here(self._token)}
         self._where: dict[int, str] = {}
+
+    def processes(self) -> int:
+        """Processes that have caches."""
+        return max(1, len(self._workers()))
 
     def run(self, blocks, task, broadcast, merge, reading):
         with _cluster_failures(self._client):

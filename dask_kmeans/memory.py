@@ -198,6 +198,9 @@ PANEL_BYTES = 20
 """A center's value as float64 (exact), and as float64 and float32 about the shift (filters)."""
 
 
+BOUNDS_BYTES = 16
+"""Of each row of a block: two float32 bounds, and its number where its label is not proved."""
+
 MEASURE_BYTES = 40
 """Of each row of a piece: its distance, what draws and weights make of it, and its rank."""
 
@@ -231,6 +234,8 @@ def task_bytes(
     n_clusters: int,
     n_runs: int = 1,
     weighted: bool = False,
+    bounded: bool = False,
+    kept: int = 0,
 ) -> int:
     """Bytes that one task of a pass holds at its peak, the process itself left out.
 
@@ -244,8 +249,14 @@ def task_bytes(
         Shape of the work; runs are restarts that share the pass.
     weighted : bool
         Whether rows have weights.
+    bounded : bool
+        Whether bounds are kept: not for `algorithm="lloyd"`.
+    kept : int
+        The block's share of the memory budget, of which its rows take twice as much while they are
+        put together.
     """
     labels = 4 * (block_rows * n_runs + piece_rows) + MEASURE_BYTES * piece_rows
+    labels += BOUNDS_BYTES * block_rows * n_runs * bounded + 2 * kept
     weights = 8 * piece_rows if weighted else 0
     panel = PANEL_BYTES * n_clusters * n_features
     return reading + labels + weights + n_runs * (panel + sums_bytes(n_clusters, n_features))

@@ -39,12 +39,14 @@ from numba import njit
 from .lanes import CR, PACKED, UNDECIDED, convert
 from .packed import (
     BEST,
+    FIRST,
     LANES,
     LIMIT,
     OF_CENTERS,
     OF_ROUNDING,
     SCALE,
     SCRATCH,
+    SECOND,
     SEGMENT,
     SQUARE,
     UNIT,
@@ -55,6 +57,7 @@ from .packed import (
     magnitudes,
     pack,
     score_packed,
+    two_least,
 )
 from .tile import address_of
 
@@ -236,12 +239,14 @@ def _margin(square, best, bound):
 
 
 @njit(cache=True, nogil=True)
-def decide(rows, addresses, count, tile, panel, padded, lattice, bench, index):
+def decide(rows, addresses, count, tile, panel, padded, lattice, bench, keeping, index):
     """index[r] = the nearest center of each of `count` rows, UNDECIDED where it stays unknown.
 
     tile : float32, of the rows at `addresses`, with lines of zeros up to a multiple of 4 features;
     panel : the float32 filter; padded : float64 (k', d), the centers themselves.
-    Returns how many pairs of a row and a center were compared once more.
+    Returns how many pairs of a row and a center were compared once more. If `keeping`, lanes BEST
+    and SECOND bound the scores of a decided row, as `bounds` needs them: of its own center from
+    above, of every other one from below.
     """
     scores, lanes, found, head = bench.scores, bench.lanes, bench.found, bench.head
     center, link, score = bench.center, bench.link, bench.score
@@ -249,7 +254,7 @@ def decide(rows, addresses, count, tile, panel, padded, lattice, bench, index):
     k, p, B, n = len(lattice.half), lattice.centers.shape[1], len(head), 0
     _round_tile(tile, rows.d, lattice, bench.packed, lanes)
     for r in range(B):
-        best[r] = np.inf
+        best[r] = lanes[FIRST, r] = lanes[SECOND, r] = np.inf
         head[r] = -1
         index[r] = UNDECIDED
     for begin in range(0, k, GROUP):
@@ -258,6 +263,9 @@ def decide(rows, addresses, count, tile, panel, padded, lattice, bench, index):
             score_packed(lattice, j, bench.packed, p, lanes, scores, j - begin)
         for r in range(B):
             limit[r] = best[r] + _margin(squares[r], best[r], panel.bound)
+        if keeping:
+            for j in range(begin, end, CR):
+                two_least(lattice, j, lanes, scores, j - begin)
         for j in range(begin, end, CR):
             if not lanes_below(lattice, j, lanes, scores, j - begin, found):
                 continue
@@ -271,12 +279,19 @@ def decide(rows, addresses, count, tile, panel, padded, lattice, bench, index):
                     center[n], score[n] = lattice.order[j + which], scores[j - begin + which, r]
                     link[n], head[r] = head[r], n
                     n += 1
-    return _settle(rows, addresses, count, tile, panel, padded, bench, index)
+    return _settle(rows, addresses, count, tile, panel, padded, bench, keeping, index)
 
 
 @njit(cache=True, nogil=True)
-def _settle(rows, addresses, count, tile, panel, padded, bench, index):
-    """The nearest of each row's candidates; returns how many had to be compared."""
+def _settle(rows, addresses, count, tile, panel, padded, bench, keeping, index):
+    """The nearest of each row's candidates; returns how many had to be compared.
+
+    Centers that are no candidates have scores above LIMIT. So where there is one candidate, FIRST
+    is its own and SECOND bounds the others'; else LIMIT bounds them, and candidates are compared.
+    The score of the own center is made anew in float32, if it is to be kept: near its center a
+    row's distance is small beside the error of the lattice.
+    """
+    limits, own, others = bench.lanes[LIMIT], bench.lanes[BEST], bench.lanes[SECOND]
     head, center, link, score = bench.head, bench.center, bench.link, bench.score
     half, centers, bound, squares = panel.half, panel.centers, panel.bound, bench.lanes[SQUARE]
     row, exact, no_origin = bench.row, bench.exact, np.zeros(rows.d)
@@ -292,19 +307,27 @@ def _settle(rows, addresses, count, tile, panel, padded, bench, index):
         first = head[r]
         if first < 0:
             continue
-        if link[first] < 0:
+        alone = link[first] < 0
+        if alone:
             index[r] = center[first]
-            continue
+            if not keeping:
+                continue
         if side_by_side:
             _convert_row(rows, addresses[r], at_origin, panel.scale, at_row)
         else:
             for feature in range(rows.d):
                 row[feature] = tile[feature * B + r]
+        if alone:
+            j = center[first]
+            own[r] = half[j] - dot(at_row, at_centers + j * size, rows.d)
+            continue
         best, nearest, n = np.float32(np.inf), 0, first
+        second = best
         while n >= 0:
             j = center[n]
             score[n] = half[j] - dot(at_row, at_centers + j * size, rows.d)
             compared += 1
+            second = min(second, max(best, score[n]))
             if score[n] < best:
                 best, nearest = score[n], j
             n = link[n]
@@ -312,8 +335,10 @@ def _settle(rows, addresses, count, tile, panel, padded, bench, index):
         while n >= 0:
             close += score[n] <= limit
             n = link[n]
+        own[r], others[r] = limit, min(limits[r], best)
         if close == 1:
             index[r] = nearest
+            own[r], others[r] = best, min(limits[r], second)
         elif close > 1 and side_by_side:
             _convert_row(rows, addresses[r], at_none, 1.0, at_exact)
             least, n = np.inf, first

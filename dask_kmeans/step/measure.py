@@ -9,6 +9,7 @@ import numpy as np
 
 from dask_kmeans.blockwise import OpenBlock
 from dask_kmeans.kernels import ExactSum, Panel, labelled_distances, nearest
+from dask_kmeans.step.keep import Known
 
 
 class Farthest(NamedTuple):
@@ -117,9 +118,11 @@ def measure_block(block: OpenBlock, requests: Sequence[MeasureRequest]) -> tuple
     measures = [no_measure(request.panel.centers) for request in requests]
     labels, known = [], []
     for request in requests:
-        step, cached = block.cache.get(("labels", request.run), (None, None))
-        known.append(cached is not None and step == request.step)
-        labels.append(cached if known[-1] else np.empty(block.rows, np.int32))
+        cached: Known | None = block.cache.get(("labels", request.run))
+        if cached is not None and cached.step != request.step:
+            cached = None
+        known.append(cached is not None)
+        labels.append(np.empty(block.rows, np.int32) if cached is None else cached.labels)
     first = 0
     for values, weights in block.pieces():
         rows = slice(first, first + len(values))
@@ -132,5 +135,6 @@ def measure_block(block: OpenBlock, requests: Sequence[MeasureRequest]) -> tuple
             )  # fmt: skip
         first = rows.stop
     for at, request in enumerate(requests):
-        block.cache["labels", request.run] = request.step, labels[at]
+        if not known[at]:
+            block.cache["labels", request.run] = Known(request.step, labels[at])
     return tuple(measures)
