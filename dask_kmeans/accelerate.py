@@ -169,4 +169,3 @@ class Accelerator:
             walk.panel = request.panel
             walk.changed, walk.sampled = outcome.changed, outcome.examined
             walk.steps += 1
-

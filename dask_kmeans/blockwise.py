@@ -85,6 +85,11 @@ class Reading(NamedTuple):
     """Collects from the rows of every pass."""
     budget: int = 0
     """Bytes of rows that each process may keep between passes."""
+    process_rows: int = 0
+    """0: whole blocks are kept, first come, first served. Else tasks choose which rows to keep:
+    each block has its share of the budget, where about so many rows share the process."""
+    brought: bool = False
+    """Whether Dask brings the rows to the task, wanted or not."""
 
 
 class OpenBlock:
@@ -103,6 +108,10 @@ class OpenBlock:
         memory, beside which they are few.
     bytes_read : int
         Bytes of the values that came from the source, not from memory.
+    quota : int
+        Bytes of chosen rows that the task may leave in `cache`.
+    read_anyway : bool
+        Whether the block is read even if the task does without its rows.
     """
 
     def __init__(
@@ -120,21 +129,27 @@ class OpenBlock:
         self.room = room
         self.bytes_read = 0
         self._source, self._caches, self._reading = source, caches, reading
+        self.read_anyway = reading.brought
+        self.quota = 0
+        if reading.process_rows:
+            share = reading.budget * self.rows // reading.process_rows
+            self.quota = caches.grant(block.index, share, reading.budget)
 
     def pieces(self) -> Iterator[Piece]:
         """Rows (m, d) and weights (m,) or None, piece by piece in the order of the rows."""
         pieces = self._caches.kept(self.index)
         if pieces is None:
             pieces = self._read()
-            if self._reading.budget:
+            if self._reading.budget and not self._reading.process_rows:
                 pieces = self._caches.keep(self.index, pieces, self._reading.budget)
         if self._reading.collector is None or self.start == UNCOUNTED:
             return pieces
         return self._reading.collector.collect(self.cache, self.start, pieces)
 
-    def remember(self, key: Hashable, value: Any, n_bytes: int) -> None:
-        """Put something of this size into the cache, if there is room for it."""
-        if self.room is None or self._caches.has_room(self.index, key, n_bytes, self.room):
+    def remember(self, key: Hashable, value: Any, n_bytes: int, share: float = 1.0) -> None:
+        """Put something of this size into the cache, if this share of the room has space for it."""
+        room = self.room
+        if room is None or self._caches.has_room(self.index, key, n_bytes, int(share * room)):
             self.cache[key] = value
 
     def _read(self) -> Iterator[Piece]:
@@ -156,6 +171,8 @@ class _Caches:
         self._bytes_kept = 0
         self._remembered: dict[tuple[int, Hashable], int] = {}
         self._bytes_remembered = 0
+        self._granted: Counter[int] = Counter()
+        self._bytes_granted = 0
 
     @classmethod
     def here(cls, token: str) -> _Caches:
@@ -182,6 +199,16 @@ class _Caches:
                 self._remembered[index, key] = n_bytes
                 self._bytes_remembered += n_bytes
             return fits
+
+    def grant(self, index: int, wanted: int, budget: int) -> int:
+        """Bytes of chosen rows that a block may have; whole blocks are no longer kept."""
+        with self._lock:
+            self._kept.clear()
+            self._bytes_kept = 0
+            self._bytes_granted -= self._granted[index]
+            self._granted[index] = max(0, min(wanted, budget - self._bytes_granted))
+            self._bytes_granted += self._granted[index]
+            return self._granted[index]
 
     def kept(self, index: int) -> Iterator[Piece] | None:
         """The rows of a block, where they are kept."""
@@ -249,7 +276,8 @@ def _run_block(token: str, task: Callable, carried: _Opaque, source: Any, shared
     if source is None:
         source = block.source
     else:
-        reading = reading._replace(budget=0)  # Dask brings these rows, whether they are kept or not
+        # Dask brings these rows, whether they are kept or not.
+        reading = reading._replace(budget=0, process_rows=0, brought=True)
     # Held until the task is done even where nobody else holds it (a process without an anchor).
     caches = _Caches.here(token)
     result = task(OpenBlock(block, source, caches, reading, _room()), *broadcast)
@@ -287,6 +315,8 @@ class Blockwise:
         May be replaced by the same blocks with their row numbers, once these are known.
     collector : Collector or None
         Collects from the rows of every pass; set once row numbers are known.
+    choosing : bool
+        Whether tasks choose which rows are kept, instead of whole blocks being kept.
     passes : int
         How often every block has been read.
     """
@@ -296,6 +326,7 @@ class Blockwise:
         self.in_memory = in_memory
         self.collector: Collector | None = None
         self._budget = 0 if in_memory else budget
+        self.choosing = False
         self.passes = 0
         self._engine: _Threads | _Graph = _Threads() if in_memory else _Graph()
 
@@ -312,6 +343,10 @@ class Blockwise:
             `merge(a, b)`, associative and commutative; may reuse the memory of `a`.
         """
         self.passes += 1
+        return self.visit(task, *broadcast, merge=merge)
+
+    def visit(self, task: Callable, *broadcast: Any, merge: Callable[[Any, Any], Any]) -> Any:
+        """Like `run`, for a task that may do without the rows: whoever calls it counts the pass."""
         return self._engine.run(self.blocks, task, broadcast, merge, self._reading())
 
     def gather(self, task: Callable, *broadcast: Any) -> list[Any]:
@@ -321,16 +356,28 @@ class Blockwise:
         are fetched one by one: no worker ever holds more of them than those of its own blocks.
         """
         cached = [block._replace(source=None) for block in self.blocks]
-        return self._engine.gather(cached, task, broadcast, self._reading())
+        return self._engine.gather(cached, task, broadcast, self._plain_reading())
 
     def read_again(self, blocks: Sequence[int], task: Callable, *broadcast: Any) -> list[Any]:
         """Like `gather`, of some blocks by their numbers, which are read: counted as a pass."""
         self.passes += 1
         wanted = [self.blocks[index] for index in blocks]
-        return self._engine.gather(wanted, task, broadcast, self._reading())
+        return self._engine.gather(wanted, task, broadcast, self._plain_reading())
+
+    def _plain_reading(self) -> Reading:
+        return Reading(self.collector, self._budget)
 
     def _reading(self) -> Reading:
-        return Reading(self.collector, self._budget)
+        """How a pass reads, with a share of the budget for each block where tasks choose rows."""
+        reading = self._plain_reading()
+        if self.choosing and self._budget:
+            n_rows = sum(block.rows or 0 for block in self.blocks)
+            reading = reading._replace(process_rows=-(-n_rows // self._engine.processes()))
+        return reading
+
+    def room(self) -> int:
+        """Bytes of lazy rows that all processes together may keep."""
+        return self._budget * self._engine.processes()
 
     def close(self) -> None:
         """Let go of the caches and of the threads."""
@@ -343,6 +390,9 @@ class _Threads:
     def __init__(self) -> None:
         self._caches = _Caches(uuid.uuid4().hex)
         self._owned: ThreadPoolExecutor | None = None
+
+    def processes(self) -> int:
+        return 1
 
     def _pool(self) -> Executor:
         """Dask's pool where one is configured, else our own with as many threads as Dask takes."""
@@ -387,6 +437,10 @@ class _Graph:
         self._serial = itertools.count()
         self._anchors: dict[str | None, Any] = {None: _Caches.here(self._token)}
         self._where: dict[int, str] = {}
+
+    def processes(self) -> int:
+        """Processes that have caches."""
+        return max(1, len(self._workers()))
 
     def run(self, blocks, task, broadcast, merge, reading):
         with _cluster_failures(self._client):

@@ -352,6 +352,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
             nan=self.nan,
             memory_budget=parse_bytes(self.memory_budget or 0),
             accelerated=self.algorithm == "auto" and isinstance(init, str),
+            bounded=self.algorithm != "lloyd",
             seed=_seed(self.random_state),
         )
 
@@ -359,6 +360,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         if self.checkpoint is None:
             return None
         decisive = dataclasses.asdict(parameters)
+        del decisive["bounded"]  # which rows are looked at has no say in the result
         (decisive["n_clusters"],) = parameters.n_clusters  # sweeps keep no checkpoint
         del decisive["memory_budget"]  # what is kept has no say in the result
         if self.random_state is None:

@@ -49,6 +49,8 @@ class FitParameters:
     """Bytes of lazy rows that each process may keep between passes."""
     accelerated: bool
     """Whether the fit may leave Lloyd's own trajectory, for fewer passes."""
+    bounded: bool
+    """Whether rows whose labels are proved to stand may be passed over."""
     seed: int
     """64 random bits from which every draw of the fit follows."""
 
@@ -77,13 +79,15 @@ def fit(
         blockwise.collector = sample
         rules = Rules(
             blockwise, found.fixed_point(), found.n_rows - found.nan_rows,
-            parameters.tol, parameters.max_iter,
+            parameters.tol, parameters.max_iter, parameters.bounded,
         )  # fmt: skip
         with closing(Accelerator(sample, rules)) as accelerator, Keeper(checkpoint) as keeper:
             if state is None:
                 runs = _seeded_runs(points, blockwise, found, parameters)
                 accelerator.warm_up(runs)
                 state = FitState(data, runs, blockwise.passes, parameters.seed)
+            # Where the budget does not hold all rows, those that a step will most likely want.
+            blockwise.choosing = parameters.bounded and blockwise.room() < (points.bytes or 0)
             while moving := [run for run in state.runs if run.reason is None]:
                 start = time.perf_counter()
                 accelerator.leap(advance(moving, rules))

@@ -199,9 +199,12 @@ READS_HELD = 4
 PAGE_BYTES = 3 * 2**20
 """Of each Parquet column a dictionary and a page, the latter also as stored (1 MiB is usual)."""
 
-PANEL_BYTES = 20
-"""A center's value as float64 (exact), and as float64 and float32 about the shift (filters)."""
+PANEL_BYTES = 23
+"""A center's value as float64 (exact), as float64 and float32 about the shift, and rounded to 16
+and to 8 bits (filters)."""
 
+BOUNDS_BYTES = 16
+"""Of each row of a block: two float32 bounds, and its number where its label is not proved."""
 
 MEASURE_BYTES = 40
 """Of each row of a piece: its distance, what draws and weights make of it, and its rank."""
@@ -295,9 +298,7 @@ def seeding_task_bytes(
     return run + RACE_COPIES * race_bytes(per_round, n_features, itemsize)
 
 
-def seeding_partial_bytes(
-    n_features: int, itemsize: int, n_candidates: int, per_round: int
-) -> int:
+def seeding_partial_bytes(n_features: int, itemsize: int, n_candidates: int, per_round: int) -> int:
     """Bytes of one partial result of a round of k-means||."""
     return sums_bytes(n_candidates, n_features) + race_bytes(per_round, n_features, itemsize)
 
@@ -321,6 +322,8 @@ def task_bytes(
     n_clusters: int,
     n_runs: int = 1,
     weighted: bool = False,
+    bounded: bool = False,
+    kept: int = 0,
 ) -> int:
     """Bytes that one task of a pass holds at its peak, the process itself left out.
 
@@ -334,8 +337,14 @@ def task_bytes(
         Shape of the work; runs are restarts that share the pass.
     weighted : bool
         Whether rows have weights.
+    bounded : bool
+        Whether bounds are kept: not for `algorithm="lloyd"`.
+    kept : int
+        The block's share of the memory budget, of which its rows take twice as much while they are
+        put together.
     """
     labels = label_bytes(n_clusters) * block_rows * n_runs + (4 + MEASURE_BYTES) * piece_rows
+    labels += BOUNDS_BYTES * block_rows * n_runs * bounded + 2 * kept
     weights = 8 * piece_rows if weighted else 0
     panel = PANEL_BYTES * n_clusters * n_features
     return reading + labels + weights + n_runs * (panel + sums_bytes(n_clusters, n_features))

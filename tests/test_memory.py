@@ -117,6 +117,14 @@ def test_a_task_with_more_of_anything_takes_more(grown):
     assert less < more <= 2 * less
 
 
+def test_bounds_and_kept_rows_are_counted():
+    base = {"reading": 10**6, "block_rows": 10**5, "piece_rows": 10**4, "n_features": 8,
+            "n_clusters": 16}  # fmt: skip
+    plain = memory.task_bytes(**base)
+    assert memory.task_bytes(**base, bounded=True) - plain == memory.BOUNDS_BYTES * 10**5
+    assert memory.task_bytes(**base, kept=1000) - plain == 2000
+
+
 def test_a_partial_result_has_the_size_of_its_arrays():
     k, d = 7, 5
     sums = [np.zeros((k, d), np.int64)] * 2 + [np.zeros(k, np.int64)] * 3

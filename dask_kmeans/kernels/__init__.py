@@ -1,12 +1,14 @@
 """Arrays in, arrays out: nearest centers, exact sums, distances, random draws. Knows no Dask.
 
 layout -> lanes -> tile, panel -> assign  labels, certified to be what float64 brute force gives
+          bounds                          which labels stand without another look
           sums                            integer sums of rows: any order, the same bits
           distances, exact_sum, draws     every float that decides or is reported
           extent                          what the survey of the data needs
 """
 
 from .assign import Tally, assign, nearest
+from .bounds import NO_BOUNDS, Bounds, Motion, loosen, motion
 from .distances import distances, labelled_distances
 from .draws import exponential, uniform
 from .exact_sum import ExactSum, exact_total
@@ -15,8 +17,11 @@ from .panel import Panel, prepare
 from .sums import FixedPoint, Sums, accumulate, merge_sums, scatter
 
 __all__ = [
+    "NO_BOUNDS",
+    "Bounds",
     "ExactSum",
     "FixedPoint",
+    "Motion",
     "Panel",
     "Sums",
     "Tally",
@@ -27,7 +32,9 @@ __all__ = [
     "exponential",
     "extent",
     "labelled_distances",
+    "loosen",
     "merge_sums",
+    "motion",
     "nearest",
     "prepare",
     "scatter",

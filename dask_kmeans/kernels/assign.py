@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
+from .bounds import NO_BOUNDS, Bounds, keep_bounds, widths
 from .lanes import (
     CR,
     UNDECIDED,
@@ -25,9 +26,19 @@ from .lanes import (
 )
 from .lattice import bench, decide
 from .layout import numeric, owned, rows_of
+from .packed import BEST, SECOND, SQUARE
 from .panel import Panel
 from .sums import FixedPoint, Sums, accumulate, checked_weights, move_rows
-from .tile import EVERY_ROW, address_of, aligned, announce, fill, fill_side_by_side, locate
+from .tile import (
+    EVERY_ROW,
+    address_of,
+    aligned,
+    announce,
+    announce_picks,
+    fill,
+    fill_side_by_side,
+    locate,
+)
 
 MOVED_ITEMS = 1 << 14
 """Numbers in the rows whose moves are saved up before they are summed, while they are in cache."""
@@ -58,12 +69,19 @@ class Tally(NamedTuple):
     tied: int
 
 
-def nearest(X: np.ndarray, panel: Panel, labels: np.ndarray) -> Tally:
+def nearest(
+    X: np.ndarray,
+    panel: Panel,
+    labels: np.ndarray,
+    picks: np.ndarray | None = None,
+    bounds: Bounds = NO_BOUNDS,
+) -> Tally:
     """Write the label of every row's nearest center, ties to the lowest, -1 for a row with a NaN.
 
-    X : (m, d), any numeric dtype and strides; labels : int32 (m,), written.
+    X : (m, d), any numeric dtype and strides; labels : int32 (m,), written; picks, bounds : see
+    `assign`.
     """
-    return assign(X, None, panel, _NO_SUMS, labels, _NO_SUMS.zero_sums(0))
+    return assign(X, None, panel, _NO_SUMS, labels, _NO_SUMS.zero_sums(0), picks, bounds)
 
 
 def assign(
@@ -73,16 +91,22 @@ def assign(
     fixed_point: FixedPoint,
     labels: np.ndarray,
     sums: Sums,
+    picks: np.ndarray | None = None,
+    bounds: Bounds = NO_BOUNDS,
 ) -> Tally:
     """`nearest`, and move rows whose label changed from the old cluster's sums to the new one's.
 
     X : (m, d), any numeric dtype and strides; weights : float64 (m,) or None;
-    labels : int32 (m,), -1 = in no cluster yet, updated in place; sums : updated in place.
+    labels : int32 (m,), -1 = in no cluster yet, updated in place; sums : updated in place;
+    picks : int64, the rows to look at, or None for all of them; bounds : of m rows, those of the
+    rows looked at are written; or of no rows.
     """
+    if picks is not None and len(picks) == 0:
+        return Tally(0, 0, 0, 0, 0)
     X = numeric(X)
     if fixed_point.lift is not None:
         before = labels.copy()
-        tally = nearest(X, panel, labels)
+        tally = nearest(X, panel, labels, picks, bounds)
         accumulate(X, weights, fixed_point, before, labels, sums)
         return tally
     rows, left = rows_of(X), np.empty(len(X), np.int64)
@@ -90,7 +114,8 @@ def assign(
         checked_weights(weights, fixed_point), owned(fixed_point.shift), owned(fixed_point.scale),
         fixed_point.weight_scale, sums,
     )  # fmt: skip
-    single, m = _owned(panel.single), len(X)
+    chosen, m = (EVERY_ROW, len(X)) if picks is None else (picks, len(picks))
+    single, of_single = _owned(panel.single), (widths(panel.single), bounds)
     size = len(panel.centers) * rows.d
     changed = candidates = n_left = looked = 0
     for lattice in map(_owned, panel.lattices):
@@ -98,8 +123,8 @@ def assign(
         for until in (min(m, looked + m // TRIAL), m):
             left_before, seen = n_left, until - looked
             more, n_left, compared = _filter(
-                rows, EVERY_ROW, looked, until, single, lattice, panel.padded, labels, left, n_left,
-                *move,
+                rows, chosen, looked, until, single, lattice, panel.padded, labels, left, n_left,
+                *of_single, *move,
             )  # fmt: skip
             changed, candidates, looked = changed + more, candidates + compared, until
             lost = compared * (1.5 * rows.d + COMPARISON) + (n_left - left_before) * size
@@ -110,21 +135,25 @@ def assign(
     coarse = n_left
     if n_left:
         more, n_left, _ = _filter(
-            rows, left, 0, n_left, single, None, panel.padded, labels, left, 0, *move
+            rows, left, 0, n_left, single, None, panel.padded, labels, left, 0, *of_single, *move
         )
         changed += more
     if looked < m:
         more, n_left, _ = _filter(
-            rows, EVERY_ROW, looked, m, single, None, panel.padded, labels, left, n_left, *move
-        )
+            rows, chosen, looked, m, single, None, panel.padded, labels, left, n_left,
+            *of_single, *move,
+        )  # fmt: skip
         changed += more
     undecided = n_left
     if n_left:
+        double, of_double = _owned(panel.double), (widths(panel.double), bounds)
         more, n_left, _ = _filter(
-            rows, left, 0, n_left, _owned(panel.double), None, panel.padded, labels, left, 0, *move
+            rows, left, 0, n_left, double, None, panel.padded, labels, left, 0, *of_double, *move
         )
         changed += more
     if n_left:
+        if len(bounds.upper):
+            bounds.put(left[:n_left], (np.inf, 0))
         origin = np.zeros(rows.d)
         changed += _define(
             rows, left[:n_left], owned(panel.padded), len(panel.centers), origin, labels, *move
@@ -139,7 +168,7 @@ def _owned(panel):
 
 @njit(cache=True, nogil=True)
 def _filter(
-    rows, picks, first, last, panel, lattice, padded, labels, left, n_left,
+    rows, picks, first, last, panel, lattice, padded, labels, left, n_left, widths, bounds,
     weights, shift, scale, weight_scale, sums,
 ):  # fmt: skip
     """Label the rows whose nearest center this filter proves; list the others in `left`.
@@ -147,6 +176,7 @@ def _filter(
     picks : rows, of which those from `first` to `last` are looked at, may be `left` itself; empty =
     rows `first` to `last`. lattice : the centers in fewer bits, to compare with first, or None;
     padded : float64 (k', d), the centers. n_left : rows that are in `left` already.
+    widths, bounds : to keep bounds of the rows that are labelled, unless they are those of no rows.
     Returns (rows whose label changed, rows in `left`, candidates that were compared).
     """
     # Fields are taken out of their tuples once: in the loop that would count references.
@@ -154,6 +184,8 @@ def _filter(
     d, B = rows.d, tile_rows(half)
     tile, best, second = aligned((d + 3) // 4 * 4 * B, half), aligned(B, half), aligned(B, half)
     tile[d * B :] = 0
+    squares, keeping = aligned(B, half), len(bounds.upper) > 0
+    work = np.empty((2, B), np.float32)
     index, addresses = np.empty(B, np.int32), np.empty(B, np.int64)
     room = max(B, MOVED_ITEMS // d)
     which = np.empty(room + B, np.int64)
@@ -173,8 +205,18 @@ def _filter(
             fill(rows, B, at_addresses, at_origin, factor, at_tile)
             if len(picks) == 0:
                 announce(rows, B, start + B)
+            else:
+                announce_picks(rows, picks, start + count, min(start + 2 * B, last))
         if lattice is not None:
-            compared += decide(rows, addresses, count, tile, panel, padded, lattice, memory, index)
+            compared += decide(
+                rows, addresses, count, tile, panel, padded, lattice, memory, keeping, index
+            )
+            if keeping:
+                lanes = memory.lanes
+                keep_bounds(
+                    picks, start, count, index, lanes[BEST], lanes[SECOND], lanes[SQUARE], widths,
+                    work, bounds,
+                )  # fmt: skip
         else:
             for r in range(B):
                 best[r] = np.inf
@@ -182,7 +224,9 @@ def _filter(
                 index[r] = 0
             for j in range(0, len(half), CR):
                 score(centers, j, half, tile, d, best, second, index)
-            certify(tile, d, best, second, bound, index)
+            certify(tile, d, best, second, bound, squares, index)
+            if keeping:
+                keep_bounds(picks, start, count, index, best, second, squares, widths, work, bounds)
         if len(picks) == 0 and _stand(index, labels, start, count):
             continue
         for r in range(count):

@@ -407,12 +407,13 @@ def score(typingctx, centers, first, half, tile, d, best, second, index):
 
 
 @intrinsic
-def certify(typingctx, tile, d, best, second, bound, index):
+def certify(typingctx, tile, d, best, second, bound, squares, index):
     """index[lane] = UNDECIDED where second - best is within the bound that `panel` derives.
 
-    tile : (d, NV * W); best, second : (NV * W,); bound : (6,), all of lane dtype; index : int32.
+    tile : (d, NV * W); best, second : (NV * W,); bound : (6,); squares : (NV * W,), written, of the
+    rows; all of lane dtype; index : int32.
     """
-    signature = types.void(tile, d, best, second, bound, index)
+    signature = types.void(tile, d, best, second, bound, squares, index)
     lane = tile.dtype
 
     def codegen(context, builder, signature, arguments):
@@ -438,8 +439,9 @@ def certify(typingctx, tile, d, best, second, bound, index):
             proved = builder.fcmp_ordered(">", builder.fsub(second, best), T)
             proved = builder.and_(proved, builder.fcmp_ordered(">", T, zero))
             proved = builder.and_(proved, builder.fcmp_ordered("<", T, limit))
-            label = e.load(at(5, lanes), e.VI, 4)
-            e.store(builder.select(proved, label, none), at(5, lanes), 4)
+            label = e.load(at(6, lanes), e.VI, 4)
+            e.store(builder.select(proved, label, none), at(6, lanes), 4)
+            e.store(squares[v], at(5, lanes))
         return context.get_dummy_value()
 
     return signature, codegen

@@ -39,12 +39,14 @@ from numba import njit
 from .lanes import CR, PACKED, UNDECIDED, convert
 from .packed import (
     BEST,
+    FIRST,
     LANES,
     LIMIT,
     OF_CENTERS,
     OF_ROUNDING,
     SCALE,
     SCRATCH,
+    SECOND,
     SEGMENT,
     SQUARE,
     UNIT,
@@ -56,6 +58,7 @@ from .packed import (
     magnitudes,
     pack,
     score_packed,
+    two_least,
 )
 from .tile import address_of
 
@@ -240,19 +243,21 @@ def _margin(square, best, bound):
 
 
 @njit(cache=True, nogil=True)
-def decide(rows, addresses, n_rows, tile, panel, padded, lattice, bench, index):
+def decide(rows, addresses, n_rows, tile, panel, padded, lattice, bench, keeping, index):
     """index[r] = the nearest center of each of `n_rows` rows, UNDECIDED where it stays unknown.
 
     tile : float32, of the rows at `addresses`, with lines of zeros up to a multiple of 4 features;
     panel : the float32 filter; padded : float64 (k', d), the centers themselves.
-    Returns how many pairs of a row and a center were compared once more.
+    Returns how many pairs of a row and a center were compared once more. If `keeping`, lanes BEST
+    and SECOND bound the scores of a decided row, as `bounds` needs them: of its own center from
+    above, of every other one from below.
     """
     scores, lanes, head, count = bench.scores, bench.lanes, bench.head, bench.number
     squares, best, limit = lanes[SQUARE], lanes[BEST], lanes[LIMIT]
     k, p, B, n = len(lattice.half), lattice.centers.shape[1], len(head), 0
     _round_tile(tile, rows.d, lattice, bench.packed, lanes)
     for r in range(B):
-        best[r] = np.inf
+        best[r] = lanes[FIRST, r] = lanes[SECOND, r] = np.inf
         head[r] = -1
         count[r] = 0
     for begin in range(0, k, GROUP):
@@ -264,6 +269,9 @@ def decide(rows, addresses, n_rows, tile, panel, padded, lattice, bench, index):
             if count[r] == 1 and head[r] < 0:  # so far: it becomes the first link of a chain
                 n = _link(bench, n, r, index[r])
         count_candidates(lattice, begin, end, lanes, scores, count, index)
+        if keeping:
+            for j in range(begin, end, CR):
+                two_least(lattice, j, lanes, scores, j - begin)
         several = 0
         for r in range(B):
             limit[r] = limit[r] if count[r] > 1 else np.float32(np.nan)
@@ -275,9 +283,9 @@ def decide(rows, addresses, n_rows, tile, panel, padded, lattice, bench, index):
                 return n
     for r in range(B):
         index[r] = index[r] if count[r] == 1 else UNDECIDED
-    if n == 0:
+    if n == 0 and not keeping:
         return 0
-    return _settle(rows, addresses, n_rows, tile, panel, padded, bench, index)
+    return _settle(rows, addresses, n_rows, tile, panel, padded, bench, keeping, index)
 
 
 @njit(cache=True, nogil=True)
@@ -308,8 +316,15 @@ def _list_candidates(lattice, begin, end, bench, n):
 
 
 @njit(cache=True, nogil=True)
-def _settle(rows, addresses, n_rows, tile, panel, padded, bench, index):
-    """The nearest of each row's candidates; returns how many had to be compared."""
+def _settle(rows, addresses, n_rows, tile, panel, padded, bench, keeping, index):
+    """The nearest of each row's candidates; returns how many had to be compared.
+
+    Centers that are no candidates have scores above LIMIT. So where there is one candidate, FIRST
+    is its own and SECOND bounds the others'; else LIMIT bounds them, and candidates are compared.
+    The score of the own center is made anew in float32, if it is to be kept: near its center a
+    row's distance is small beside the error of the lattice.
+    """
+    limits, own, others = bench.lanes[LIMIT], bench.lanes[BEST], bench.lanes[SECOND]
     count, head, center = bench.number, bench.head, bench.center
     link, score = bench.link, bench.score
     half, centers, bound, squares = panel.half, panel.centers, panel.bound, bench.lanes[SQUARE]
@@ -323,19 +338,25 @@ def _settle(rows, addresses, n_rows, tile, panel, padded, bench, index):
     side_by_side = rows.column_stride == rows.itemsize
     B, compared = len(head), 0
     for r in range(n_rows):
-        if count[r] < 2:
+        if count[r] == 0 or (count[r] == 1 and not keeping):
             continue
-        first = head[r]
         if side_by_side:
             _convert_row(rows, addresses[r], at_origin, panel.scale, at_row)
         else:
             for feature in range(rows.d):
                 row[feature] = tile[feature * B + r]
+        if count[r] == 1:
+            j = index[r]
+            own[r] = half[j] - dot(at_row, at_centers + j * size, rows.d)
+            continue
+        first = head[r]
         best, nearest, n = np.float32(np.inf), 0, first
+        second = best
         while n >= 0:
             j = center[n]
             score[n] = half[j] - dot(at_row, at_centers + j * size, rows.d)
             compared += 1
+            second = min(second, max(best, score[n]))
             if score[n] < best:
                 best, nearest = score[n], j
             n = link[n]
@@ -343,8 +364,10 @@ def _settle(rows, addresses, n_rows, tile, panel, padded, bench, index):
         while n >= 0:
             close += score[n] <= limit
             n = link[n]
+        own[r], others[r] = limit, min(limits[r], best)
         if close == 1:
             index[r] = nearest
+            own[r], others[r] = best, min(limits[r], second)
         elif close > 1 and side_by_side:
             _convert_row(rows, addresses[r], at_none, 1.0, at_exact)
             least, n = np.inf, first

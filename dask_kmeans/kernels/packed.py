@@ -35,7 +35,7 @@ SEGMENT = 64
 BASE, HALF, STEP, SIZE, REST, ORDER = range(1, 7)
 """Places in a `lattice.Lattice` of what a score is made from."""
 
-UNIT, OF_CENTERS, OF_ROUNDING, SQUARE, BEST, LIMIT, SCALE, SCRATCH, LANES = range(9)
+UNIT, OF_CENTERS, OF_ROUNDING, SQUARE, BEST, LIMIT, SCALE, SCRATCH, FIRST, SECOND, LANES = range(11)
 """Numbers of the lines of `lanes`, which has a number of each kind for each row of a tile; the last
 is how many there are."""
 
@@ -314,6 +314,45 @@ def lanes_below(typingctx, lattice, j, lanes, scores, line, found):
         for r in range(CR):
             builder.store(bits[r], at(5, I64(r)))
         return builder.icmp_unsigned("!=", functools.reduce(builder.or_, bits), I64(0))
+
+    return signature, codegen
+
+
+@intrinsic
+def two_least(typingctx, lattice, first, lanes, scores, line):
+    """Update the lanes FIRST and SECOND, the two least lower bounds of a score.
+
+    Arguments as for `score_packed`.
+    """
+    signature = types.void(lattice, first, lanes, scores, line)
+
+    def codegen(context, builder, signature, arguments):
+        e = Emitter(context, builder, types.float32)
+        lattice, first, _, _, line = arguments
+
+        def at(n, offset):
+            return e.element(signature.args[n], arguments[n], offset)
+
+        def of_tile(n):
+            array = builder.extract_value(lattice, n)
+            number = builder.sdiv(first, I64(CR))
+            return e.splat(builder.load(e.element(signature.args[0][n], array, number)), e.W)
+
+        size, rest = of_tile(SIZE), of_tile(REST)
+        for v in range(NV):
+            place = {n: at(2, I64((n * NV + v) * e.W)) for n in range(LANES)}
+            of_rounding = builder.fmul(e.load(place[OF_ROUNDING]), rest)
+            error = e.multiply_add(e.load(place[OF_CENTERS]), size, of_rounding)
+            least, second = e.load(place[FIRST]), e.load(place[SECOND])
+            for r in range(CR):
+                number = builder.mul(builder.add(line, I64(r)), I64(NV * e.W))
+                score = e.load(at(3, builder.add(number, I64(v * e.W))))
+                this = builder.fsub(score, error)
+                second = e.smaller(e.larger(this, least), second)
+                least = e.smaller(this, least)
+            e.store(least, place[FIRST])
+            e.store(second, place[SECOND])
+        return context.get_dummy_value()
 
     return signature, codegen
 

@@ -153,12 +153,17 @@ def _move(padded, k, shift, scale, moved, half):
     return largest
 
 
+def constants(d, dtype):
+    """u, p and q of the near bound: see the top of this file."""
+    u = float(np.finfo(dtype).eps) / 2
+    return u, 2 * (d + 2), 2 * (d + 8) + 6 * (d + 3) * (2.0**-53 / u)
+
+
 def _bound(d, square, dtype):
     """(near Y**2, near S_b, far Y**2, far constant, underflow, limit): see the top of this file."""
     info = np.finfo(dtype)
-    u, v = info.eps / 2, 2.0**-53
-    g = v / u
-    p, q = 2 * (d + 2), 2 * (d + 8) + 6 * (d + 3) * g
+    u, p, q = constants(d, dtype)
+    g = 2.0**-53 / u
     factor = 1.05 * u if (d + 16) * u < 0.01 else np.inf
     near = factor * (p + q), factor * q
     far = factor * (d + 4 + 2 * (d + 2) * g), factor * (d + 8 + 3 * (d + 3) * g) * square

@@ -88,3 +88,12 @@ def announce(rows, B, start):
     for r in range(start, start + B, step):
         for line in range(0, lines, CACHE_LINE):
             prefetch(rows.address + r * rows.row_stride + line)
+
+
+@njit(cache=True, nogil=True)
+def announce_picks(rows, picks, start, stop):
+    """`announce` for the rows that picks[start:stop] lists: all of their lines, up to a limit."""
+    lines = min(8 * CACHE_LINE, rows.d * rows.itemsize)
+    for r in range(start, stop):
+        for line in range(0, lines + CACHE_LINE - 1, CACHE_LINE):
+            prefetch(rows.address + picks[r] * rows.row_stride + min(line, lines - 1))

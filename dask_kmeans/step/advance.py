@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dask_kmeans.blockwise import Blockwise
-from dask_kmeans.kernels import FixedPoint, merge_sums
+from dask_kmeans.kernels import FixedPoint, Motion, merge_sums, motion
 from dask_kmeans.step.assign import Outcome, Request, assign_block
 from dask_kmeans.step.combine import merge_for
 from dask_kmeans.step.measure import Measure, MeasureRequest, measure_block
@@ -28,6 +28,10 @@ SMALL, MANY = 16, 2**16
 """Of so many rows, a cluster must have fewer than the average by this factor to be emptied in one
 step; of fewer rows any cluster may be, and looking at distances costs nothing."""
 
+LEAST_SIZE, LEAST_WORK = 128, 2**25
+"""Numbers in the centers, and times the rows: below these, looking at every row costs about as
+little as finding out which rows need no look."""
+
 LONGEST_LEAP = 50
 """Steps on a sample that stand between two passes, at most (see `dask_kmeans.accelerate`)."""
 
@@ -42,6 +46,8 @@ class Rules:
     """Rows that can change their label: those without NaN."""
     tol: float
     max_iter: int
+    bounded: bool = False
+    """Whether steps may keep bounds, so as to look at fewer rows."""
 
 
 def advance(runs: list[Run], rules: Rules) -> list[Run]:
@@ -52,13 +58,15 @@ def advance(runs: list[Run], rules: Rules) -> list[Run]:
             run.iteration + 1,
             run.panel_of(run.centers),
             run.previous,
-            _far_rows_wanted(run, rules.blockwise.in_memory),
+            _far_rows_wanted(run, rules.blockwise.in_memory or rules.blockwise.choosing),
+            _motion_of(run, rules),
         )
         for run in runs
     ]
-    passed = rules.blockwise.run(
+    passed = rules.blockwise.visit(
         assign_block, requests, rules.fixed_point, merge=merge_for(requests)
     )
+    rules.blockwise.passes += passed.bytes_read > 0
     return [
         run
         for run, request, outcome in zip(runs, requests, passed.outcomes, strict=True)
@@ -66,19 +74,29 @@ def advance(runs: list[Run], rules: Rules) -> list[Run]:
     ]
 
 
-def _far_rows_wanted(run: Run, in_memory: bool) -> int:
+def _motion_of(run: Run, rules: Rules) -> Motion | None:
+    """How a run's centers have moved since its latest step; None where bounds do not pay."""
+    size = run.centers.size
+    small = size < LEAST_SIZE or size * rules.n_rows < LEAST_WORK
+    if not rules.bounded or (small and not rules.blockwise.choosing):
+        return None
+    before = run.centers if run.assigned is None else run.assigned
+    return motion(before, run.centers, rules.n_rows)
+
+
+def _far_rows_wanted(run: Run, spared: bool) -> int:
     """Far rows to bring back from the next step, in case that it empties a cluster.
 
     The first step brings some: seeds are most often the ones that get no rows, and that step
     measures distances anyway, to know the inertia. A later step empties a cluster only by changing
     the labels of all its rows: there must be as many changes, of which those of the step before
     are the estimate, and where there are many rows it must be small. Most steps need not look at
-    distances then. Rows in memory are looked at once more when a cluster has been emptied: that
-    reads nothing.
+    distances then. Where that spares reads (`spared`: the rows are in memory, or those that are
+    kept may do), rows are looked at once more when a cluster has been emptied.
     """
     k = len(run.centers)
     if run.sums is not None:
-        if in_memory:
+        if spared:
             return 0
         counts = run.sums.counts
         smallest, n_rows = counts.min(), counts.sum()

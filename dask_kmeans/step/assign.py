@@ -1,14 +1,40 @@
-"""Assign: every row of a block to its nearest center, for every run that moves, in one read."""
+"""Assign: every row of a block to its nearest center, for every run that moves, in one read.
+
+Rows whose bounds prove that their label stands are not looked at, and where all the others lie in
+the block's row cache, or there are none, the block is not read.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 from dask_kmeans.blockwise import OpenBlock
-from dask_kmeans.kernels import FixedPoint, Panel, Sums, assign, nearest
+from dask_kmeans.kernels import (
+    NO_BOUNDS,
+    Bounds,
+    FixedPoint,
+    Motion,
+    Panel,
+    Sums,
+    assign,
+    loosen,
+    nearest,
+)
 from dask_kmeans.labels import Labels
+from dask_kmeans.step.keep import Keeping, KeptRows, Proof, kept_rows
 from dask_kmeans.step.measure import Measure, measure_rows, no_measure
+
+WORTH = 0.5
+"""Share of a block's rows that may fail for them to be picked: rows in order cost less each."""
+
+BOUNDS_SHARE = 0.5
+"""Of what a process has room to remember: bounds save work, but labels save twice as much."""
+
+LONGEST_REST = 8
+"""Steps without bounds, at most, after steps in which too many rows failed."""
 
 
 class Request(NamedTuple):
@@ -24,6 +50,8 @@ class Request(NamedTuple):
     Labels are a function of (row, centers), so these are the same ones. None on the first step."""
     farthest: int
     """Measure distances too, and bring back this many of the farthest rows; 0: measure nothing."""
+    motion: Motion | None = None
+    """How the centers have moved since step - 1; None: keep no bounds, look at every row."""
 
 
 class Outcome(NamedTuple):
@@ -47,36 +75,130 @@ def assign_block(
     block: OpenBlock, requests: Sequence[Request], fixed_point: FixedPoint
 ) -> Assigned:
     """New labels for the rows of a block; how the sums, counts and labels have changed."""
-    slots = [("labels", request.run) for request in requests]
-    recalled = [
-        Labels.recall(block, slot, request.step - 1, len(request.panel.centers))
-        for slot, request in zip(slots, requests, strict=True)
-    ]
-    sums = [fixed_point.zero_sums(len(request.panel.centers)) for request in requests]
-    measures = [
-        no_measure(request.panel.centers) if request.farthest else None for request in requests
-    ]
-    changed = [0] * len(requests)
+    kept = kept_rows(block)
+    steps = [_Step(block, request, fixed_point, block.quota > 0) for request in requests]
+    spared = all(step.needs_no_more_than(kept) for step in steps)
+    if spared and not block.read_anyway:
+        if kept is not None:
+            for step in steps:
+                step.take_kept(kept)
+    else:
+        _read(block, steps)
+    for step in steps:
+        step.leave(block)
+    return Assigned(block.bytes_read, tuple(step.outcome for step in steps))
+
+
+def _read(block: OpenBlock, steps: Sequence[_Step]) -> None:
+    """Show all rows to the steps, and keep those that will most likely be wanted next."""
+    keeping = Keeping(block)
     first = 0
     for values, weights in block.pieces():
-        rows = slice(first, first + len(values))
-        for at, (request, (labels, known)) in enumerate(zip(requests, recalled, strict=True)):
-            own = labels.of(rows)
-            if not known and request.previous is not None:
-                nearest(values, request.previous, own)
-            tally = assign(values, weights, request.panel, fixed_point, own, sums[at])
-            labels.put(rows, own)
-            changed[at] += tally.changed
-            measured = measures[at]
-            if measured is not None:
-                measures[at] = measure_rows(
-                    measured, values, weights, request.panel.centers, own,
-                    block.start + first, request.farthest,
-                )  # fmt: skip
-        first = rows.stop
-    for slot, request, (labels, _) in zip(slots, requests, recalled, strict=True):
-        labels.leave(block, slot, request.step)
-    return Assigned(
-        block.bytes_read,
-        tuple(Outcome(sums[at], changed[at], first, measures[at]) for at in range(len(requests))),
-    )
+        for step in steps:
+            step.take(values, weights, first)
+        keeping.take(values, weights, first, [step.lifetime for step in steps])
+        first += len(values)
+    keeping.leave(block)
+
+
+class _Step:
+    """One run's step over one block."""
+
+    def __init__(self, block: OpenBlock, request: Request, fixed_point: FixedPoint, frugal: bool):
+        """frugal : bounds may save reads, so they are kept whatever they save of the arithmetic."""
+        self.request, self.fixed_point, self.start = request, fixed_point, block.start
+        k = len(request.panel.centers)
+        self.labels, known = Labels.recall(block, ("labels", request.run), request.step - 1, k)
+        self.rebuild = not known
+        # As labels do, bounds leave the cache while they are being changed.
+        proof: Proof = block.cache.pop(("proof", request.run), Proof(0))
+        if self.rebuild or proof.step != request.step - 1:
+            proof = Proof(0)
+        self.rest, self.next_rest = proof.rest, proof.next_rest
+        self.bounds, self.picks = self._prove(proof, block.rows, frugal)
+        self.sums = fixed_point.zero_sums(k)
+        self.measure = no_measure(request.panel.centers) if request.farthest else None
+        self.changed = 0
+        self.examined = block.rows if self.picks is None else len(self.picks)
+
+    def _prove(self, proof: Proof, rows: int, frugal: bool) -> tuple[Bounds, np.ndarray | None]:
+        """Bounds to keep from this step on, and the rows to look at: None for all of them."""
+        motion = self.request.motion
+        if motion is None:
+            return NO_BOUNDS, None
+        if len(proof.bounds.upper) == 0:
+            if self.rest and not frugal:
+                self.rest -= 1
+                return NO_BOUNDS, None
+            return Bounds.unknown(rows), None
+        picks = loosen(proof.bounds, self.labels.of(slice(None)), motion)
+        if len(picks) <= WORTH * rows:
+            self.next_rest = 1
+            return proof.bounds, picks
+        self.rest, self.next_rest = self.next_rest - 1, min(2 * self.next_rest, LONGEST_REST)
+        return (NO_BOUNDS if self.rest and not frugal else proof.bounds), None
+
+    def needs_no_more_than(self, kept: KeptRows | None) -> bool:
+        """Whether all rows that it has to look at are kept."""
+        if self.picks is None or self.measure is not None:
+            return False
+        return len(self.picks) == 0 or (kept is not None and kept.have(self.picks))
+
+    def take(self, values: np.ndarray, weights: np.ndarray | None, first: int) -> None:
+        """Look at the rows that follow row `first` of the block."""
+        stop = first + len(values)
+        rows = slice(first, stop)
+        known, bounds = self.labels.of(rows), self.bounds.of(rows)
+        if self.rebuild and self.request.previous is not None:
+            nearest(values, self.request.previous, known)
+        picks = self.picks
+        if picks is not None:
+            begin, end = np.searchsorted(picks, [first, stop])
+            picks = picks[begin:end] - first
+        self._assign(values, weights, known, picks, bounds)
+        self.labels.put(rows, known)
+        if self.measure is not None:
+            self.measure = measure_rows(
+                self.measure, values, weights, self.request.panel.centers, known,
+                self.start + first, self.request.farthest,
+            )  # fmt: skip
+
+    def take_kept(self, kept: KeptRows) -> None:
+        """Look at kept rows."""
+        assert self.picks is not None
+        if len(self.picks) == 0:
+            return
+        known, bounds = self.labels.stored[kept.rows].astype(np.int32), self.bounds.of(kept.rows)
+        self._assign(kept.values, kept.weights, known, kept.places(self.picks), bounds)
+        self.labels.stored[kept.rows] = known
+        self.bounds.put(kept.rows, bounds)
+
+    def _assign(self, values, weights, labels, picks, bounds) -> None:
+        tally = assign(
+            values, weights, self.request.panel, self.fixed_point, labels, self.sums, picks, bounds
+        )
+        self.changed += tally.changed
+
+    def lifetime(self, rows: slice) -> np.ndarray:
+        """For how many steps like the last one the labels of rows are proved: float32."""
+        motion = self.request.motion
+        labels, bounds = self.labels.of(rows), self.bounds.of(rows)
+        if motion is None or len(bounds.upper) == 0:
+            return np.zeros(len(labels), np.float32)
+        speed = motion.own + motion.others
+        with np.errstate(all="ignore"):
+            lifetime = (bounds.lower - bounds.upper) / np.maximum(speed, 1e-30)[labels]
+        lifetime[labels < 0] = np.inf
+        return lifetime
+
+    def leave(self, block: OpenBlock) -> None:
+        """Leave what is known in the block's cache."""
+        run, step = self.request.run, self.request.step
+        self.labels.leave(block, ("labels", run), step)
+        proof = Proof(step, self.bounds, self.rest, self.next_rest)
+        n_bytes = self.bounds.upper.nbytes + self.bounds.lower.nbytes
+        block.remember(("proof", run), proof, n_bytes, BOUNDS_SHARE)
+
+    @property
+    def outcome(self) -> Outcome:
+        return Outcome(self.sums, self.changed, self.examined, self.measure)

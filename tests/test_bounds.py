@@ -1,0 +1,228 @@
+"""Bounds and kept rows: fewer rows examined, fewer reads, and never another bit."""
+
+from __future__ import annotations
+
+import dask
+import naive
+import numpy as np
+import pytest
+import zarr
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies import DTYPES, KINDS, layouts, make, seeds, weights_of
+from test_passes import CountingChunks, CountingZarr
+
+from dask_kmeans import KMeans, blockwise
+from dask_kmeans.kernels import Bounds, loosen, motion, nearest, prepare
+from dask_kmeans.step import advance, assign
+
+FINITE = sorted(set(KINDS) - {"denormal", "tiny"})
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _any_size():
+    """Bounds for small data too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(advance, "LEAST_SIZE", 0)
+        patch.setattr(advance, "LEAST_WORK", 0)
+        yield
+
+
+def distances(X, centers):
+    return np.sqrt(naive.squared_distances(X, centers))
+
+
+def assert_they_bound(bounds, X, centers, labels):
+    """upper and lower against brute force in float64.
+
+    Its own error is allowed for, and numbers so small that no bound of such a size is trusted.
+    """
+    every = distances(X, centers)
+    rows = np.arange(len(X))
+    own = every[rows, labels]
+    every[rows, labels] = np.inf
+    assert (bounds.upper >= own * (1 - 1e-12) - 1e-37).all()
+    assert (bounds.lower <= every.min(axis=1) * (1 + 1e-12) + 1e-37).all()
+
+
+# The last one is large enough for the lattice filter to make the bounds.
+SHAPES = st.sampled_from([(1, 1), (2, 3), (3, 5), (9, 17), (24, 16), (40, 33), (70, 130)])
+
+
+@given(st.sampled_from(sorted(KINDS)), seeds(), SHAPES, st.sampled_from(["float32", "float64"]),
+       st.sampled_from([0.0, 1e-9, 1e-3, 0.1, 2.0]))  # fmt: skip
+def test_bounds_hold_and_prove_labels(kind, seed, shape, dtype, step):
+    k, d = shape
+    rng = np.random.default_rng(seed)
+    X = make(kind, seed, 150, d).astype(dtype)
+    centers = X[rng.choice(len(X), k, replace=False)].astype(np.float64)
+    spread = X.std(axis=0, dtype=np.float64)
+    centers += 0.3 * rng.normal(size=centers.shape) * spread
+    labels, bounds = np.empty(len(X), np.int32), Bounds.unknown(len(X))
+    nearest(X, prepare(centers), labels, None, bounds)
+    assert_they_bound(bounds, X, centers, labels)
+    for _ in range(3):
+        moves = step * rng.normal(size=centers.shape) * spread
+        moved = centers + np.where(rng.random((k, 1)) < 0.5, moves, 0)
+        picks = loosen(bounds, labels, motion(centers, moved, 10**9))
+        centers = moved
+        assert_they_bound(bounds, X, centers, labels)
+        expected = naive.nearest(X, centers)
+        proved = np.setdiff1d(np.arange(len(X)), picks)
+        np.testing.assert_array_equal(labels[proved], expected[proved])
+        nearest(X, prepare(centers), labels, picks, bounds)
+        np.testing.assert_array_equal(labels, expected)
+        assert_they_bound(bounds, X, centers, labels)
+
+
+@pytest.mark.parametrize(("k", "d"), [(4, 3), (80, 110)])
+def test_bounds_prove_most_labels(k, d):
+    """Bounds that are merely safe would prove nothing."""
+    rng = np.random.default_rng(0)
+    means = rng.normal(size=(k, d))
+    X = (means[rng.integers(k, size=4000)] + 0.1 * rng.normal(size=(4000, d))).astype(np.float32)
+    labels, bounds = np.empty(len(X), np.int32), Bounds.unknown(len(X))
+    nearest(X, prepare(means), labels, None, bounds)
+    every = np.sort(distances(X, means), axis=1)
+    np.testing.assert_allclose(bounds.upper, every[:, 0], rtol=0.05)
+    np.testing.assert_allclose(bounds.lower, every[:, 1], rtol=0.05)
+    assert len(loosen(bounds, labels, motion(means, means, len(X)))) < 0.02 * len(X)
+    assert len(loosen(bounds, labels, motion(means, means + 1e-3, len(X)))) < 0.05 * len(X)
+    assert len(loosen(bounds, labels, motion(means, means + 10, len(X)))) > 0.9 * len(X)
+
+
+def test_ties_are_never_proved():
+    X = np.array([[0.0, 0.0], [1.0, 0.0], [2.0, 0.0]])
+    centers = np.array([[0.0, 0.0], [2.0, 0.0], [2.0, 0.0]])
+    labels, bounds = np.empty(3, np.int32), Bounds.unknown(3)
+    nearest(X, prepare(centers), labels, None, bounds)
+    picks = loosen(bounds, labels, motion(centers, centers, 3))
+    assert {1, 2} <= set(picks.tolist())
+
+
+def results(model):
+    return (
+        model.cluster_centers_.tobytes(),
+        np.asarray(model.labels_).tobytes(),
+        model.inertia_,
+        [record[:4] for record in model.history_],
+    )
+
+
+@given(st.data(), st.sampled_from(sorted(KINDS)), seeds(), st.sampled_from(DTYPES), layouts())
+def test_a_fit_with_bounds_is_the_same_fit(data, kind, seed, dtype, layout):
+    n, d = data.draw(st.integers(30, 200)), data.draw(st.sampled_from([1, 2, 5, 17]))
+    k = data.draw(st.sampled_from([1, 2, 5, 25]))
+    with np.errstate(all="ignore"):
+        X = make(kind, seed, n, d).astype(dtype)
+    if X.dtype.kind == "f":
+        X[~np.isfinite(X)] = 0
+        if data.draw(st.booleans()):
+            X[seed % n, seed % d] = np.nan
+    init = np.nan_to_num(X[np.random.default_rng(seed).choice(n, k, replace=False)].astype(float))
+    weights = data.draw(weights_of(n))
+    same = {"init": init, "tol": 0, "nan": "skip", "max_iter": 30}
+    plain = KMeans(k, algorithm="lloyd", **same).fit(layout(X), sample_weight=weights)
+    bounded = KMeans(k, **same).fit(layout(X), sample_weight=weights)
+    assert results(bounded) == results(plain)
+
+
+def overlapping(n=6000, d=6, k=12, seed=3):
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(k, d))[rng.integers(k, size=n)] + 0.5 * rng.normal(size=(n, d))
+    return X.astype(np.float32), X[:k].astype(np.float32).astype(np.float64)
+
+
+def test_fewer_and_fewer_rows_are_examined():
+    X, init = overlapping()
+    plain = KMeans(len(init), init=init, tol=0, algorithm="lloyd").fit(X)
+    bounded = KMeans(len(init), init=init, tol=0).fit(X)
+    assert results(bounded) == results(plain)
+    assert {record.examined for record in plain.history_} == {len(X)}
+    assert sum(record.examined for record in bounded.history_) < 0.5 * len(X) * bounded.n_iter_
+    assert bounded.history_[-1].examined < 0.1 * len(X)
+
+
+def test_bounds_that_prove_little_are_given_up_for_a_while(monkeypatch):
+    """Steps that must look at most rows anyway keep no bounds, and the result is the same."""
+    X, init = overlapping()
+    expected = results(KMeans(len(init), init=init, tol=0, algorithm="lloyd").fit(X))
+    monkeypatch.setattr(assign, "WORTH", 0.01)
+    model = KMeans(len(init), init=init, tol=0).fit(X)
+    assert results(model) == expected
+    assert len(X) in {record.examined for record in model.history_[2:]}
+
+
+@pytest.fixture
+def _threads():
+    with dask.config.set(scheduler="threads", num_workers=2):
+        yield
+
+
+@pytest.mark.usefixtures("_threads")
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("share", [0.02, 0.25, 0.6, 2.0])
+def test_kept_rows_save_reads(share, weighted):
+    """Counted at the source, with any budget, to the same bits."""
+    X, init = overlapping()
+    weights = np.random.default_rng(0).random(len(X)) if weighted else None
+    plain = KMeans(len(init), init=init, tol=0, algorithm="lloyd").fit(X, sample_weight=weights)
+    source = CountingZarr(X, chunk=500)
+    model = KMeans(len(init), init=init, tol=0, memory_budget=int(share * X.nbytes)).fit(
+        source.array(), sample_weight=weights
+    )
+    counted = source.passes()
+    assert results(model) == results(plain)
+    reading = [record.bytes_read > 0 for record in model.history_]
+    if share < 1:
+        assert model.n_passes_ == counted == 1 + sum(reading) + 1
+    if share == 0.6:
+        assert sum(reading) < 0.7 * model.n_iter_
+        assert sum(record.bytes_read for record in model.history_) < 0.7 * X.nbytes * len(reading)
+
+
+@pytest.mark.usefixtures("_threads")
+def test_lost_caches_change_nothing(monkeypatch):
+    """Labels, bounds and kept rows are found again, whatever is lost and when."""
+    X, init = overlapping()
+    expected = results(KMeans(len(init), init=init, tol=0, algorithm="lloyd").fit(X))
+    lost = np.random.default_rng(1)
+
+    def lose(record):
+        for caches in list(blockwise._Caches._alive.values()):
+            for cache in caches.blocks.values():
+                for name in list(cache):
+                    if lost.random() < 0.4:
+                        del cache[name]
+
+    model = KMeans(
+        len(init), init=init, tol=0, memory_budget=int(0.3 * X.nbytes), callbacks=[lose]
+    ).fit(CountingZarr(X, chunk=500).array())
+    assert results(model) == expected
+    examined = [record.examined for record in model.history_]
+    assert len(X) in examined[1:]
+    assert min(examined) < len(X)
+
+
+@pytest.mark.usefixtures("_threads")
+def test_what_dask_brings_is_counted_as_read():
+    """A dask array that cannot be taken apart comes with its task, wanted or not."""
+    X, init = overlapping(n=2000)
+    lazy = CountingChunks(X, chunk=500).array()
+    with dask.annotate(priority=1):
+        lazy = lazy + 0
+    with dask.config.set(**{"optimization.fuse.active": False}):
+        model = KMeans(len(init), init=init, tol=0, memory_budget=int(0.3 * X.nbytes)).fit(lazy)
+    assert {record.bytes_read for record in model.history_} == {X.nbytes}
+
+
+@pytest.mark.usefixtures("_threads")
+@pytest.mark.parametrize("n_init", [2, 3])
+def test_restarts_share_the_kept_rows(n_init):
+    X, init = overlapping(n=2000)
+    store = zarr.create_array({}, data=X, chunks=(500, X.shape[1]))
+    same = {"n_init": n_init, "init": "random", "tol": 0, "random_state": 0}
+    plain = KMeans(len(init), algorithm="lloyd", **same).fit(X)
+    kept = KMeans(len(init), algorithm="auto", memory_budget=int(0.5 * X.nbytes), **same)
+    assert kept.fit(store).inertia_ == pytest.approx(plain.inertia_, rel=0.05)
+    np.testing.assert_array_equal(kept.labels_.compute(), kept.predict(X))
