@@ -106,7 +106,8 @@ class _Step:
         # It leaves the cache while it is being changed: a task that fails half-way and is run again
         # must not take it for what it was.
         known = block.cache.pop(("labels", request.run), None)
-        self.rebuild = known is None or known.step != request.step - 1
+        # (The seeding leaves labels of its own there.)
+        self.rebuild = not isinstance(known, Known) or known.step != request.step - 1
         if self.rebuild:
             known = Known(0, np.full(block.rows, -1, np.int32))
         self.labels = known.labels

@@ -118,8 +118,8 @@ def measure_block(block: OpenBlock, requests: Sequence[MeasureRequest]) -> tuple
     measures = [no_measure(request.panel.centers) for request in requests]
     labels, known = [], []
     for request in requests:
-        cached: Known | None = block.cache.get(("labels", request.run))
-        if cached is not None and cached.step != request.step:
+        cached = block.cache.get(("labels", request.run))
+        if not (isinstance(cached, Known) and cached.step == request.step):
             cached = None
         known.append(cached is not None)
         labels.append(np.empty(block.rows, np.int32) if cached is None else cached.labels)
