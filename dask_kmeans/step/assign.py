@@ -13,7 +13,6 @@ import numpy as np
 
 from dask_kmeans.blockwise import OpenBlock
 from dask_kmeans.kernels import (
-    NO_BOUNDS,
     Bounds,
     FixedPoint,
     Motion,
@@ -23,7 +22,7 @@ from dask_kmeans.kernels import (
     loosen,
     nearest,
 )
-from dask_kmeans.step.keep import Keeping, KeptRows, Known, kept_rows
+from dask_kmeans.step.keep import NO_BOUNDS, Keeping, KeptRows, Known, kept_rows
 from dask_kmeans.step.measure import Measure, measure_rows, no_measure
 
 WORTH = 0.5
