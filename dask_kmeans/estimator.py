@@ -75,7 +75,10 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         k-means||: rounds, each a pass over the data. "auto" makes at least two and goes on, up to
         eight, while the cost of the candidates halves.
     algorithm : {"auto", "lloyd"}, default="auto"
-        "lloyd" is Lloyd's own sequence of centers, every row examined in every iteration.
+        "lloyd" is Lloyd's own sequence of centers, every row examined in every iteration. "auto"
+        takes fewer passes from seeds of its own, and passes over rows whose labels are proved to
+        stand by bounds on their distances, where that saves time; given the start, its result is
+        that of "lloyd" to the bit.
     metric : {"euclidean"}, default="euclidean"
     nan : {"raise", "skip"}, default="raise"
         What to do about a row with a NaN: refuse the data, or leave the row out (label -1).
@@ -92,7 +95,8 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         to the same bits.
     memory_budget : int or str, default=None
         Bytes (or "2 GiB") of lazy data that each process may keep between passes, so as to read
-        less. None keeps nothing.
+        less: all of it where it fits, else (unless `algorithm="lloyd"`) the rows whose labels are
+        most likely to change. None keeps nothing.
     feature_dim : hashable, default=None
         For an xarray DataArray: the dimension that holds the features. None takes the last one of
         a 2-D array.

@@ -87,7 +87,7 @@ def fit(
                 accelerator.warm_up(runs)
                 state = FitState(data, runs, blockwise.passes, parameters.seed)
             # Where the budget does not hold all rows, those that a step will most likely want.
-            blockwise.choosing = parameters.bounded and blockwise.room() < (points.bytes or 0)
+            blockwise.choosing = parameters.bounded and 0 < blockwise.room() < (points.bytes or 0)
             while moving := [run for run in state.runs if run.reason is None]:
                 start = time.perf_counter()
                 accelerator.leap(advance(moving, rules))

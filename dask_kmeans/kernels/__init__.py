@@ -8,7 +8,7 @@ layout -> lanes -> tile, panel -> assign  labels, certified to be what float64 b
 """
 
 from .assign import Tally, assign, nearest
-from .bounds import NO_BOUNDS, Bounds, Motion, loosen, motion
+from .bounds import Bounds, Motion, loosen, motion
 from .distances import distances, labelled_distances
 from .draws import exponential, uniform
 from .exact_sum import ExactSum, exact_total
@@ -17,7 +17,6 @@ from .panel import Panel, prepare
 from .sums import FixedPoint, Sums, accumulate, merge_sums, scatter
 
 __all__ = [
-    "NO_BOUNDS",
     "Bounds",
     "ExactSum",
     "FixedPoint",

@@ -35,6 +35,9 @@ def owned(array: np.ndarray) -> np.ndarray:
 
     What came from another process may be read-only, for which numba would compile once more.
     """
+    flags = array.flags
+    if flags.c_contiguous and flags.writeable:  # np.require takes longer to find out
+        return array
     return np.require(array, requirements=["C", "W"])
 
 

@@ -13,7 +13,6 @@ import numpy as np
 
 from dask_kmeans.blockwise import OpenBlock
 from dask_kmeans.kernels import (
-    NO_BOUNDS,
     Bounds,
     FixedPoint,
     Motion,
@@ -24,7 +23,7 @@ from dask_kmeans.kernels import (
     nearest,
 )
 from dask_kmeans.labels import Labels
-from dask_kmeans.step.keep import Keeping, KeptRows, Proof, kept_rows
+from dask_kmeans.step.keep import NO_BOUNDS, Keeping, KeptRows, Proof, kept_rows
 from dask_kmeans.step.measure import Measure, measure_rows, no_measure
 
 WORTH = 0.5

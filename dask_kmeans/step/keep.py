@@ -12,9 +12,12 @@ from typing import NamedTuple
 import numpy as np
 
 from dask_kmeans.blockwise import OpenBlock
-from dask_kmeans.kernels import NO_BOUNDS, Bounds
+from dask_kmeans.kernels import Bounds
 
 KEY = "rows"
+
+NO_BOUNDS = Bounds.unknown(0)
+"""Of no rows: none are kept."""
 
 
 class Proof(NamedTuple):
