@@ -21,8 +21,8 @@ PURPOSE = 1 << 20
 """Keeps the sample's draws apart from those of the seeding, which counts its purposes from 0."""
 
 VALUES = 2**23
-"""Numbers in a sample: 32 MiB of float32. Of 4 000 000 x 32, four times as many (or a fourth) make
-the passes no fewer (or more), and a whole fit of the store takes twice as long."""
+"""Numbers in a sample: 32 MiB of float32. With four times as many, a fit of 4 000 000 x 32 to 32
+clusters reads the data as often and takes twice as long."""
 
 MOST_VALUES = 2**27
 """Numbers in a sample where many clusters need more."""
