@@ -109,6 +109,7 @@ def results(model):
     )
 
 
+@pytest.mark.filterwarnings("ignore:Number of distinct clusters")
 @given(st.data(), st.sampled_from(sorted(KINDS)), seeds(), st.sampled_from(DTYPES), layouts())
 def test_a_fit_with_bounds_is_the_same_fit(data, kind, seed, dtype, layout):
     n, d = data.draw(st.integers(30, 200)), data.draw(st.sampled_from([1, 2, 5, 17]))
