@@ -17,11 +17,17 @@ import struct
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numcodecs
 import numpy as np
+
+from dask_kmeans.read.retry import Part, retried
+
+BLOSC_HEADER = 16
+"""Bytes: versions, flags, item size, and the sizes of the chunk decoded, of a block, encoded."""
 
 READ_BYTES = 2 * 2**20
 """Read at once of a chunk that is not compressed: what stays in the cache of one core."""
@@ -81,6 +87,19 @@ class ChunkFiles:
             except Exception:  # codecs raise what they like
                 yield first, after
 
+    def require_whole(self, row: int, name: str) -> None:
+        """Raise `checks.ReadError` where a row's chunk is shorter than it says that it is.
+
+        zarr would hand out whatever blosc makes of it. name : the array's, for the error.
+        """
+        if self.codec == "blosc":
+            height = self.array.chunks[0]
+            number = row // height
+            key = self.array.metadata.encode_chunk_key((number, 0))
+            last = min(self.array.shape[0], (number + 1) * height)
+            part = Part(f"chunk {key}", number * height, last)
+            retried(partial(_require_whole, self.folder / key), name, part)
+
     def _read(self, number: int, start: int, values: np.ndarray) -> None:
         chunk_rows, n_columns = self.array.chunks
         path = self.folder / self.array.metadata.encode_chunk_key((number, 0))
@@ -113,8 +132,17 @@ def _zstd_bytes(content: bytes) -> int:
 
 def _blosc_bytes(content: bytes) -> int:
     """Decoded size in the header of a blosc chunk; -1 where it is not as long as it says."""
+    if len(content) < BLOSC_HEADER:
+        return -1
     decoded, _, encoded = struct.unpack_from("<III", content, 4)
     return decoded if encoded == len(content) else -1
+
+
+def _require_whole(path: Path) -> None:
+    if path.exists():  # else it holds the fill value
+        content = path.read_bytes()
+        if _blosc_bytes(content) < 0:
+            raise EOFError(f"it has {len(content)} bytes, which are not as many as it says")
 
 
 DECODED_BYTES: dict[str, Callable[[bytes], int]] = {"zstd": _zstd_bytes, "blosc": _blosc_bytes}

@@ -109,6 +109,7 @@ class ZarrRows:
         for start, stop in files.cuts(self.start, self.stop):
             values = np.empty((stop - start, self.array.shape[1]), self.array.dtype)
             for first, after in files.read(start, values):
+                files.require_whole(first, self.name)
                 values[first - start : after - start] = self._read(first, after)
             yield from cut(*self.columns.split(values))
 
