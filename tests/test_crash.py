@@ -16,7 +16,7 @@ from inputs import blobs
 from dask_kmeans.write import load_fitted
 
 JOB = """
-import os, signal, sys
+import itertools, os, signal, sys
 moment, *arguments = sys.argv[1:]
 
 def die():
@@ -24,13 +24,13 @@ def die():
 
 def dying(real, before, number=1, only=lambda *args: True):
     # `real`, which kills this process before or after its call of this number.
-    calls = []
+    calls = itertools.count(1)  # one thread after the other
     def call(*args, **kwargs):
-        calls.append(1) if only(*args) else None
-        if before and len(calls) == number and only(*args):
+        mine = only(*args) and next(calls) == number
+        if mine and before:
             die()
         result = real(*args, **kwargs)
-        if not before and len(calls) == number and only(*args):
+        if mine:
             die()
         return result
     return call
