@@ -43,10 +43,14 @@ from .tile import (
 MOVED_ITEMS = 1 << 14
 """Numbers in the rows whose moves are saved up before they are summed, while they are in cache."""
 
+FEW = 8
+"""Labels of a tile that are looked for by themselves: a branch for each would be missed too often
+where there are more, and all are gone through."""
+
 TRIAL = 32
 """One in so many rows goes to the lattice filter first, to see what it is worth."""
 
-COMPARISON = 2500
+COMPARISON = 3000
 """What comparing a candidate costs beside 1.5 d, in multiply-adds of one lane."""
 
 _NO_SUMS = FixedPoint.from_range(np.empty(0), np.empty(0), 0)
@@ -227,11 +231,14 @@ def _filter(
             certify(tile, d, best, second, bound, squares, index)
             if keeping:
                 keep_bounds(picks, start, count, index, best, second, squares, widths, work, bounds)
-        if len(picks) == 0 and _stand(index, labels, start, count):
+        different = count if len(picks) else _different(index, labels, start, count)
+        if different == 0:
             continue
         for r in range(count):
             i = picks[start + r] if len(picks) else start + r
             new, old = index[r], labels[i]
+            if new == old and different <= FEW:
+                continue
             decided = new != UNDECIDED
             left[n_left] = i
             n_left += not decided
@@ -250,12 +257,12 @@ def _filter(
 
 
 @njit(cache=True, nogil=True)
-def _stand(index, labels, start, count):
-    """Whether rows start .. start + count have the labels that `index` found."""
+def _different(index, labels, start, count):
+    """How many of rows start .. start + count have other labels than `index` found."""
     different = 0
     for r in range(count):
         different += index[r] != labels[start + r]
-    return different == 0
+    return different
 
 
 @njit(cache=True, nogil=True)

@@ -238,8 +238,8 @@ def _round_tile(tile, d, lattice, packed, lanes):
 def _margin(square, best, bound):
     """T of the float32 filter for |y|**2 and the best score; NaN where it certifies nothing."""
     near, far = bound[0] * square + bound[1] * best, bound[2] * square + bound[3]
-    T = min(near, far) + bound[4]
-    return T if 0 < T < bound[5] else np.float32(np.nan)
+    T = (near if near < far else far) + bound[4]
+    return T if (T > 0) & (T < bound[5]) else np.float32(np.nan)
 
 
 @njit(cache=True, nogil=True)
@@ -266,8 +266,10 @@ def decide(rows, addresses, n_rows, tile, panel, padded, lattice, bench, keeping
             score_packed(lattice, j, bench.packed, p, lanes, scores, j - begin)
         for r in range(B):
             limit[r] = best[r] + _margin(squares[r], best[r], panel.bound)
-            if count[r] == 1 and head[r] < 0:  # so far: it becomes the first link of a chain
-                n = _link(bench, n, r, index[r])
+        if begin:
+            for r in range(B):
+                if count[r] == 1 and head[r] < 0:  # so far: it becomes the first link of a chain
+                    n = _link(bench, n, r, index[r])
         count_candidates(lattice, begin, end, lanes, scores, count, index)
         if keeping:
             for j in range(begin, end, CR):
