@@ -239,7 +239,7 @@ def _margin(square, best, bound):
     """T of the float32 filter for |y|**2 and the best score; NaN where it certifies nothing."""
     near, far = bound[0] * square + bound[1] * best, bound[2] * square + bound[3]
     T = (near if near < far else far) + bound[4]
-    return T if (T > 0) & (T < bound[5]) else np.float32(np.nan)
+    return T if 0 < T < bound[5] else np.float32(np.nan)
 
 
 @njit(cache=True, nogil=True)
