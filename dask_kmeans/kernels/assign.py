@@ -50,6 +50,9 @@ where there are more, and all are gone through."""
 TRIAL = 32
 """One in so many rows goes to the lattice filter first, to see what it is worth."""
 
+LARGE = 2**15
+"""Numbers in the centers from which on picked rows go to the lattice filter, too."""
+
 COMPARISON = 3000
 """What comparing a candidate costs beside 1.5 d, in multiply-adds of one lane."""
 
@@ -122,7 +125,9 @@ def assign(
     single, of_single = _owned(panel.single), (widths(panel.single), bounds)
     size = len(panel.centers) * rows.d
     changed = candidates = n_left = looked = 0
-    for lattice in map(_owned, panel.lattices):
+    # Rows are picked since their two nearest centers are about as far: a lattice leaves candidates.
+    lattices = panel.lattices if picks is None or size > LARGE else ()
+    for lattice in map(_owned, lattices):
         per_lane = lattice.centers.shape[3]
         for until in (min(m, looked + m // TRIAL), m):
             left_before, seen = n_left, until - looked
