@@ -1,6 +1,7 @@
 """Arrays in, arrays out: nearest centers, exact sums, distances, random draws. Knows no Dask.
 
 layout -> lanes -> tile, panel -> assign  labels, certified to be what float64 brute force gives
+          packed -> lattice               most of them from integers of 8 or 16 bits
           bounds                          which labels stand without another look
           sums                            integer sums of rows: any order, the same bits
           distances, exact_sum, draws     every float that decides or is reported

@@ -15,8 +15,8 @@ their |a_j|,
 
     E = rho (A + F) / R + |y| F
 
-beside what the float32 filter's bound T has room for: the conversion of the product, its scale and
-one subtraction cost less than the d + 1 roundings of a dot product.
+beside what the float32 filter's bound T has room for: the conversion of the product, its scale, one
+subtraction and the sums that make a limit cost less than the d + 1 roundings of a dot product.
 
 **Candidates.** Let b have the least score + E. A center whose score - E exceeds that by more than T
 is not the nearest, for the reason given in `panel`. Mostly one center is left, and the row is
