@@ -151,7 +151,7 @@ def compare(X: np.ndarray, k: int, options: argparse.Namespace) -> dict[str, Any
     """Every contender in its best setting, and the reads of a fit from a file."""
     with tempfile.TemporaryDirectory(prefix="settling-") as name:
         folder = Path(name)
-        np.save(folder / "X.npy", X)
+        np.save(folder / "X.npy", np.ascontiguousarray(X))
         np.save(folder / "init.npy", starting_centers(X, k))
         found: dict[str, Any] = {"rows": len(X), "features": X.shape[1], "k": k}
         for contender, settings in SETTINGS.items():
