@@ -31,7 +31,7 @@ GRID = {
     "clusters": [2, 4, 8, 16, 32, 64, 128, 256, 512, 1024],
     "features": [2, 4, 8, 16, 32, 64, 128, 256],
 }
-ON_WORKERS = {"rows": 1_000_000, "clusters": 1024, "features": 64}
+ON_WORKERS = {"rows": 4_000_000, "clusters": 1024, "features": 64}
 WORKERS = [1, 2]
 CHUNK_ROWS = 62_500
 
@@ -81,16 +81,19 @@ def on_workers(repeat: int) -> list[dict[str, float]]:
         for first in range(0, n, CHUNK_ROWS)
     ]
     X, start = da.concatenate(chunks), rows(k, d, -1 % 2**31).astype(float)
-    measured = []
-    for workers in WORKERS:
-        with (
-            LocalCluster(workers, threads_per_worker=1, dashboard_address=":0") as cluster,
-            Client(cluster),
-        ):
-            found = seconds(X, start, 12, repeat)
-        measured.append({"workers": workers, "seconds": found})
-        print("workers", workers, f"{found * 1000:.1f} ms", flush=True)
-    return measured
+    best = dict.fromkeys(WORKERS, np.inf)
+    for _ in range(repeat):  # in turn: a machine is not equally fast at all times
+        for workers in WORKERS:
+            with (
+                LocalCluster(
+                    n_workers=workers, threads_per_worker=1, dashboard_address=":0"
+                ) as cluster,
+                Client(cluster),
+            ):
+                found = seconds(X, start, 8, 1)
+            best[workers] = min(best[workers], found)
+            print("workers", workers, f"{found * 1000:.1f} ms", flush=True)
+    return [{"workers": workers, "seconds": found} for workers, found in best.items()]
 
 
 def draw(report: dict[str, Any], path: Path) -> None:

@@ -165,6 +165,7 @@ def measure(folder: str, chunks: int, workers: int, threads: int, passes: int) -
         LocalCluster(n_workers=0, processes=False, dashboard_address=":0") as cluster,
         Driver(cluster) as client,
     ):
+
         async def simulated() -> SimulatedWorkers:
             return SimulatedWorkers(cluster.scheduler, workers, threads)
 

@@ -157,8 +157,7 @@ def compare(X: np.ndarray, k: int, options: argparse.Namespace) -> dict[str, Any
         for contender, settings in SETTINGS.items():
             for algorithm, environment in settings:
                 environment = {
-                    key: value.format(threads=options.threads)
-                    for key, value in environment.items()
+                    key: value.format(threads=options.threads) for key, value in environment.items()
                 }
                 one = in_own_process(
                     SCRIPT,

@@ -33,9 +33,7 @@ class OnTheSample:
 
     def __enter__(self) -> OnTheSample:
         self.seconds = 0.0
-        self._own = {
-            name: getattr(accelerate.Accelerator, name) for name in ("warm_up", "leap")
-        }
+        self._own = {name: getattr(accelerate.Accelerator, name) for name in ("warm_up", "leap")}
         for name, method in self._own.items():
             setattr(accelerate.Accelerator, name, self._timed(method))
         return self

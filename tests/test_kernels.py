@@ -1,5 +1,6 @@
 """The kernels against a float64 brute force that shares no code with them."""
 
+import dataclasses
 import math
 import pickle
 
@@ -227,7 +228,7 @@ def test_rounding_to_few_bits_costs_no_label(name, bits):
         single = X.astype(np.float32)
     for values, truth in ((X, expected), (single, brute_force(single, centers)[1])):
         for laid_out in (values, np.asfortranarray(values), values[::-1, ::-1][::-1, ::-1]):
-            kernels.nearest(laid_out, panel._replace(lattices=tuple(chosen)), labels)
+            kernels.nearest(laid_out, dataclasses.replace(panel, lattices=tuple(chosen)), labels)
             np.testing.assert_array_equal(labels, truth)
 
 

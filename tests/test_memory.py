@@ -134,9 +134,7 @@ def test_a_partial_result_has_the_size_of_its_arrays():
 @pytest.mark.parametrize("by", ["files", "zarr"])
 @pytest.mark.parametrize("compressors", ["auto", None])
 @pytest.mark.parametrize("chunk_rows", [5_000, 40_000])
-def test_reading_zarr_takes_no_more_than_stated(
-    tmp_path, monkeypatch, compressors, chunk_rows, by
-):
+def test_reading_zarr_takes_no_more_than_stated(tmp_path, monkeypatch, compressors, chunk_rows, by):
     if by == "zarr":
         monkeypatch.setattr(ChunkFiles, "of", lambda array: None)
     X = np.random.default_rng(0).normal(size=(160_000, 32))

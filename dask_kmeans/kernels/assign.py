@@ -122,12 +122,12 @@ def assign(
         fixed_point.weight_scale, sums,
     )  # fmt: skip
     chosen, m = (EVERY_ROW, len(X)) if picks is None else (picks, len(picks))
-    single, of_single = _owned(panel.single), (widths(panel.single), bounds)
+    single, of_single = panel.single, (widths(panel.single), bounds)
     size = len(panel.centers) * rows.d
     changed = candidates = n_left = looked = 0
     # Rows are picked since their two nearest centers are about as far: a lattice leaves candidates.
     lattices = panel.lattices if picks is None or size > LARGE else ()
-    for lattice in map(_owned, lattices):
+    for lattice in lattices:
         per_lane = lattice.centers.shape[3]
         for until in (min(m, looked + m // TRIAL), m):
             left_before, seen = n_left, until - looked
@@ -155,7 +155,7 @@ def assign(
         changed += more
     undecided = n_left
     if n_left:
-        double, of_double = _owned(panel.double), (widths(panel.double), bounds)
+        double, of_double = panel.double, (widths(panel.double), bounds)
         more, n_left, _ = _filter(
             rows, left, 0, n_left, double, None, panel.padded, labels, left, 0, *of_double, *move
         )
@@ -165,14 +165,9 @@ def assign(
             bounds.put(left[:n_left], (np.inf, 0))
         origin = np.zeros(rows.d)
         changed += _define(
-            rows, left[:n_left], owned(panel.padded), len(panel.centers), origin, labels, *move
+            rows, left[:n_left], panel.padded, len(panel.centers), origin, labels, *move
         )
     return Tally(int(changed), int(candidates), int(coarse), int(undecided), int(n_left))
-
-
-def _owned(panel):
-    """A filter or a lattice whose arrays compiled code takes without being compiled once more."""
-    return type(panel)(*(owned(a) if isinstance(a, np.ndarray) else a for a in panel))
 
 
 @njit(cache=True, nogil=True)

@@ -42,6 +42,7 @@ that: `lower` is cut off there, or where float32 ends.
 Legend: m rows, k centers, B rows in a tile.
 """
 
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -182,16 +183,19 @@ class Widths(NamedTuple):
 
 def widths(panel: Filter) -> Widths:
     """The constants for a filter."""
-    lane = panel.half.dtype.type
-    d = panel.centers.shape[1]
+    return _widths(panel.centers.shape[1], panel.half.dtype.type, panel.bound[4], panel.scale)
+
+
+@cache
+def _widths(d, lane, underflow, scale):
     u, p, q = constants(d, lane)
     of_square = 1.05 * u * (p + q / 2 + d + 10)
     of_distance = 1.05 * u * (q / 2 + 8)
     return Widths(
         lane(1 - of_square), lane(1 + of_square),
         lane(1 / (1 + of_distance)), lane(1 / (1 - of_distance)),
-        lane(2 * panel.bound[4]), lane(2.0**84 if lane == np.float32 else 2.0**250),
-        lane(1 / np.float64(panel.scale)),
+        lane(2 * underflow), lane(2.0**84 if lane == np.float32 else 2.0**250),
+        lane(1 / np.float64(scale)),
     )  # fmt: skip
 
 

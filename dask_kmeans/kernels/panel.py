@@ -49,6 +49,9 @@ what its score came to does not matter; with s >= 2**-100 no certified D64_b has
 anywhere fails the comparisons.
 """
 
+import math
+from dataclasses import dataclass
+from functools import cache, cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -75,24 +78,32 @@ class Filter(NamedTuple):
     bound: np.ndarray
 
 
-class Panel(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Panel:
     """Centers prepared for comparison; only `centers` is for other modules to read.
 
     centers : float64 (k, d), C order.
-    single, double : the float32 and the float64 filter.
+    shift : float64 (d,), where the origin is.
+    single : the float32 filter.
     lattices : the centers of `single` rounded to fewer bits, where that may be of use.
     padded : float64 (k', d), C order, of which `centers` is the beginning.
     """
 
     centers: np.ndarray
+    shift: np.ndarray
     single: Filter
-    double: Filter
     lattices: tuple[Lattice, ...]
     padded: np.ndarray
 
+    @cached_property
+    def double(self) -> Filter:
+        """The float64 filter, for which most steps have no rows."""
+        with np.errstate(all="ignore"):
+            return _filter(self.padded, len(self.centers), self.shift, 1.0, np.float64)
+
     def __reduce__(self):
         """Only the centers travel to other processes."""
-        return prepare, (self.centers, -self.double.origin)
+        return prepare, (self.centers, self.shift)
 
 
 def prepare(centers: np.ndarray, shift: np.ndarray | None = None) -> Panel:
@@ -110,12 +121,11 @@ def prepare(centers: np.ndarray, shift: np.ndarray | None = None) -> Panel:
         # float32 rows are shifted in float32.
         shift = np.asarray(shift).astype(np.float32).astype(np.float64)
         shift[~np.isfinite(shift)] = 0.0
-        extent = np.abs(padded[:k] - shift).max()
-        exponent = np.frexp(extent)[1] if 0 < extent < np.inf else 0
-        scale = float(np.ldexp(1.0, -np.clip(exponent, -100, 100)))
+        extent = _extent(padded, k, shift)
+        exponent = math.frexp(extent)[1] if 0 < extent < math.inf else 0
+        scale = math.ldexp(1.0, -min(max(exponent, -100), 100))
         single = _filter(padded, k, shift, scale, np.float32)
-        double = _filter(padded, k, shift, 1.0, np.float64)
-        return Panel(padded[:k], single, double, lattices(single.centers, single.half, k), padded)
+        return Panel(padded[:k], shift, single, lattices(single.centers, single.half, k), padded)
 
 
 def pad(centers: np.ndarray) -> np.ndarray:
@@ -132,6 +142,16 @@ def _filter(padded, k, shift, scale, dtype):
     return Filter(
         moved, half, -shift * scale, dtype(scale), _bound(padded.shape[1], largest, dtype)
     )
+
+
+@njit(cache=True, nogil=True)
+def _extent(padded, k, shift):
+    """The largest coordinate of the shifted centers, in size."""
+    largest = 0.0
+    for j in range(k):
+        for feature in range(len(shift)):
+            largest = max(largest, abs(padded[j, feature] - shift[feature]))
+    return largest
 
 
 @njit(cache=True, nogil=True)
@@ -153,19 +173,26 @@ def _move(padded, k, shift, scale, moved, half):
     return largest
 
 
+@cache
 def constants(d, dtype):
     """u, p and q of the near bound: see the top of this file."""
     u = float(np.finfo(dtype).eps) / 2
     return u, 2 * (d + 2), 2 * (d + 8) + 6 * (d + 3) * (2.0**-53 / u)
 
 
-def _bound(d, square, dtype):
-    """(near Y**2, near S_b, far Y**2, far constant, underflow, limit): see the top of this file."""
-    info = np.finfo(dtype)
+@cache
+def _bound_of_unit(d, dtype):
+    """`_bound` for a largest square of one."""
     u, p, q = constants(d, dtype)
     g = 2.0**-53 / u
     factor = 1.05 * u if (d + 16) * u < 0.01 else np.inf
     near = factor * (p + q), factor * q
-    far = factor * (d + 4 + 2 * (d + 2) * g), factor * (d + 8 + 3 * (d + 3) * g) * square
-    underflow, limit = 64 * (d + 8) * info.tiny, 2.0**60 if dtype == np.float32 else 2.0**900
-    return np.array([*near, *far, underflow, limit], dtype)
+    far = factor * (d + 4 + 2 * (d + 2) * g), factor * (d + 8 + 3 * (d + 3) * g)
+    underflow = 64 * (d + 8) * float(np.finfo(dtype).tiny)
+    return *near, *far, underflow, 2.0**60 if dtype == np.float32 else 2.0**900
+
+
+def _bound(d, square, dtype):
+    """(near Y**2, near S_b, far Y**2, far constant, underflow, limit): see the top of this file."""
+    *first, far, underflow, limit = _bound_of_unit(d, dtype)
+    return np.array([*first, far * square, underflow, limit], dtype)

@@ -17,6 +17,7 @@ range. Weighted rows err relative to the largest weight.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -111,21 +112,25 @@ class FixedPoint:
             weights = (sums.weight_high + sums.weight_low / LOW) / self.weight_scale
         else:
             weights = sums.counts.astype(np.float64)
-        lift = np.ones_like(self.scale) if self.lift is None else self.lift
         centers = np.empty(sums.high.shape)
         _means(
-            owned(sums.high), owned(sums.low), np.where(sums.counts == 0, np.nan, weights),
-            owned(self.shift), owned(self.scale), lift, centers,
+            owned(sums.high), owned(sums.low), owned(sums.counts), weights, owned(self.shift),
+            owned(self.scale), self._lift_or_ones, centers,
         )  # fmt: skip
         return centers, weights
 
+    @cached_property
+    def _lift_or_ones(self) -> np.ndarray:
+        return np.ones_like(self.scale) if self.lift is None else owned(self.lift)
+
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _means(high, low, weights, shift, scale, lift, centers):
+def _means(high, low, counts, weights, shift, scale, lift, centers):
     for j in range(len(weights)):
+        weight = weights[j] if counts[j] else np.nan
         for feature in range(len(shift)):
             total = high[j, feature] + low[j, feature] / LOW
-            offset = total / weights[j] / scale[feature] / lift[feature]
+            offset = total / weight / scale[feature] / lift[feature]
             centers[j, feature] = shift[feature] + offset
 
 
@@ -204,8 +209,9 @@ def move_rows(rows, which, old, new, weights, shift, scale, weight_scale, sums):
     the call.
     """
     if len(sums.counts):
-        _add_rows(rows, which, old, -1, weights, shift, scale, weight_scale, sums)
-        _add_rows(rows, which, new, 1, weights, shift, scale, weight_scale, sums)
+        for joins in range(2):  # a sign written out would be compiled twice, as a constant
+            labels, sign = (new if joins else old), 2 * joins - 1
+            _add_rows(rows, which, labels, sign, weights, shift, scale, weight_scale, sums)
 
 
 @njit(cache=True, nogil=True)

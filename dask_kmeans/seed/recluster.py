@@ -26,7 +26,7 @@ from dask_kmeans.blockwise import thread_count
 from dask_kmeans.kernels import (
     ExactSum,
     FixedPoint,
-    assign,
+    accumulate,
     distances,
     labelled_distances,
     nearest,
@@ -44,6 +44,10 @@ WORK = 2e8
 WORTH_THREADS = 1e6
 """Differences of coordinates in a comparison of all points with all centers, from which on it pays
 to improve the starts on several threads."""
+
+LITTLE = 2**19
+"""Differences of coordinates in such a comparison, up to which all distances take no longer than
+the filters that spare most of them: a small fit need not have these compiled for float64 rows."""
 
 
 class Clustering(NamedTuple):
@@ -192,13 +196,24 @@ def lloyd(
     labels = np.full(len(points), -1, np.int32)
     sums = fixed_point.zero_sums(len(centers))
     for _ in range(LLOYD_ITERATIONS):
-        tally = assign(points, weights, prepare(centers), fixed_point, labels, sums)
-        if tally.changed == 0:
+        before, labels = labels, _nearest(points, centers)
+        if np.array_equal(before, labels):
             break
+        accumulate(points, weights, fixed_point, before, labels, sums)
         means, filled = fixed_point.means(sums)
         centers = np.where((filled > 0)[:, None], means, centers)
     else:
-        nearest(points, prepare(centers), labels)
+        labels = _nearest(points, centers)
     cost = ExactSum()
     cost.add(labelled_distances(points, centers, labels, np.empty(len(points))), weights)
     return Clustering(centers, cost.value())
+
+
+def _nearest(points: np.ndarray, centers: np.ndarray) -> np.ndarray:
+    """int32 (c,): the nearest center of each point, ties to the lowest."""
+    if points.size * len(centers) <= LITTLE:
+        apart = distances(points, centers, np.empty((len(points), len(centers))))
+        return apart.argmin(axis=1).astype(np.int32)
+    labels = np.empty(len(points), np.int32)
+    nearest(points, prepare(centers), labels)
+    return labels
