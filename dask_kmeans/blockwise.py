@@ -17,6 +17,7 @@ finds it empty, so a task must be able to rebuild what it looks for from its arg
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import copy
 import functools
@@ -25,9 +26,10 @@ import itertools
 import math
 import sys
 import threading
+import time
 import uuid
 import weakref
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Generator, Hashable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any, ClassVar, NamedTuple, Protocol
@@ -52,6 +54,10 @@ UNCOUNTED = -1
 
 ROOM = 1 / 8
 """Of a process's memory, what tasks may remember in it of blocks that do not lie in memory."""
+
+WORTH_THREADS = 1e-3
+"""Seconds of work in a pass below which one thread has done it before others have woken up and
+taken turns with Python's lock."""
 
 STALL_SECONDS = 2
 """How often a pass is looked after, while its result is awaited."""
@@ -391,32 +397,66 @@ class _Threads:
     def __init__(self) -> None:
         self._caches = _Caches(uuid.uuid4().hex)
         self._owned: ThreadPoolExecutor | None = None
+        self._seconds: dict[Callable, float] = {}
+        """That the blocks took in the latest pass with a task, all threads together."""
 
     def processes(self) -> int:
         return 1
 
     def _pool(self) -> Executor:
-        """Dask's pool where one is configured, else our own with as many threads as Dask takes."""
+        """Dask's pool where one is configured, else our own: this thread and these are as many as
+        Dask takes."""
         pool = dask.config.get("pool", None)
         if isinstance(pool, Executor):
             return pool
         if self._owned is None:
-            self._owned = ThreadPoolExecutor(thread_count(), thread_name_prefix="dask-kmeans")
+            self._owned = ThreadPoolExecutor(
+                max(1, thread_count() - 1), thread_name_prefix="dask-kmeans"
+            )
         return self._owned
 
     def run(self, blocks, task, broadcast, merge, reading):
-        return functools.reduce(merge, self._results(blocks, task, broadcast, reading))
+        if len(blocks) == 1:
+            return self._result(blocks[0], task, broadcast, reading)
+        waiting, parts, seconds = deque(blocks), [], []
+
+        def results() -> Iterator[Any]:
+            """Those of the blocks that this thread gets hold of."""
+            while waiting:
+                try:
+                    block = waiting.popleft()
+                except IndexError:  # another thread was faster
+                    return
+                start = time.perf_counter()
+                yield self._result(block, task, broadcast, reading)
+                seconds.append(time.perf_counter() - start)
+
+        def work() -> None:
+            try:
+                mine = results()
+                for first in mine:
+                    parts.append(functools.reduce(merge, mine, first))
+            except BaseException:
+                waiting.clear()  # the other threads stop after the blocks that they are at
+                raise
+
+        alone = self._seconds.get(task, math.inf) < WORTH_THREADS
+        helpers = 0 if alone else min(len(blocks), thread_count()) - 1
+        futures = [self._pool().submit(work) for _ in range(helpers)]
+        try:
+            work()
+        finally:
+            concurrent.futures.wait(futures)
+        for future in futures:
+            future.result()
+        self._seconds[task] = sum(seconds)
+        return functools.reduce(merge, parts)
 
     def gather(self, blocks, task, broadcast, reading):
-        return list(self._results(blocks, task, broadcast, reading))
+        return [self._result(block, task, broadcast, reading) for block in blocks]
 
-    def _results(self, blocks, task, broadcast, reading) -> Iterator[Any]:
-        def call(block):
-            return task(OpenBlock(block, block.source, self._caches, reading), *broadcast)
-
-        if len(blocks) == 1 or thread_count() == 1:
-            return map(call, blocks)
-        return self._pool().map(call, blocks)
+    def _result(self, block, task, broadcast, reading):
+        return task(OpenBlock(block, block.source, self._caches, reading), *broadcast)
 
     def close(self) -> None:
         self._caches = _Caches(self._caches.token)

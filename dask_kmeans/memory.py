@@ -107,7 +107,9 @@ def plan_in_memory(n_rows: int, n_features: int, threads: int) -> list[tuple[int
     values = n_rows * n_features
     if values < SMALL or threads == 1:
         return [(0, n_rows)]
-    n_blocks = max(1, min(BLOCKS_PER_THREAD * threads, values // (SMALL // 2)))
+    n_blocks = min(BLOCKS_PER_THREAD * threads, values // (SMALL // 2))
+    if n_blocks > threads:  # as many for each: one with another one's share costs as much again
+        n_blocks -= n_blocks % threads
     edges = [edge // ROW_ALIGNMENT * ROW_ALIGNMENT for edge in spread(n_rows, n_blocks)]
     edges[-1] = n_rows
     return _pairs(edges)
@@ -203,8 +205,9 @@ PANEL_BYTES = 23
 """A center's value as float64 (exact), as float64 and float32 about the shift, and rounded to 16
 and to 8 bits (filters)."""
 
-BOUNDS_BYTES = 16
-"""Of each row of a block: two float32 bounds, and its number where its label is not proved."""
+MARGIN_BYTES = 12
+"""Of each row of a block: its float32 margin, and its number where that does not prove its
+label."""
 
 MEASURE_BYTES = 40
 """Of each row of a piece: its distance, what draws and weights make of it, and its rank."""
@@ -338,13 +341,13 @@ def task_bytes(
     weighted : bool
         Whether rows have weights.
     bounded : bool
-        Whether bounds are kept: not for `algorithm="lloyd"`.
+        Whether margins are kept: not for `algorithm="lloyd"`.
     kept : int
         The block's share of the memory budget, of which its rows take twice as much while they are
         put together.
     """
     labels = label_bytes(n_clusters) * block_rows * n_runs + (4 + MEASURE_BYTES) * piece_rows
-    labels += BOUNDS_BYTES * block_rows * n_runs * bounded + 2 * kept
+    labels += MARGIN_BYTES * block_rows * n_runs * bounded + 2 * kept
     weights = 8 * piece_rows if weighted else 0
     panel = PANEL_BYTES * n_clusters * n_features
     return reading + labels + weights + n_runs * (panel + sums_bytes(n_clusters, n_features))

@@ -117,11 +117,11 @@ def test_a_task_with_more_of_anything_takes_more(grown):
     assert less < more <= 2 * less
 
 
-def test_bounds_and_kept_rows_are_counted():
+def test_margins_and_kept_rows_are_counted():
     base = {"reading": 10**6, "block_rows": 10**5, "piece_rows": 10**4, "n_features": 8,
             "n_clusters": 16}  # fmt: skip
     plain = memory.task_bytes(**base)
-    assert memory.task_bytes(**base, bounded=True) - plain == memory.BOUNDS_BYTES * 10**5
+    assert memory.task_bytes(**base, bounded=True) - plain == memory.MARGIN_BYTES * 10**5
     assert memory.task_bytes(**base, kept=1000) - plain == 2000
 
 

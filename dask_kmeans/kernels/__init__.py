@@ -2,26 +2,27 @@
 
 layout -> lanes -> tile, panel -> assign  labels, certified to be what float64 brute force gives
           packed -> lattice               most of them from integers of 8 or 16 bits
-          bounds                          which labels stand without another look
+          margins                         which labels stand without another look
           sums                            integer sums of rows: any order, the same bits
           distances, exact_sum, draws     every float that decides or is reported
           extent                          what the survey of the data needs
 """
 
 from .assign import Tally, assign, nearest
-from .bounds import Bounds, Motion, loosen, motion
 from .distances import distances, labelled_distances
 from .draws import exponential, uniform
 from .exact_sum import ExactSum, exact_total
 from .extent import extent
+from .margins import NO_MARGINS, Drift, Margins, failing, no_drift, no_margins
 from .panel import Panel, prepare
 from .sums import FixedPoint, Sums, accumulate, merge_sums, scatter
 
 __all__ = [
-    "Bounds",
+    "NO_MARGINS",
+    "Drift",
     "ExactSum",
     "FixedPoint",
-    "Motion",
+    "Margins",
     "Panel",
     "Sums",
     "Tally",
@@ -31,11 +32,12 @@ __all__ = [
     "exact_total",
     "exponential",
     "extent",
+    "failing",
     "labelled_distances",
-    "loosen",
     "merge_sums",
-    "motion",
     "nearest",
+    "no_drift",
+    "no_margins",
     "prepare",
     "scatter",
     "uniform",

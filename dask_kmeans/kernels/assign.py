@@ -15,7 +15,6 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from .bounds import NO_BOUNDS, Bounds, keep_bounds, widths
 from .lanes import (
     CR,
     UNDECIDED,
@@ -26,6 +25,7 @@ from .lanes import (
 )
 from .lattice import bench, decide
 from .layout import numeric, owned, rows_of
+from .margins import NO_MARGINS, NOTHING, Margins, keep_margins, widths
 from .packed import BEST, SECOND, SQUARE
 from .panel import Panel
 from .sums import FixedPoint, Sums, accumulate, checked_weights, move_rows
@@ -81,14 +81,14 @@ def nearest(
     panel: Panel,
     labels: np.ndarray,
     picks: np.ndarray | None = None,
-    bounds: Bounds = NO_BOUNDS,
+    margins: Margins = NO_MARGINS,
 ) -> Tally:
     """Write the label of every row's nearest center, ties to the lowest, -1 for a row with a NaN.
 
-    X : (m, d), any numeric dtype and strides; labels : int32 (m,), written; picks, bounds : see
+    X : (m, d), any numeric dtype and strides; labels : int32 (m,), written; picks, margins : see
     `assign`.
     """
-    return assign(X, None, panel, _NO_SUMS, labels, _NO_SUMS.zero_sums(0), picks, bounds)
+    return assign(X, None, panel, _NO_SUMS, labels, _NO_SUMS.zero_sums(0), picks, margins)
 
 
 def assign(
@@ -99,13 +99,13 @@ def assign(
     labels: np.ndarray,
     sums: Sums,
     picks: np.ndarray | None = None,
-    bounds: Bounds = NO_BOUNDS,
+    margins: Margins = NO_MARGINS,
 ) -> Tally:
     """`nearest`, and move rows whose label changed from the old cluster's sums to the new one's.
 
     X : (m, d), any numeric dtype and strides; weights : float64 (m,) or None;
     labels : int32 (m,), -1 = in no cluster yet, updated in place; sums : updated in place;
-    picks : int64, the rows to look at, or None for all of them; bounds : of m rows, those of the
+    picks : int64, the rows to look at, or None for all of them; margins : of m rows, those of the
     rows looked at are written; or of no rows.
     """
     if picks is not None and len(picks) == 0:
@@ -113,7 +113,7 @@ def assign(
     X = numeric(X)
     if fixed_point.lift is not None:
         before = labels.copy()
-        tally = nearest(X, panel, labels, picks, bounds)
+        tally = nearest(X, panel, labels, picks, margins)
         accumulate(X, weights, fixed_point, before, labels, sums)
         return tally
     rows, left = rows_of(X), np.empty(len(X), np.int64)
@@ -122,7 +122,7 @@ def assign(
         fixed_point.weight_scale, sums,
     )  # fmt: skip
     chosen, m = (EVERY_ROW, len(X)) if picks is None else (picks, len(picks))
-    single, of_single = panel.single, (widths(panel.single), bounds)
+    single, of_single = panel.single, (widths(panel.single), margins)
     size = len(panel.centers) * rows.d
     changed = candidates = n_left = looked = 0
     # Rows are picked since their two nearest centers are about as far: a lattice leaves candidates.
@@ -155,14 +155,14 @@ def assign(
         changed += more
     undecided = n_left
     if n_left:
-        double, of_double = panel.double, (widths(panel.double), bounds)
+        double, of_double = panel.double, (widths(panel.double), margins)
         more, n_left, _ = _filter(
             rows, left, 0, n_left, double, None, panel.padded, labels, left, 0, *of_double, *move
         )
         changed += more
     if n_left:
-        if len(bounds.upper):
-            bounds.put(left[:n_left], (np.inf, 0))
+        if len(margins.values):
+            margins.values[left[:n_left]] = NOTHING
         origin = np.zeros(rows.d)
         changed += _define(
             rows, left[:n_left], panel.padded, len(panel.centers), origin, labels, *move
@@ -172,7 +172,7 @@ def assign(
 
 @njit(cache=True, nogil=True)
 def _filter(
-    rows, picks, first, last, panel, lattice, padded, labels, left, n_left, widths, bounds,
+    rows, picks, first, last, panel, lattice, padded, labels, left, n_left, widths, margins,
     weights, shift, scale, weight_scale, sums,
 ):  # fmt: skip
     """Label the rows whose nearest center this filter proves; list the others in `left`.
@@ -180,7 +180,7 @@ def _filter(
     picks : rows, of which those from `first` to `last` are looked at, may be `left` itself; empty =
     rows `first` to `last`. lattice : the centers in fewer bits, to compare with first, or None;
     padded : float64 (k', d), the centers. n_left : rows that are in `left` already.
-    widths, bounds : to keep bounds of the rows that are labelled, unless they are those of no rows.
+    widths, margins : to keep those of the rows that are labelled, unless they are of no rows.
     Returns (rows whose label changed, rows in `left`, candidates that were compared).
     """
     # Fields are taken out of their tuples once: in the loop that would count references.
@@ -188,7 +188,7 @@ def _filter(
     d, B = rows.d, tile_rows(half)
     tile, best, second = aligned((d + 3) // 4 * 4 * B, half), aligned(B, half), aligned(B, half)
     tile[d * B :] = 0
-    squares, keeping = aligned(B, half), len(bounds.upper) > 0
+    squares, keeping = aligned(B, half), len(margins.values) > 0
     work = np.empty((2, B), np.float32)
     index, addresses = np.empty(B, np.int32), np.empty(B, np.int64)
     room = max(B, MOVED_ITEMS // d)
@@ -217,9 +217,9 @@ def _filter(
             )
             if keeping:
                 lanes = memory.lanes
-                keep_bounds(
+                keep_margins(
                     picks, start, count, index, lanes[BEST], lanes[SECOND], lanes[SQUARE], widths,
-                    work, bounds,
+                    work, margins,
                 )  # fmt: skip
         else:
             for r in range(B):
@@ -230,8 +230,10 @@ def _filter(
                 score(centers, j, half, tile, d, best, second, index)
             certify(tile, d, best, second, bound, squares, index)
             if keeping:
-                keep_bounds(picks, start, count, index, best, second, squares, widths, work, bounds)
-        different = count if len(picks) else _different(index, labels, start, count)
+                keep_margins(
+                    picks, start, count, index, best, second, squares, widths, work, margins
+                )
+        different = _different(picks, start, index, labels, count)
         if different == 0:
             continue
         for r in range(count):
@@ -257,11 +259,15 @@ def _filter(
 
 
 @njit(cache=True, nogil=True)
-def _different(index, labels, start, count):
-    """How many of rows start .. start + count have other labels than `index` found."""
+def _different(picks, start, index, labels, count):
+    """How many of a tile's rows have other labels than `index` found."""
     different = 0
-    for r in range(count):
-        different += index[r] != labels[start + r]
+    if len(picks):
+        for r in range(count):
+            different += index[r] != labels[np.uint64(picks[start + r])]
+    else:
+        for r in range(count):
+            different += index[r] != labels[start + r]
     return different
 
 

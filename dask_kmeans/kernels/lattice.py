@@ -249,7 +249,7 @@ def decide(rows, addresses, n_rows, tile, panel, padded, lattice, bench, keeping
     tile : float32, of the rows at `addresses`, with lines of zeros up to a multiple of 4 features;
     panel : the float32 filter; padded : float64 (k', d), the centers themselves.
     Returns how many pairs of a row and a center were compared once more. If `keeping`, lanes BEST
-    and SECOND bound the scores of a decided row, as `bounds` needs them: of its own center from
+    and SECOND bound the scores of a decided row, as `margins` needs them: of its own center from
     above, of every other one from below.
     """
     scores, lanes, head, count = bench.scores, bench.lanes, bench.head, bench.number

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dask_kmeans.blockwise import Blockwise
-from dask_kmeans.kernels import FixedPoint, Motion, merge_sums, motion
+from dask_kmeans.kernels import Drift, FixedPoint, merge_sums, no_drift
 from dask_kmeans.step.assign import Outcome, Request, assign_block
 from dask_kmeans.step.combine import merge_for
 from dask_kmeans.step.measure import Measure, MeasureRequest, measure_block
@@ -28,7 +28,7 @@ SMALL, MANY = 16, 2**16
 """Of so many rows, a cluster must have fewer than the average by this factor to be emptied in one
 step; of fewer rows any cluster may be, and looking at distances costs nothing."""
 
-LEAST_SIZE, LEAST_WORK = 128, 2**22
+LEAST_SIZE, LEAST_WORK = 128, 2**24
 """Numbers in the centers, and times the rows: below these, looking at every row costs about as
 little as finding out which rows need no look."""
 
@@ -47,7 +47,7 @@ class Rules:
     tol: float
     max_iter: int
     bounded: bool = False
-    """Whether steps may keep bounds, so as to look at fewer rows."""
+    """Whether steps may keep margins, so as to look at fewer rows."""
 
 
 def advance(runs: list[Run], rules: Rules) -> list[Run]:
@@ -59,7 +59,7 @@ def advance(runs: list[Run], rules: Rules) -> list[Run]:
             run.panel_of(run.centers),
             run.previous,
             _far_rows_wanted(run, rules.blockwise.in_memory or rules.blockwise.choosing),
-            _motion_of(run, rules),
+            _drift_of(run, rules),
         )
         for run in runs
     ]
@@ -74,14 +74,17 @@ def advance(runs: list[Run], rules: Rules) -> list[Run]:
     ]
 
 
-def _motion_of(run: Run, rules: Rules) -> Motion | None:
-    """How a run's centers have moved since its latest step; None where bounds do not pay."""
+def _drift_of(run: Run, rules: Rules) -> Drift | None:
+    """How far a run's centers have gone; None where margins do not pay."""
     size = run.centers.size
     small = size < LEAST_SIZE or size * rules.n_rows < LEAST_WORK
     if not rules.bounded or (small and not rules.blockwise.choosing):
         return None
-    before = run.centers if run.assigned is None else run.assigned
-    return motion(before, run.centers, rules.n_rows)
+    if run.drift is None or run.assigned is None:
+        run.drift = no_drift(len(run.centers))
+    else:
+        run.drift = run.drift.further(run.assigned, run.centers)
+    return run.drift
 
 
 def _far_rows_wanted(run: Run, spared: bool) -> int:

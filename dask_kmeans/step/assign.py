@@ -1,6 +1,6 @@
 """Assign: every row of a block to its nearest center, for every run that moves, in one read.
 
-Rows whose bounds prove that their label stands are not looked at, and where all the others lie in
+Rows whose margins prove that their label stands are not looked at, and where all the others lie in
 the block's row cache, or there are none, the block is not read.
 """
 
@@ -13,27 +13,28 @@ import numpy as np
 
 from dask_kmeans.blockwise import OpenBlock
 from dask_kmeans.kernels import (
-    Bounds,
+    NO_MARGINS,
+    Drift,
     FixedPoint,
-    Motion,
     Panel,
     Sums,
     assign,
-    loosen,
+    failing,
     nearest,
+    no_margins,
 )
 from dask_kmeans.labels import Labels
-from dask_kmeans.step.keep import NO_BOUNDS, Keeping, KeptRows, Proof, kept_rows
+from dask_kmeans.step.keep import NONE, Keeping, KeptRows, Proof, kept_rows
 from dask_kmeans.step.measure import Measure, measure_rows, no_measure
 
 WORTH = 0.5
 """Share of a block's rows that may fail for them to be picked: rows in order cost less each."""
 
-BOUNDS_SHARE = 0.5
-"""Of what a process has room to remember: bounds save work, but labels save twice as much."""
+MARGINS_SHARE = 0.5
+"""Of what a process has room to remember: margins save work, but labels save twice as much."""
 
 LONGEST_REST = 8
-"""Steps without bounds, at most, after steps in which too many rows failed."""
+"""Steps without margins, at most, after steps in which too many rows failed."""
 
 
 class Request(NamedTuple):
@@ -49,8 +50,8 @@ class Request(NamedTuple):
     Labels are a function of (row, centers), so these are the same ones. None on the first step."""
     farthest: int
     """Measure distances too, and bring back this many of the farthest rows; 0: measure nothing."""
-    motion: Motion | None = None
-    """How the centers have moved since step - 1; None: keep no bounds, look at every row."""
+    drift: Drift | None = None
+    """How far the centers have gone; None: keep no margins, look at every row."""
 
 
 class Outcome(NamedTuple):
@@ -104,38 +105,38 @@ class _Step:
     """One run's step over one block."""
 
     def __init__(self, block: OpenBlock, request: Request, fixed_point: FixedPoint, frugal: bool):
-        """frugal : bounds may save reads, so they are kept whatever they save of the arithmetic."""
+        """frugal : margins may save reads: they are kept whatever they save of the arithmetic."""
         self.request, self.fixed_point, self.start = request, fixed_point, block.start
         k = len(request.panel.centers)
         self.labels, known = Labels.recall(block, ("labels", request.run), request.step - 1, k)
         self.rebuild = not known
-        # As labels do, bounds leave the cache while they are being changed.
+        # As labels do, margins leave the cache while they are being changed.
         proof: Proof = block.cache.pop(("proof", request.run), Proof(0))
         if self.rebuild or proof.step != request.step - 1:
             proof = Proof(0)
         self.rest, self.next_rest = proof.rest, proof.next_rest
-        self.bounds, self.picks = self._prove(proof, block.rows, frugal)
+        self.margins, self.picks = self._prove(proof, block.rows, frugal)
         self.sums = fixed_point.zero_sums(k)
         self.measure = no_measure(request.panel.centers) if request.farthest else None
         self.changed = 0
         self.examined = block.rows if self.picks is None else len(self.picks)
 
-    def _prove(self, proof: Proof, rows: int, frugal: bool) -> tuple[Bounds, np.ndarray | None]:
-        """Bounds to keep from this step on, and the rows to look at: None for all of them."""
-        motion = self.request.motion
-        if motion is None:
-            return NO_BOUNDS, None
-        if len(proof.bounds.upper) == 0:
+    def _prove(self, proof: Proof, rows: int, frugal: bool) -> tuple[np.ndarray, np.ndarray | None]:
+        """Margins to keep from this step on, and the rows to look at: None for all of them."""
+        drift = self.request.drift
+        if drift is None:
+            return NONE, None
+        if len(proof.margins) == 0:
             if self.rest and not frugal:
                 self.rest -= 1
-                return NO_BOUNDS, None
-            return Bounds.unknown(rows), None
-        picks = loosen(proof.bounds, self.labels.of(slice(None)), motion)
+                return NONE, None
+            return no_margins(rows), None
+        picks = failing(proof.margins, self.labels.of(slice(None)), drift)
         if len(picks) <= WORTH * rows:
             self.next_rest = 1
-            return proof.bounds, picks
+            return proof.margins, picks
         self.rest, self.next_rest = self.next_rest - 1, min(2 * self.next_rest, LONGEST_REST)
-        return (NO_BOUNDS if self.rest and not frugal else proof.bounds), None
+        return (NONE if self.rest and not frugal else proof.margins), None
 
     def needs_no_more_than(self, kept: KeptRows | None) -> bool:
         """Whether all rows that it has to look at are kept."""
@@ -147,14 +148,14 @@ class _Step:
         """Look at the rows that follow row `first` of the block."""
         stop = first + len(values)
         rows = slice(first, stop)
-        known, bounds = self.labels.of(rows), self.bounds.of(rows)
+        known = self.labels.of(rows)
         if self.rebuild and self.request.previous is not None:
             nearest(values, self.request.previous, known)
         picks = self.picks
         if picks is not None:
             begin, end = np.searchsorted(picks, [first, stop])
             picks = picks[begin:end] - first
-        self._assign(values, weights, known, picks, bounds)
+        self._assign(values, weights, known, picks, self.margins[rows])
         self.labels.put(rows, known)
         if self.measure is not None:
             self.measure = measure_rows(
@@ -167,26 +168,26 @@ class _Step:
         assert self.picks is not None
         if len(self.picks) == 0:
             return
-        known, bounds = self.labels.stored[kept.rows].astype(np.int32), self.bounds.of(kept.rows)
-        self._assign(kept.values, kept.weights, known, kept.places(self.picks), bounds)
+        known, margins = self.labels.stored[kept.rows].astype(np.int32), self.margins[kept.rows]
+        self._assign(kept.values, kept.weights, known, kept.places(self.picks), margins)
         self.labels.stored[kept.rows] = known
-        self.bounds.put(kept.rows, bounds)
+        self.margins[kept.rows] = margins
 
-    def _assign(self, values, weights, labels, picks, bounds) -> None:
+    def _assign(self, values, weights, labels, picks, margins) -> None:
+        drift = self.request.drift
         tally = assign(
-            values, weights, self.request.panel, self.fixed_point, labels, self.sums, picks, bounds
-        )
+            values, weights, self.request.panel, self.fixed_point, labels, self.sums, picks,
+            NO_MARGINS if drift is None else drift.margins(margins),
+        )  # fmt: skip
         self.changed += tally.changed
 
     def lifetime(self, rows: slice) -> np.ndarray:
-        """For how many steps like the last one the labels of rows are proved: float32."""
-        motion = self.request.motion
-        labels, bounds = self.labels.of(rows), self.bounds.of(rows)
-        if motion is None or len(bounds.upper) == 0:
+        """For how many steps like the last one the labels of rows are proved."""
+        labels, margins, drift = self.labels.of(rows), self.margins[rows], self.request.drift
+        if drift is None or len(margins) == 0:
             return np.zeros(len(labels), np.float32)
-        speed = motion.own + motion.others
         with np.errstate(all="ignore"):
-            lifetime = (bounds.lower - bounds.upper) / np.maximum(speed, 1e-30)[labels]
+            lifetime = (margins - drift.total[labels]) / np.maximum(drift.latest, 1e-300)[labels]
         lifetime[labels < 0] = np.inf
         return lifetime
 
@@ -194,9 +195,8 @@ class _Step:
         """Leave what is known in the block's cache."""
         run, step = self.request.run, self.request.step
         self.labels.leave(block, ("labels", run), step)
-        proof = Proof(step, self.bounds, self.rest, self.next_rest)
-        n_bytes = self.bounds.upper.nbytes + self.bounds.lower.nbytes
-        block.remember(("proof", run), proof, n_bytes, BOUNDS_SHARE)
+        proof = Proof(step, self.margins, self.rest, self.next_rest)
+        block.remember(("proof", run), proof, self.margins.nbytes, MARGINS_SHARE)
 
     @property
     def outcome(self) -> Outcome:

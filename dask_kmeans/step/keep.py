@@ -1,6 +1,6 @@
 """Keep: what a step leaves in a block's cache for the next one: a cache, never the truth.
 
-Bounds, without which every row is looked at, and the rows that will most likely be
+Margins, without which every row is looked at, and the rows that will most likely be
 wanted next, without which the block is read.
 """
 
@@ -12,11 +12,11 @@ from typing import NamedTuple
 import numpy as np
 
 from dask_kmeans.blockwise import OpenBlock
-from dask_kmeans.kernels import Bounds
+from dask_kmeans.kernels import no_margins
 
 KEY = "rows"
 
-NO_BOUNDS = Bounds.unknown(0)
+NONE = no_margins(0)
 """Of no rows: none are kept."""
 
 
@@ -24,12 +24,12 @@ class Proof(NamedTuple):
     """What a step leaves in the block's cache to prove labels of the next one."""
 
     step: int
-    bounds: Bounds = NO_BOUNDS
-    """Of all rows; of none where none are kept."""
+    margins: np.ndarray = NONE
+    """float32, of all rows; of none where none are kept."""
     rest: int = 0
-    """Steps that are still to go without bounds."""
+    """Steps that are still to go without margins."""
     next_rest: int = 1
-    """How many that will be when bounds next prove too little."""
+    """How many that will be when margins next prove too little."""
 
 
 class KeptRows(NamedTuple):

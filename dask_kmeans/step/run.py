@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dask_kmeans.kernels import Panel, Sums, prepare
+from dask_kmeans.kernels import Drift, Panel, Sums, prepare
 from dask_kmeans.step.anchor import Anchor
 from dask_kmeans.step.stop import StopReason
 
@@ -68,6 +68,8 @@ class Run:
     anchors: list[Anchor] = field(default_factory=list)
     """Where leaps take their bearings; the oldest first."""
 
+    drift: Drift | None = None
+    """How far the centers have gone since margins were first kept, which a checkpoint forgets."""
     panel: Panel | None = None
     """`assigned` as the kernels take it; made anew after a checkpoint, as is the next one."""
     shift: np.ndarray | None = None

@@ -1,4 +1,4 @@
-"""Bounds and kept rows: fewer rows examined, fewer reads, and never another bit."""
+"""Margins and kept rows: fewer rows examined, fewer reads, and never another bit."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from strategies import DTYPES, KINDS, layouts, make, seeds, weights_of
 from test_passes import CountingChunks, CountingZarr
 
 from dask_kmeans import KMeans, blockwise
-from dask_kmeans.kernels import Bounds, loosen, motion, nearest, prepare
+from dask_kmeans.kernels import failing, nearest, no_drift, no_margins, prepare
 from dask_kmeans.step import advance, assign
 
 FINITE = sorted(set(KINDS) - {"denormal", "tiny"})
@@ -21,7 +21,7 @@ FINITE = sorted(set(KINDS) - {"denormal", "tiny"})
 
 @pytest.fixture(autouse=True, scope="module")
 def _any_size():
-    """Bounds for small data too."""
+    """Margins for small data too."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(advance, "LEAST_SIZE", 0)
         patch.setattr(advance, "LEAST_WORK", 0)
@@ -32,71 +32,94 @@ def distances(X, centers):
     return np.sqrt(naive.squared_distances(X, centers))
 
 
-def assert_they_bound(bounds, X, centers, labels):
-    """upper and lower against brute force in float64.
-
-    Its own error is allowed for, and numbers so small that no bound of such a size is trusted.
-    """
+def gaps(X, centers, labels):
+    """How much farther the nearest of the other centers is, against brute force in float64."""
     every = distances(X, centers)
     rows = np.arange(len(X))
     own = every[rows, labels]
     every[rows, labels] = np.inf
-    assert (bounds.upper >= own * (1 - 1e-12) - 1e-37).all()
-    assert (bounds.lower <= every.min(axis=1) * (1 + 1e-12) + 1e-37).all()
+    return every.min(axis=1) - own, own
 
 
-# The last one is large enough for the lattice filter to make the bounds.
+def assert_they_bound(margins, drift, X, centers, labels):
+    """Margins, less what drift has taken from them; the error of brute force is allowed for."""
+    gap, own = gaps(X, centers, labels)
+    with np.errstate(all="ignore"):
+        left = margins - drift.total[labels]
+        assert (left <= gap + 1e-12 * own + 1e-12 * np.where(np.isinf(gap), 0, gap)).all()
+
+
+# The last one is large enough for the lattice filter to make the margins.
 SHAPES = st.sampled_from([(1, 1), (2, 3), (3, 5), (9, 17), (24, 16), (40, 33), (70, 130)])
 
 
 @given(st.sampled_from(sorted(KINDS)), seeds(), SHAPES, st.sampled_from(["float32", "float64"]),
        st.sampled_from([0.0, 1e-9, 1e-3, 0.1, 2.0]))  # fmt: skip
-def test_bounds_hold_and_prove_labels(kind, seed, shape, dtype, step):
+def test_margins_hold_and_prove_labels(kind, seed, shape, dtype, step):
     k, d = shape
     rng = np.random.default_rng(seed)
     X = make(kind, seed, 150, d).astype(dtype)
     centers = X[rng.choice(len(X), k, replace=False)].astype(np.float64)
     spread = X.std(axis=0, dtype=np.float64)
     centers += 0.3 * rng.normal(size=centers.shape) * spread
-    labels, bounds = np.empty(len(X), np.int32), Bounds.unknown(len(X))
-    nearest(X, prepare(centers), labels, None, bounds)
-    assert_they_bound(bounds, X, centers, labels)
+    labels, margins, drift = np.empty(len(X), np.int32), no_margins(len(X)), no_drift(k)
+    nearest(X, prepare(centers), labels, None, drift.margins(margins))
+    assert_they_bound(margins, drift, X, centers, labels)
     for _ in range(3):
         moves = step * rng.normal(size=centers.shape) * spread
         moved = centers + np.where(rng.random((k, 1)) < 0.5, moves, 0)
-        picks = loosen(bounds, labels, motion(centers, moved, 10**9))
+        drift = drift.further(centers, moved)
+        picks = failing(margins, labels, drift)
         centers = moved
-        assert_they_bound(bounds, X, centers, labels)
+        assert_they_bound(margins, drift, X, centers, labels)
         expected = naive.nearest(X, centers)
         proved = np.setdiff1d(np.arange(len(X)), picks)
         np.testing.assert_array_equal(labels[proved], expected[proved])
-        nearest(X, prepare(centers), labels, picks, bounds)
+        nearest(X, prepare(centers), labels, picks, drift.margins(margins))
         np.testing.assert_array_equal(labels, expected)
-        assert_they_bound(bounds, X, centers, labels)
+        assert_they_bound(margins, drift, X, centers, labels)
 
 
 @pytest.mark.parametrize(("k", "d"), [(4, 3), (80, 110)])
-def test_bounds_prove_most_labels(k, d):
-    """Bounds that are merely safe would prove nothing."""
+def test_margins_prove_most_labels(k, d):
+    """Margins that are merely safe would prove nothing."""
     rng = np.random.default_rng(0)
     means = rng.normal(size=(k, d))
     X = (means[rng.integers(k, size=4000)] + 0.1 * rng.normal(size=(4000, d))).astype(np.float32)
-    labels, bounds = np.empty(len(X), np.int32), Bounds.unknown(len(X))
-    nearest(X, prepare(means), labels, None, bounds)
-    every = np.sort(distances(X, means), axis=1)
-    np.testing.assert_allclose(bounds.upper, every[:, 0], rtol=0.05)
-    np.testing.assert_allclose(bounds.lower, every[:, 1], rtol=0.05)
-    assert len(loosen(bounds, labels, motion(means, means, len(X)))) < 0.02 * len(X)
-    assert len(loosen(bounds, labels, motion(means, means + 1e-3, len(X)))) < 0.05 * len(X)
-    assert len(loosen(bounds, labels, motion(means, means + 10, len(X)))) > 0.9 * len(X)
+    labels, margins, drift = np.empty(len(X), np.int32), no_margins(len(X)), no_drift(k)
+    nearest(X, prepare(means), labels, None, drift.margins(margins))
+    gap, own = gaps(X, means, labels)
+    assert (margins > gap - 0.05 * (gap + own)).all()
+    for step, least, most in ((0, 0, 0.02), (1e-3, 0, 0.05), (10, 0.9, 1)):
+        share = len(failing(margins, labels, drift.further(means, means + step))) / len(X)
+        assert least <= share <= most
+
+
+def test_centers_that_stay_take_nothing_away():
+    drift = no_drift(3).further(np.eye(3), 2 * np.eye(3))
+    again = drift.further(np.eye(3), np.eye(3))
+    np.testing.assert_array_equal(again.total, drift.total)
+    assert (again.latest == 0).all()
+
+
+@pytest.mark.parametrize("far", [1e200, np.inf])
+def test_a_drift_beyond_float32_proves_nothing(far):
+    """Neither margins made before it, nor those made since."""
+    X, centers = np.array([[0.0], [1.0]]), np.array([[0.0], [1.0]])
+    labels, margins = np.arange(2, dtype=np.int32), no_margins(2)
+    nearest(X, prepare(centers), labels, None, no_drift(2).margins(margins))
+    drift = no_drift(2).further(centers, np.array([[0.0], [1.0 + far]]))
+    assert len(failing(margins, labels, drift)) == 2
+    nearest(X, prepare(centers), labels, None, drift.margins(margins))
+    assert len(failing(margins, labels, drift)) == 2
 
 
 def test_ties_are_never_proved():
     X = np.array([[0.0, 0.0], [1.0, 0.0], [2.0, 0.0]])
     centers = np.array([[0.0, 0.0], [2.0, 0.0], [2.0, 0.0]])
-    labels, bounds = np.empty(3, np.int32), Bounds.unknown(3)
-    nearest(X, prepare(centers), labels, None, bounds)
-    picks = loosen(bounds, labels, motion(centers, centers, 3))
+    labels, margins = np.empty(3, np.int32), no_margins(3)
+    nearest(X, prepare(centers), labels, None, no_drift(3).margins(margins))
+    picks = failing(margins, labels, no_drift(3))
     assert {1, 2} <= set(picks.tolist())
 
 
@@ -111,7 +134,7 @@ def results(model):
 
 @pytest.mark.filterwarnings("ignore:Number of distinct clusters")
 @given(st.data(), st.sampled_from(sorted(KINDS)), seeds(), st.sampled_from(DTYPES), layouts())
-def test_a_fit_with_bounds_is_the_same_fit(data, kind, seed, dtype, layout):
+def test_a_fit_with_margins_is_the_same_fit(data, kind, seed, dtype, layout):
     n, d = data.draw(st.integers(30, 200)), data.draw(st.sampled_from([1, 2, 5, 17]))
     k = data.draw(st.sampled_from([1, 2, 5, 25]))
     with np.errstate(all="ignore"):
@@ -144,8 +167,8 @@ def test_fewer_and_fewer_rows_are_examined():
     assert bounded.history_[-1].examined < 0.1 * len(X)
 
 
-def test_bounds_that_prove_little_are_given_up_for_a_while(monkeypatch):
-    """Steps that must look at most rows anyway keep no bounds, and the result is the same."""
+def test_margins_that_prove_little_are_given_up_for_a_while(monkeypatch):
+    """Steps that must look at most rows anyway keep no margins, and the result is the same."""
     X, init = overlapping()
     expected = results(KMeans(len(init), init=init, tol=0, algorithm="lloyd").fit(X))
     monkeypatch.setattr(assign, "WORTH", 0.01)
@@ -184,7 +207,7 @@ def test_kept_rows_save_reads(share, weighted):
 
 @pytest.mark.usefixtures("_threads")
 def test_lost_caches_change_nothing(monkeypatch):
-    """Labels, bounds and kept rows are found again, whatever is lost and when."""
+    """Labels, margins and kept rows are found again, whatever is lost and when."""
     X, init = overlapping()
     expected = results(KMeans(len(init), init=init, tol=0, algorithm="lloyd").fit(X))
     lost = np.random.default_rng(1)
