@@ -387,6 +387,7 @@ def table(report: dict[str, Any]) -> str:
         ])  # fmt: skip
         if abs(row["says"] / row["inertia"] - 1) > 1e-3:
             notes.append(f"* {row['contender']} reports an inertia of {row['says']:.5g}")
+    fits = max(len(row.get("fits", ())) for row in report["results"])
     header = ["whole fit", "time", "against ours", "inertia", "iterations", "passes",
               "read from the store", "peak memory"]  # fmt: skip
     n = f"{problem['rows']:_}".replace("_", " ")
@@ -396,8 +397,8 @@ def table(report: dict[str, Any]) -> str:
         f"{n} x {problem['features']} float32, k={problem['clusters']}, tol={TOL:g}, "
         f"{problem['threads']} threads of {report['cpu']}, "
         + ", ".join(f"{name} {version}" for name, version in sorted(software.items()))
-        + f"; {report['date']}. Medians of {max(len(row.get('fits', ())) for row in report['results'])} "
-        f"seeds, of one where a fit takes over {LONG} s. Memory is that of the Python process (Spark's JVM not counted).",
+        + f"; {report['date']}. Medians of up to {fits} seeds, of fewer where fits take over "
+        f"{LONG} s. Memory is that of the Python process (Spark's JVM not counted).",
         *notes,
     ])  # fmt: skip
 
