@@ -680,14 +680,14 @@ RULES: dict[str, Rule] = {
 
 def check_parameters(estimator: Any) -> None:
     """Raise ParameterError for the first parameter of `estimator` that breaks its rule."""
-    for name, value in estimator.get_params(deep=False).items():
-        rule = RULES.get(name)
+    for name, rule in RULES.items():
+        value = getattr(estimator, name)
         if name == "init" and hasattr(value, "fit") and not hasattr(value, "cluster_centers_"):
             raise ParameterError(
                 f"The 'init' parameter is a {type(value).__name__} that is not fitted yet. "
                 "Type init=other.fit(X)"
             )
-        if rule is not None and not rule.holds(value):
+        if not rule.holds(value):
             raise ParameterError(
                 f"The {name!r} parameter of {type(estimator).__name__} must be {rule.needed}. "
                 f"Got {_given(value)} instead. Type {name}={rule.example}"

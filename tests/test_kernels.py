@@ -3,12 +3,22 @@
 import dataclasses
 import math
 import pickle
+import sys
 
 import numpy as np
 import pytest
 
 from dask_kmeans import kernels
 from dask_kmeans.kernels.lanes import PACKED
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _every_filter():
+    """The float64 filter for few rows too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys.modules[kernels.assign.__module__], "LITTLE", 0)
+        yield
+
 
 DTYPES = ["u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f2", "f4", "f8", ">f4", "?"]
 

@@ -4,7 +4,7 @@ A row is decided by the first of four stages that can prove its label (`panel` h
 
 1. the lattice filter, in integers of 8 or 16 bits, where that pays (see `lattice`): a multiple of
 2. the float32 filter, at the machine's peak rate of multiply-adds, for every row else;
-3. the float64 filter, for the rows that are left: one in a thousand, say;
+3. the float64 filter, for the rows that are left, one in a thousand, say, where they are many;
 4. the definition, for exact ties and pathological ranges: the float64 sum of (x - c)**2 in order.
 
 Rows that a stage leaves are gathered into full tiles for the next one.
@@ -52,6 +52,10 @@ TRIAL = 32
 
 LARGE = 2**15
 """Numbers in the centers from which on picked rows go to the lattice filter, too."""
+
+LITTLE = 2**18
+"""Differences of coordinates that the definition takes before a float64 filter has been prepared
+for the rows that are left; so small fits do not wait for one to be compiled."""
 
 COMPARISON = 3000
 """What comparing a candidate costs beside 1.5 d, in multiply-adds of one lane."""
@@ -154,7 +158,7 @@ def assign(
         )  # fmt: skip
         changed += more
     undecided = n_left
-    if n_left:
+    if n_left * size > LITTLE:
         double, of_double = panel.double, (widths(panel.double), margins)
         more, n_left, _ = _filter(
             rows, left, 0, n_left, double, None, panel.padded, labels, left, 0, *of_double, *move

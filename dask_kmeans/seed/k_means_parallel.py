@@ -36,7 +36,6 @@ from dask_kmeans.kernels import (
     FixedPoint,
     Sums,
     accumulate,
-    distances,
     exponential,
     labelled_distances,
     merge_sums,
@@ -157,7 +156,8 @@ def _first_round(block: OpenBlock, middle: np.ndarray, seed: int, size: int) -> 
     for first, values, weights in numbered_pieces(block):
         row = block.start + first
         draws = np.empty(len(values))
-        from_middle = distances(values, middle[None], np.empty((len(values), 1)))[:, 0]
+        from_middle = np.empty(len(values))
+        labelled_distances(values, middle[None], np.zeros(len(values), np.int32), from_middle)
         mass = np.where(np.isnan(from_middle), 0.0, 1.0 if weights is None else weights)
         uniform.enter(exponential(seed, 0, row, draws), mass, values, row)
         spread.enter(exponential(seed, 1, row, draws), mass * from_middle, values, row)
@@ -209,8 +209,8 @@ def _summary(
     if complete:
         # Cells of equal rows: the row itself, not its sum divided by their number.
         return Summary(candidates[filled], weights[filled], 0.0, complete, rounds)
-    centroids, weights, own = centroids[filled], weights[filled], np.flatnonzero(filled)
-    moved = labelled_distances(centroids, candidates, own.astype(np.int32), np.empty(len(own)))
+    centroids, weights = centroids[filled], weights[filled]
+    moved = np.cumsum((centroids - candidates[filled]) ** 2, axis=1)[:, -1]
     gain = ExactSum()
     gain.add(moved, weights)
     return Summary(centroids, weights, max(0.0, cost - gain.value()), complete, rounds)

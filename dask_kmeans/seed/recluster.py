@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -196,24 +197,29 @@ def lloyd(
     labels = np.full(len(points), -1, np.int32)
     sums = fixed_point.zero_sums(len(centers))
     for _ in range(LLOYD_ITERATIONS):
-        before, labels = labels, _nearest(points, centers)
+        before = labels
+        labels, apart = _nearest(points, centers)
         if np.array_equal(before, labels):
             break
         accumulate(points, weights, fixed_point, before, labels, sums)
         means, filled = fixed_point.means(sums)
         centers = np.where((filled > 0)[:, None], means, centers)
     else:
-        labels = _nearest(points, centers)
-    cost = ExactSum()
-    cost.add(labelled_distances(points, centers, labels, np.empty(len(points))), weights)
-    return Clustering(centers, cost.value())
+        labels, apart = _nearest(points, centers)
+    return Clustering(centers, ExactSum().add(apart(), weights).value())
 
 
-def _nearest(points: np.ndarray, centers: np.ndarray) -> np.ndarray:
-    """int32 (c,): the nearest center of each point, ties to the lowest."""
-    if points.size * len(centers) <= LITTLE:
-        apart = distances(points, centers, np.empty((len(points), len(centers))))
-        return apart.argmin(axis=1).astype(np.int32)
+def _nearest(
+    points: np.ndarray, centers: np.ndarray
+) -> tuple[np.ndarray, Callable[[], np.ndarray]]:
+    """The nearest center of each point, int32 (c,), ties to the lowest, and a function that gives
+    the squared distances to them, float64 (c,)."""
     labels = np.empty(len(points), np.int32)
+    if points.size * len(centers) <= LITTLE:
+        every = distances(points, centers, np.empty((len(points), len(centers))))
+        labels[:] = every.argmin(axis=1)
+        return labels, functools.partial(np.min, every, axis=1)
     nearest(points, prepare(centers), labels)
-    return labels
+    return labels, functools.partial(
+        labelled_distances, points, centers, labels, np.empty(len(points))
+    )

@@ -77,9 +77,9 @@ class Run:
 
     def panel_of(self, centers: np.ndarray) -> Panel:
         """`centers` as the kernels take them."""
-        if self.shift is None:
-            self.shift = np.median(centers, axis=0)
-        return prepare(centers, self.shift)
+        panel = prepare(centers, self.shift)
+        self.shift = panel.shift
+        return panel
 
     @property
     def previous(self) -> Panel | None:
