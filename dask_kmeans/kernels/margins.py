@@ -60,6 +60,7 @@ import numpy as np
 from numba import njit
 
 from .lanes import UNDECIDED
+from .layout import owned
 from .panel import Filter, constants
 
 GAP = 1 + 2.0**-20
@@ -110,20 +111,35 @@ class Drift(NamedTuple):
 
     def further(self, before: np.ndarray, after: np.ndarray) -> "Drift":
         """The drift after centers (k, d) have gone from `before` to `after`."""
-        d = after.shape[1]
-        with np.errstate(all="ignore"):
-            moves = np.sqrt(np.square(after - before).sum(axis=1))
-            # More than sums of d squares, and their roots, err by; and a move so small that its
-            # square vanishes is still a move.
-            moves = moves * (1 + (d + 16) * 2.0**-51) + 1e-150
-        moves[(after == before).all(axis=1)] = 0
-        moves[np.isnan(moves)] = np.inf
-        others = np.full(len(moves), moves.max())
-        first = moves.argmax()
-        others[first] = np.delete(moves, first).max(initial=0)
-        latest = np.nextafter(moves * GAP + others, np.inf, where=others + moves > 0, out=others)
-        total = self.total + latest
-        return Drift(np.where(latest > 0, np.nextafter(total, np.inf), total), latest)
+        total, latest = self.total.copy(), np.empty(len(after))
+        _go_on(owned(before), owned(after), total, latest)
+        return Drift(total, latest)
+
+
+@njit(cache=True, nogil=True)
+def _go_on(before, after, total, latest):
+    """Write what a step adds to the drift of each center, and add it."""
+    k, d = after.shape
+    most, second, farthest = 0.0, 0.0, 0
+    for j in range(k):
+        square, stays = 0.0, True
+        for feature in range(d):
+            move = after[j, feature] - before[j, feature]
+            square += move * move
+            stays &= after[j, feature] == before[j, feature]
+        # More than sums of d squares, and their roots, err by; and a move so small that its square
+        # vanishes is still a move.
+        moved = 0.0 if stays else np.sqrt(square) * (1 + (d + 16) * 2.0**-51) + 1e-150
+        latest[j] = moved if moved < np.inf else np.inf
+        if latest[j] > most:
+            most, second, farthest = latest[j], most, j
+        elif latest[j] > second:
+            second = latest[j]
+    for j in range(k):
+        others = second if j == farthest else most
+        if latest[j] + others > 0:
+            latest[j] = np.nextafter(latest[j] * GAP + others, np.inf)
+            total[j] = np.nextafter(total[j] + latest[j], np.inf)
 
 
 def no_drift(n_clusters: int) -> Drift:

@@ -28,7 +28,7 @@ SMALL, MANY = 16, 2**16
 """Of so many rows, a cluster must have fewer than the average by this factor to be emptied in one
 step; of fewer rows any cluster may be, and looking at distances costs nothing."""
 
-LEAST_SIZE, LEAST_WORK = 128, 2**24
+LEAST_SIZE, LEAST_WORK = 128, 2**22
 """Numbers in the centers, and times the rows: below these, looking at every row costs about as
 little as finding out which rows need no look."""
 
