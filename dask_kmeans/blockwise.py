@@ -17,7 +17,6 @@ finds it empty, so a task must be able to rebuild what it looks for from its arg
 
 from __future__ import annotations
 
-import concurrent.futures
 import contextlib
 import copy
 import functools
@@ -29,7 +28,7 @@ import threading
 import time
 import uuid
 import weakref
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Generator, Hashable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any, ClassVar, NamedTuple, Protocol
@@ -404,53 +403,29 @@ class _Threads:
         return 1
 
     def _pool(self) -> Executor:
-        """Dask's pool where one is configured, else our own: this thread and these are as many as
-        Dask takes."""
+        """Dask's pool where one is configured, else our own with as many threads as Dask takes."""
         pool = dask.config.get("pool", None)
         if isinstance(pool, Executor):
             return pool
         if self._owned is None:
-            self._owned = ThreadPoolExecutor(
-                max(1, thread_count() - 1), thread_name_prefix="dask-kmeans"
-            )
+            self._owned = ThreadPoolExecutor(thread_count(), thread_name_prefix="dask-kmeans")
         return self._owned
 
     def run(self, blocks, task, broadcast, merge, reading):
         if len(blocks) == 1:
             return self._result(blocks[0], task, broadcast, reading)
-        waiting, parts, seconds = deque(blocks), [], []
+        seconds = []
 
-        def results() -> Iterator[Any]:
-            """Those of the blocks that this thread gets hold of."""
-            while waiting:
-                try:
-                    block = waiting.popleft()
-                except IndexError:  # another thread was faster
-                    return
-                start = time.perf_counter()
-                yield self._result(block, task, broadcast, reading)
-                seconds.append(time.perf_counter() - start)
+        def call(block):
+            start = time.perf_counter()
+            result = self._result(block, task, broadcast, reading)
+            seconds.append(time.perf_counter() - start)
+            return result
 
-        def work() -> None:
-            try:
-                mine = results()
-                for first in mine:
-                    parts.append(functools.reduce(merge, mine, first))
-            except BaseException:
-                waiting.clear()  # the other threads stop after the blocks that they are at
-                raise
-
-        alone = self._seconds.get(task, math.inf) < WORTH_THREADS
-        helpers = 0 if alone else min(len(blocks), thread_count()) - 1
-        futures = [self._pool().submit(work) for _ in range(helpers)]
-        try:
-            work()
-        finally:
-            concurrent.futures.wait(futures)
-        for future in futures:
-            future.result()
+        alone = thread_count() == 1 or self._seconds.get(task, math.inf) < WORTH_THREADS
+        merged = functools.reduce(merge, (map if alone else self._pool().map)(call, blocks))
         self._seconds[task] = sum(seconds)
-        return functools.reduce(merge, parts)
+        return merged
 
     def gather(self, blocks, task, broadcast, reading):
         return [self._result(block, task, broadcast, reading) for block in blocks]
