@@ -25,6 +25,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import dask
 import numpy as np
 import zarr
 from common import REPOSITORY
@@ -105,6 +106,8 @@ def two_workers() -> Iterator[Any]:
     from distributed import Client, LocalCluster
 
     with (
+        # Else it parts for good with one that is being started again 15 s after an earlier death.
+        dask.config.set({"distributed.deploy.lost-worker-timeout": "1 d"}),
         LocalCluster(
             n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None,
             worker_dashboard_address=None, silence_logs=50,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import dask
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
@@ -20,6 +21,11 @@ settings.register_profile(
 )
 settings.register_profile("explore", settings.get_profile("default"), derandomize=False)
 settings.load_profile("default")
+
+
+# 15 s after a worker's death, a local cluster (Dask 2026.8) parts for good with one that just then
+# is being started again, as after another test that kills.
+dask.config.set({"distributed.deploy.lost-worker-timeout": "1 d"})
 
 
 @pytest.fixture(scope="session")

@@ -33,10 +33,16 @@ def tasks_on(
         return
     from distributed import Client, LocalCluster
 
-    # An error of ours is one line; what Dask's own processes log about it would bury it.
+    # An error of ours is one line; what Dask's own processes log about it would bury it. And as
+    # long after a worker's death, a local cluster (Dask 2026.8) parts for good with one that is
+    # just being started again, as when it died a second time: let nobody be parted with.
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     with contextlib.ExitStack() as stack:
-        stack.enter_context(dask.config.set({"logging.distributed": "critical"}))
+        stack.enter_context(
+            dask.config.set(
+                {"logging.distributed": "critical", "distributed.deploy.lost-worker-timeout": "1 d"}
+            )
+        )
         address: Any = scheduler
         if address is None:
             address = stack.enter_context(
