@@ -20,9 +20,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from dask_kmeans.blockwise import Blockwise
 from dask_kmeans.kernels import Panel, Sums, merge_sums
-from dask_kmeans.sample import Sample, gather
+from dask_kmeans.sample import SampledRows
 from dask_kmeans.step.advance import Rules
 from dask_kmeans.step.anchor import anchor, error_at, with_anchor
 from dask_kmeans.step.assign import Request, assign_block
@@ -61,14 +60,13 @@ class Accelerator:
     Without a sample it does nothing: every step is the plain one.
     """
 
-    sample: Sample | None
+    sampled: SampledRows | None
     rules: Rules
     _serial: int = field(default=0, init=False)
-    _blockwise: Blockwise | None = field(default=None, init=False)
 
     def warm_up(self, runs: Iterable[Run]) -> None:
         """Move the runs' centers to where Lloyd's iteration on the sample settles."""
-        if self.sample is None:
+        if self.sampled is None:
             return
         walks = [_Walk(run, run.centers) for run in runs]
         self._start(walks)
@@ -85,11 +83,11 @@ class Accelerator:
     def leap(self, runs: Iterable[Run]) -> None:
         """Replace the runs' next centers, the plain ones, by farther ones if that saves passes."""
         walks = [_Walk(run, run.assigned) for run in runs if run.assigned is not None]
-        if self.sample is None or not walks:
+        if self.sampled is None or not walks:
             return
         self._start(walks)
         self._assign(walks)  # the sample's sums where those of all rows are known
-        factor = 1.0 / self.sample.share
+        factor = 1.0 / self.sampled.plan.share
         for walk in walks:
             run = walk.run
             assert run.assigned is not None
@@ -131,18 +129,6 @@ class Accelerator:
             fixed_point, walk.sums, factor, (error.totals, error.weights), weights, run.centers
         )
 
-    def _sampled(self) -> Blockwise:
-        """The sample, gathered when it is first needed."""
-        if self._blockwise is None:
-            points = gather(self.rules.blockwise)
-            self._blockwise = Blockwise(points.blocks, in_memory=True)
-        return self._blockwise
-
-    def close(self) -> None:
-        """Let go of the sample."""
-        if self._blockwise is not None:
-            self._blockwise.close()
-
     def _start(self, walks: list[_Walk]) -> None:
         """Make labels left by earlier walks look old: every walk finds its own from scratch."""
         self._serial += 2
@@ -160,7 +146,8 @@ class Accelerator:
             )
             for walk in walks
         ]
-        passed = self._sampled().run(
+        assert self.sampled is not None
+        passed = self.sampled.blockwise.run(
             assign_block, requests, self.rules.fixed_point, merge=merge_for(requests)
         )
         for walk, request, outcome in zip(walks, requests, passed.outcomes, strict=True):

@@ -25,7 +25,8 @@ from sklearn.utils.validation import check_is_fitted
 from dask_kmeans import checks
 from dask_kmeans.blockwise import Blockwise
 from dask_kmeans.checks import NonFiniteError
-from dask_kmeans.fit import FitParameters, fit
+from dask_kmeans.fit import fit
+from dask_kmeans.parameters import FitParameters
 from dask_kmeans.predict import (
     DistanceRows,
     LabelRows,
@@ -54,11 +55,12 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         Number of clusters k; 1 is allowed.
     init : str, array of shape (n_clusters, n_features), fitted estimator or callable, \
             default="k-means||"
-        Where the centers start. "k-means||" [1]_ reads the data a handful of times; "k-means++"
-        (greedy) reads it once for each cluster; "random" takes distinct rows, "random_partition"
-        the means of a random partition, "random_pairs" the means of two random rows each,
-        "random_box" uniform draws from the range of the data. A fitted estimator gives its
-        `cluster_centers_`; a callable is called as `init(X, n_clusters, random_state)`.
+        Where the centers start. "k-means||" [1]_ reads the data a handful of times, or, where there
+        are rows enough, a sample of them, which the first iteration checks; "k-means++" (greedy)
+        reads it once for each cluster; "random" takes distinct rows, "random_partition" the means
+        of a random partition, "random_pairs" the means of two random rows each, "random_box"
+        uniform draws from the range of the data. A fitted estimator gives its `cluster_centers_`;
+        a callable is called as `init(X, n_clusters, random_state)`.
     n_init : int or "auto", default="auto"
         Restarts, of which the one with the lowest inertia is kept. All of them share each pass over
         the data. "auto" is 10 for "random", "random_partition", "random_pairs", "random_box" and
@@ -72,8 +74,8 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         k-means||: candidates drawn in each round, as a multiple of n_clusters. "auto" takes more
         for few clusters, where they cost nothing.
     init_rounds : int or "auto", default="auto"
-        k-means||: rounds, each a pass over the data. "auto" makes at least two and goes on, up to
-        eight, while the cost of the candidates halves.
+        k-means||: rounds, each a pass over all rows. "auto" makes at least two and goes on, up to
+        eight, while the cost of the candidates halves; it may make them over a sample.
     algorithm : {"auto", "lloyd"}, default="auto"
         "lloyd" is Lloyd's own sequence of centers, every row examined in every iteration. "auto"
         takes fewer passes from seeds of its own, and passes over rows whose labels are proved to

@@ -9,8 +9,8 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Iterable
-from contextlib import closing
-from dataclasses import dataclass, replace
+from contextlib import ExitStack
+from dataclasses import replace
 from itertools import count
 from typing import Any
 
@@ -20,39 +20,17 @@ from dask_kmeans import checks
 from dask_kmeans.accelerate import Accelerator
 from dask_kmeans.blockwise import Blockwise, OpenBlock
 from dask_kmeans.keep import Checkpoint, Keeper
+from dask_kmeans.parameters import FitParameters
 from dask_kmeans.read import Points
 from dask_kmeans.result import FitResult, FitState
-from dask_kmeans.sample import Sample, plan_sample
-from dask_kmeans.seed import make_parallel_seeds, make_seeds
-from dask_kmeans.step.advance import LONGEST_LEAP, Rules, advance
+from dask_kmeans.sample import SampledRows
+from dask_kmeans.start import Start, sample_for
+from dask_kmeans.step.advance import Rules, advance
 from dask_kmeans.step.combine import merge_for
 from dask_kmeans.step.measure import MeasureRequest, measure_block
 from dask_kmeans.step.move import total_inertia
 from dask_kmeans.step.run import IterationRecord, Run
 from dask_kmeans.survey import Survey, survey
-
-
-@dataclass(frozen=True)
-class FitParameters:
-    """Parameters of a fit, checked; see `KMeans` for what they mean."""
-
-    n_clusters: tuple[int, ...]
-    """Numbers of clusters, each with runs of its own; one for a plain fit."""
-    init: Any
-    n_init: int
-    max_iter: int
-    tol: float
-    oversampling_factor: float | None
-    init_rounds: int | None
-    nan: str
-    memory_budget: int
-    """Bytes of lazy rows that each process may keep between passes."""
-    accelerated: bool
-    """Whether the fit may leave Lloyd's own trajectory, for fewer passes."""
-    bounded: bool
-    """Whether rows whose labels are proved to stand may be passed over."""
-    seed: int
-    """64 random bits from which every draw of the fit follows."""
 
 
 def fit(
@@ -65,7 +43,11 @@ def fit(
 
     Each callback is called after every pass with the record of the first run that still moved.
     """
-    with closing(Blockwise(points.blocks, points.in_memory, parameters.memory_budget)) as blockwise:
+    with ExitStack() as stack:
+        blockwise = Blockwise(points.blocks, points.in_memory, parameters.memory_budget)
+        stack.callback(blockwise.close)
+        # Where rows are numbered beforehand, the sample is collected on the way of the first pass.
+        blockwise.collector = sample_for(points, points.n_rows or 0, parameters)
         found = survey(points, blockwise, parameters.nan)
         points = points.with_counts(found.counts)
         blockwise.blocks = points.blocks
@@ -75,59 +57,38 @@ def fit(
         if state is not None:
             blockwise.passes += state.passes  # the data was surveyed once more, and that is counted
             parameters = replace(parameters, seed=state.seed)
-        sample = _plan_sample(found, points, parameters)
-        blockwise.collector = sample
+        sample = sample_for(points, found.n_rows, parameters)
+        sampled = None if sample is None else SampledRows(sample, blockwise)
+        if sampled is not None:
+            stack.callback(sampled.close)
         rules = Rules(
             blockwise, found.fixed_point(), found.n_rows - found.nan_rows,
             parameters.tol, parameters.max_iter, parameters.bounded,
         )  # fmt: skip
-        with closing(Accelerator(sample, rules)) as accelerator, Keeper(checkpoint) as keeper:
+        start = Start(points, blockwise, found, parameters, sampled)
+        accelerator = Accelerator(sampled if parameters.accelerated else None, rules)
+        with Keeper(checkpoint) as keeper:
             if state is None:
-                runs = _seeded_runs(points, blockwise, found, parameters)
+                runs = start.runs()
                 accelerator.warm_up(runs)
+                start.foretell(runs)
                 state = FitState(data, runs, blockwise.passes, parameters.seed)
             # Where the budget does not hold all rows, those that a step will most likely want.
             blockwise.choosing = parameters.bounded and 0 < blockwise.room() < (points.bytes or 0)
             while moving := [run for run in state.runs if run.reason is None]:
-                start = time.perf_counter()
-                accelerator.leap(advance(moving, rules))
-                _note_seconds(moving, time.perf_counter() - start)
+                began = time.perf_counter()
+                stepped = advance(moving, rules)
+                if start.has_missed(moving):
+                    state.runs = start.runs_of_all_rows()
+                    accelerator.warm_up(state.runs)
+                    continue
+                accelerator.leap(stepped)
+                _note_seconds(moving, time.perf_counter() - began)
                 state.passes = blockwise.passes
                 keeper.note(state)
                 for callback in callbacks:
                     callback(moving[0].history[-1])
         return _settle(state.runs, points, rules, parameters)
-
-
-def _plan_sample(found: Survey, points: Points, parameters: FitParameters) -> Sample | None:
-    if not parameters.accelerated:
-        return None
-    largest = max(parameters.n_clusters)
-    return plan_sample(found.n_rows, points.n_features, largest, parameters.seed)
-
-
-def _seeded_runs(
-    points: Points, blockwise: Blockwise, found: Survey, parameters: FitParameters
-) -> list[Run]:
-    wanted: dict[str, Any] = {
-        "n_init": parameters.n_init,
-        "oversampling_factor": parameters.oversampling_factor,
-        "init_rounds": parameters.init_rounds,
-        "random_state": parameters.seed,
-    }
-    ks = parameters.n_clusters
-    if isinstance(parameters.init, str) and parameters.init == "k-means||":
-        seeds = make_parallel_seeds(blockwise, found, n_clusters=ks, **wanted)
-    else:
-        seeds = [
-            make_seeds(points, blockwise, found, n_clusters=k, init=parameters.init, **wanted)
-            for k in ks
-        ]
-    longest_leap = 0 if blockwise.collector is None else LONGEST_LEAP
-    starts = [centers for made in seeds for centers in made.centers]
-    return [
-        Run(number, centers, longest_leap=longest_leap) for number, centers in enumerate(starts)
-    ]
 
 
 def _note_seconds(moving: list[Run], seconds: float) -> None:

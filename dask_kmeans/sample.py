@@ -45,7 +45,7 @@ class Sample(NamedTuple):
 
     def collect(self, cache: dict, first_row: int, pieces: Iterator[Piece]) -> Iterator[Piece]:
         """Hand `pieces` through, and leave what is sampled of them in `cache` at their end."""
-        if KEY in cache:
+        if KEY in cache and cache[KEY][0] == self:
             yield from pieces
             return
         kept = []
@@ -56,7 +56,7 @@ class Sample(NamedTuple):
             kept.append((values[chosen], None if weights is None else weights[chosen]))
             first_row += len(values)
             yield values, weights
-        cache[KEY] = kept
+        cache[KEY] = self, kept
 
 
 def plan_sample(n_rows: int, n_features: int, n_clusters: int, seed: int) -> Sample | None:
@@ -67,6 +67,8 @@ def plan_sample(n_rows: int, n_features: int, n_clusters: int, seed: int) -> Sam
     Sample or None
         None where the data is too small for a sample to be worth its while.
     """
+    if n_rows == 0:
+        return None
     wanted = max(VALUES, min(MOST_VALUES, ROWS_A_CLUSTER * n_clusters * n_features)) // n_features
     share = min(LARGEST_SHARE, wanted / n_rows)
     if share * n_rows < ROWS_A_CLUSTER * n_clusters:
@@ -74,26 +76,59 @@ def plan_sample(n_rows: int, n_features: int, n_clusters: int, seed: int) -> Sam
     return Sample(seed, share)
 
 
-def take_sample(block: OpenBlock) -> list[Piece] | None:
+class SampledRows:
+    """The rows of a sample, in this process from when they are first wanted.
+
+    Parameters
+    ----------
+    plan : Sample
+        Which rows.
+    data : Blockwise
+        Over all rows, whose passes collect from now on.
+    """
+
+    def __init__(self, plan: Sample, data: Blockwise):
+        self.plan, self._data = plan, data
+        self._blockwise: Blockwise | None = None
+        data.collector = plan
+
+    @property
+    def blockwise(self) -> Blockwise:
+        """Passes over the sample."""
+        if self._blockwise is None:
+            points = gather(self._data, self.plan)
+            self._data.collector = None
+            self._blockwise = Blockwise(points.blocks, in_memory=True)
+        return self._blockwise
+
+    def close(self) -> None:
+        """Let go of the sample."""
+        if self._blockwise is not None:
+            self._blockwise.close()
+
+
+def take_sample(block: OpenBlock, plan: Sample) -> list[Piece] | None:
     """The sampled rows of a block, which leave its cache; None where no pass has left them here."""
-    return block.cache.pop(KEY, None)
+    left, rows = block.cache.pop(KEY, (None, None))
+    return rows if left == plan else None
 
 
-def collect_sample(block: OpenBlock) -> list[Piece]:
+def collect_sample(block: OpenBlock, plan: Sample) -> list[Piece]:
     """The sampled rows of a block, which is read for them."""
     for _ in block.pieces():
         pass  # only to have the rows pass by the collector
-    return block.cache.pop(KEY)
+    rows = take_sample(block, plan)
+    assert rows is not None
+    return rows
 
 
-def gather(blockwise: Blockwise) -> Points:
-    """The sample that `blockwise.collector` collected, in the order of the rows, in memory here."""
-    by_block = blockwise.gather(take_sample)
+def gather(blockwise: Blockwise, plan: Sample) -> Points:
+    """The sample that `blockwise` has collected, in the order of the rows, in memory here."""
+    by_block = blockwise.gather(take_sample, plan)
     lost = [index for index, rows in enumerate(by_block) if rows is None]
     if lost:
-        for index, rows in zip(lost, blockwise.read_again(lost, collect_sample), strict=True):
+        for index, rows in zip(lost, blockwise.read_again(lost, collect_sample, plan), strict=True):
             by_block[index] = rows
-    blockwise.collector = None
     pieces = [piece for of_block in by_block for piece in of_block]
     weights = [each for _, each in pieces if each is not None]
     return as_points(

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "dask_kmeans"
 
 ORDER = [
-    ["checks"],
+    ["checks", "parameters"],
     ["kernels"],
     ["blockwise"],
     ["memory"],
@@ -23,7 +23,7 @@ ORDER = [
     ["survey"],
     ["labels", "sample", "standardize"],
     ["seed", "step"],
-    ["accelerate", "predict", "progress", "result"],
+    ["accelerate", "predict", "progress", "result", "start"],
     ["keep"],
     ["fit"],
     ["write"],

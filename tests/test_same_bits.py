@@ -243,14 +243,14 @@ def test_no_chunking_changes_a_bit_of_difficult_data(kind, data):
 
 
 # Rows enough for a sample, and so for a warm-up and leaps; one broad cloud, which takes its time.
-LARGE = np.clip(np.rint(np.random.default_rng(3).normal(60, 14, size=(12_000, 3))), 0, 120)
+LARGE = np.clip(np.rint(np.random.default_rng(3).normal(60, 14, size=(66_000, 3))), 0, 120)
 ACCELERATED = {"n_clusters": 6, "random_state": 5, "tol": 1e-3}
 LARGE_VARIANTS = {
     "uint8": (lambda: LARGE.astype("uint8"), None),
     "float32, Fortran order": (lambda: np.asfortranarray(LARGE.astype("float32")), None),
     "eight threads": (lambda: LARGE, ORDERINGS["eight threads"]),
     "one chunk": (lambda: da.from_array(LARGE, chunks=-1), None),
-    "odd chunks": (lambda: da.from_array(LARGE, chunks=((1, 4999, 0, 7000), 3)), None),
+    "odd chunks": (lambda: da.from_array(LARGE, chunks=((1, 4999, 0, 61_000), 3)), None),
     "tiny chunks, eight threads": (lambda: da.from_array(LARGE, chunks=(211, 3)),
                                    ORDERINGS["eight threads"]),
     "shuffled": (lambda: da.from_array(LARGE, chunks=(500, 3)), ORDERINGS["shuffled 1"]),

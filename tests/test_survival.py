@@ -204,20 +204,20 @@ def test_a_lost_sample_is_collected_again_and_that_is_counted(client, tmp_path):
 
 def test_a_sample_is_fetched_where_it_is(client, tmp_path, monkeypatch):
     """Not collected again by an idle worker, for the one that has it is busy."""
-    from dask_kmeans import accelerate
+    from dask_kmeans import sample
 
     Y = blobs(6400, 4, 5, seed=1)
     undisturbed = fit(Y, tol=1e-3)
-    real = accelerate.gather
+    real = sample.gather
 
-    def gather(blockwise):
+    def gather(blockwise, plan):
         busy = next(iter(client.nthreads()))
         naps = client.map(time.sleep, [1.5] * 2, workers=[busy], pure=False)
-        found = real(blockwise)
+        found = real(blockwise, plan)
         client.gather(naps)
         return found
 
-    monkeypatch.setattr(accelerate, "gather", gather)
+    monkeypatch.setattr(sample, "gather", gather)
     found = fit(da.from_array(Y, chunks=(100, 4)), tol=1e-3)
     assert bits(found) == bits(undisturbed)
     assert found.n_passes_ == undisturbed.n_passes_

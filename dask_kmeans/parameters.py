@@ -1,0 +1,35 @@
+"""What a fit was asked to do, checked; how the estimator's words become the loop's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class FitParameters:
+    """Parameters of a fit, checked; see `KMeans` for what they mean."""
+
+    n_clusters: tuple[int, ...]
+    """Numbers of clusters, each with runs of its own; one for a plain fit."""
+    init: Any
+    n_init: int
+    max_iter: int
+    tol: float
+    oversampling_factor: float | None
+    init_rounds: int | None
+    nan: str
+    memory_budget: int
+    """Bytes of lazy rows that each process may keep between passes."""
+    accelerated: bool
+    """Whether the fit may leave Lloyd's own trajectory, for fewer passes."""
+    bounded: bool
+    """Whether rows whose labels are proved to stand may be passed over."""
+    seed: int
+    """64 random bits from which every draw of the fit follows."""
+
+    @property
+    def seeded_by_sample(self) -> bool:
+        """Whether seeds may be drawn on a sample: rounds that the caller has counted read all."""
+        named = isinstance(self.init, str) and self.init == "k-means||"
+        return named and self.init_rounds is None
