@@ -20,9 +20,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from dask_kmeans.kernels import Panel, Sums, merge_sums
+from dask_kmeans.kernels import Drift, Panel, Sums, merge_sums
 from dask_kmeans.sample import SampledRows
-from dask_kmeans.step.advance import Rules
+from dask_kmeans.step.advance import Rules, drift_after, margins_pay
 from dask_kmeans.step.anchor import anchor, error_at, with_anchor
 from dask_kmeans.step.assign import Request, assign_block
 from dask_kmeans.step.combine import merge_for
@@ -43,14 +43,11 @@ class _Walk:
     """The centers that the sample's labels belong to."""
     sums: Sums = field(init=False)
     """Of the sample, for these labels."""
-    changed: int = 0
-    sampled: int = 0
+    share_changed: float = 1.0
+    """Of the sampled labels, in the latest step."""
+    drift: Drift | None = None
     steps: int = 0
     settled: bool = False
-
-    @property
-    def share_changed(self) -> float:
-        return self.changed / max(1, self.sampled)
 
 
 @dataclass
@@ -136,17 +133,17 @@ class Accelerator:
     def _assign(self, walks: list[_Walk]) -> None:
         """One step of each walk's sums to its centers."""
         self._serial += 1
-        requests = [
-            Request(
-                walk.run.number,
-                self._serial,
-                walk.run.panel_of(walk.centers),
-                walk.panel,
-                0,
-            )
-            for walk in walks
-        ]
         assert self.sampled is not None
+        n_rows = self.sampled.n_rows
+        requests = []
+        for walk in walks:
+            if self.rules.bounded and margins_pay(walk.centers, n_rows):
+                before = None if walk.panel is None else walk.panel.centers
+                walk.drift = drift_after(walk.drift, before, walk.centers)
+            panel = walk.run.panel_of(walk.centers)
+            requests.append(
+                Request(walk.run.number, self._serial, panel, walk.panel, 0, walk.drift)
+            )
         passed = self.sampled.blockwise.run(
             assign_block, requests, self.rules.fixed_point, merge=merge_for(requests)
         )
@@ -154,5 +151,5 @@ class Accelerator:
             first = walk.steps == 0
             walk.sums = outcome.sums if first else merge_sums(walk.sums, outcome.sums)
             walk.panel = request.panel
-            walk.changed, walk.sampled = outcome.changed, outcome.examined
+            walk.share_changed = outcome.changed / n_rows
             walk.steps += 1

@@ -101,6 +101,11 @@ class SampledRows:
             self._blockwise = Blockwise(points.blocks, in_memory=True)
         return self._blockwise
 
+    @property
+    def n_rows(self) -> int:
+        """Rows of the sample, those with NaN included."""
+        return sum(block.rows or 0 for block in self.blockwise.blocks)
+
     def close(self) -> None:
         """Let go of the sample."""
         if self._blockwise is not None:

@@ -76,15 +76,23 @@ def advance(runs: list[Run], rules: Rules) -> list[Run]:
 
 def _drift_of(run: Run, rules: Rules) -> Drift | None:
     """How far a run's centers have gone; None where margins do not pay."""
-    size = run.centers.size
-    small = size < LEAST_SIZE or size * rules.n_rows < LEAST_WORK
-    if not rules.bounded or (small and not rules.blockwise.choosing):
+    pay = margins_pay(run.centers, rules.n_rows) or rules.blockwise.choosing
+    if not rules.bounded or not pay:
         return None
-    if run.drift is None or run.assigned is None:
-        run.drift = no_drift(len(run.centers))
-    else:
-        run.drift = run.drift.further(run.assigned, run.centers)
+    run.drift = drift_after(run.drift, run.assigned, run.centers)
     return run.drift
+
+
+def margins_pay(centers: np.ndarray, n_rows: int) -> bool:
+    """Whether margins save more of the arithmetic than they cost."""
+    return centers.size >= LEAST_SIZE and centers.size * n_rows >= LEAST_WORK
+
+
+def drift_after(drift: Drift | None, before: np.ndarray | None, after: np.ndarray) -> Drift:
+    """The drift that the step to `after` adds to; none of it for the first centers."""
+    if drift is None or before is None:
+        return no_drift(len(after))
+    return drift.further(before, after)
 
 
 def _far_rows_wanted(run: Run, spared: bool) -> int:
