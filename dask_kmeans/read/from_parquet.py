@@ -18,6 +18,7 @@ from dask_kmeans.read.columns import numeric_columns
 from dask_kmeans.read.pieces import Piece, cut
 from dask_kmeans.read.points import numbered
 from dask_kmeans.read.retry import Part, retried
+from dask_kmeans.read.spare import Spare
 from dask_kmeans.read.stored import Source
 from dask_kmeans.read.url import full_name, is_local
 
@@ -98,6 +99,7 @@ class ParquetSource(Source):
         self.feature_names = checks.check_feature_names(self.columns)
         self.weight_column = weight_column
         self.weighted = weight_column is not None
+        self._spare = Spare()
         self.n_features = len(self.columns)
         self.dtype = np.result_type(*(dtypes[name] for name in self.columns))
         self._parts = [
@@ -119,7 +121,13 @@ class ParquetSource(Source):
         edges = np.cumsum([0, *(part.rows for part in parts)]).tolist()
         sources = [
             ParquetRows(
-                self._fs, tuple(parts[a:b]), edges[a], self.columns, self.weight_column, self.dtype
+                self._fs,
+                tuple(parts[a:b]),
+                edges[a],
+                self.columns,
+                self.weight_column,
+                self.dtype,
+                self._spare,
             )
             for a, b in groups
         ]
@@ -144,10 +152,11 @@ class ParquetRows:
     columns: tuple[str, ...]
     weight_column: str | None
     dtype: np.dtype
+    spare: Spare
 
     def pieces(self) -> Iterator[Piece]:
         start = self.start
-        with contextlib.closing(_OpenFile(self.fs)) as file:
+        with self.spare.reading(), contextlib.closing(_OpenFile(self.fs)) as file:
             for part in self.parts:
                 with contextlib.closing(_Batches(self, file, part, start)) as batches:
                     while (batch := batches.read()) is not None:
@@ -156,7 +165,7 @@ class ParquetRows:
 
     def split(self, n_rows: int, column: Callable[[str], Any]) -> Piece:
         """`n_rows` rows in Fortran order and their weights, from Arrow columns by their names."""
-        out = np.empty((len(self.columns), n_rows), self.dtype)
+        out = self.spare.empty((len(self.columns), n_rows), self.dtype)
         for row, name in zip(out, self.columns, strict=True):
             row[:] = _numbers(column(name))
         if self.weight_column is None:

@@ -16,6 +16,7 @@ from dask_kmeans.read.columns import Columns
 from dask_kmeans.read.pieces import Piece, cut, kernel_dtype
 from dask_kmeans.read.points import numbered
 from dask_kmeans.read.retry import Part, retried
+from dask_kmeans.read.spare import Spare
 from dask_kmeans.read.stored import Source
 from dask_kmeans.read.url import Place
 
@@ -74,6 +75,7 @@ class ZarrSource(Source):
         )
         self.n_features = len(self.columns)
         self.weighted = self.columns.weight is not None
+        self._spare = Spare()
 
     def blocks(self, threads: int, max_block_rows: int | None = None) -> tuple[Block, ...]:
         plan = memory.plan_blocks(
@@ -84,7 +86,9 @@ class ZarrSource(Source):
             max_block_rows=max_block_rows,
         )
         sources = [
-            ZarrRows(self.array, self.description, start, stop, plan.read_rows, self.columns)
+            ZarrRows(
+                self.array, self.description, start, stop, plan.read_rows, self.columns, self._spare
+            )
             for start, stop in plan.bounds
         ]
         return numbered(sources, plan.bounds)
@@ -100,18 +104,20 @@ class ZarrRows:
     stop: int
     read_rows: int
     columns: Columns
+    spare: Spare
 
     def pieces(self) -> Iterator[Piece]:
         files = ChunkFiles.of(self.array)
         if files is None:
             yield from self._from_zarr(self.start, self.stop)
             return
-        for start, stop in files.cuts(self.start, self.stop):
-            values = np.empty((stop - start, self.array.shape[1]), self.array.dtype)
-            for first, after in files.read(start, values):
-                files.require_whole(first, self.name)
-                values[first - start : after - start] = self._read(first, after)
-            yield from cut(*self.columns.split(values))
+        with self.spare.reading():
+            for start, stop in files.cuts(self.start, self.stop):
+                values = self.spare.empty((stop - start, self.array.shape[1]), self.array.dtype)
+                for first, after in files.read(start, values):
+                    files.require_whole(first, self.name)
+                    values[first - start : after - start] = self._read(first, after)
+                yield from cut(*self.columns.split(values))
 
     def _from_zarr(self, first: int, after: int) -> Iterator[Piece]:
         """Rows first..after as zarr reads them, with all that it knows of stores and codecs."""

@@ -1,0 +1,89 @@
+"""Memory that is used again is nobody's any more."""
+
+from __future__ import annotations
+
+import gc
+import pickle
+
+import numpy as np
+import pytest
+import zarr
+from dask.tokenize import tokenize
+
+from dask_kmeans.read import open_source
+from dask_kmeans.read.spare import Spare
+
+
+@pytest.fixture
+def spare():
+    spare = Spare()
+    with spare.reading():
+        yield spare
+
+
+def address(array):
+    return array.__array_interface__["data"][0]
+
+
+def test_what_is_let_go_of_is_used_again(spare):
+    first = spare.empty((100, 3), np.float32)
+    where = address(first)
+    assert (first.shape, first.dtype, first.flags.c_contiguous) == ((100, 3), np.float32, True)
+    del first
+    gc.collect()
+    assert address(spare.empty((50, 6), np.float32)) == where
+
+
+@pytest.mark.parametrize("view", [
+    lambda a: a[5:], lambda a: a.T[1], lambda a: a.view(np.int32)[::2], lambda a: memoryview(a),
+    lambda a: a.reshape(-1)[3:4],
+])  # fmt: skip
+def test_what_somebody_still_sees_is_not(spare, view):
+    held = spare.empty((100, 3), np.float32)
+    held[:] = 7
+    seen = view(held)
+    before = np.array(seen)
+    del held
+    gc.collect()
+    others = [spare.empty((100, 3), np.float32) for _ in range(3)]
+    for other in others:
+        other[:] = 8
+    np.testing.assert_array_equal(np.array(seen), before)
+
+
+def test_larger_arrays_take_memory_of_their_own(spare):
+    small = spare.empty((10, 2), np.float64)
+    del small
+    large = spare.empty((1000, 2), np.float64)
+    large[:] = 1
+    assert large.sum() == 2000
+    assert spare.empty((0, 5), np.float64).shape == (0, 5)
+
+
+def test_nothing_is_left_when_nobody_reads():
+    spare = Spare()
+    with spare.reading():
+        with spare.reading():
+            array = spare.empty((100, 3), np.float32)
+            del array
+        assert spare._free
+        late = spare.empty((100, 3), np.float32)
+    assert not spare._free
+    del late
+    assert not spare._free
+
+
+def test_a_copy_is_empty_and_a_source_is_the_same_with_or_without(spare):
+    array = spare.empty((100, 3), np.float32)
+    del array
+    assert not pickle.loads(pickle.dumps(spare))._free
+    assert tokenize(spare) == tokenize(Spare())
+
+
+def test_chunks_that_are_held_stay_as_they_are(tmp_path):
+    """All pieces of a store, kept until the last one is read."""
+    X = np.random.default_rng(0).normal(size=(5000, 4)).astype(np.float32)
+    zarr.create_array(tmp_path / "x.zarr", data=X, chunks=(700, 4))
+    (block,) = open_source(tmp_path / "x.zarr").blocks(threads=1)
+    pieces = [values for values, _ in block.source.pieces()]
+    np.testing.assert_array_equal(np.concatenate(pieces), X)
