@@ -6,12 +6,12 @@
 The data lie in Zarr (zstd, the default codec) for ours and dask-ml, in Parquet for Spark, which
 caches them, and in memory for scikit-learn, scikit-learn-intelex and faiss, whose time does not
 count the reading. Ours keep the rows (`memory_budget`), as Spark does, or read them anew in every
-pass; so does dask-ml (`persist`). Each contender runs in a process of its own, warmed up on a few
-rows, with each of some seeds, of which the medians count; with one seed where that takes minutes.
-It has its own seeding and tol=1e-4 in its own meaning of it: a share of changed labels for ours, a
-shift of the centers for scikit-learn, scikit-learn-intelex, dask-ml and Spark; faiss has none and
-makes its default number of iterations. The inertia that counts is computed here from the centers,
-in float64 on all rows.
+pass; so does dask-ml (`persist`). Each contender runs in a process of its own, warmed up on the
+first 100 000 rows, with each of some seeds, of which the medians count; with one seed where that
+takes minutes. It has its own seeding and tol=1e-4 in its own meaning of it: a share of changed
+labels for ours, a shift of the centers for scikit-learn, scikit-learn-intelex, dask-ml and Spark;
+faiss has none and makes its default number of iterations. The inertia that counts is computed here
+from the centers, in float64 on all rows.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from contenders import inertia
 
 SCRIPT = Path(__file__).resolve()
 TOL = 1e-4
+FEW = 100_000
 LONG = 60
 """Seconds of fits after which a contender is not asked for another one."""
 
@@ -109,7 +110,8 @@ def in_memory(problem: Problem) -> np.ndarray:
 
 
 # Contenders: a function (problem) -> fit(few=False) -> (centers, what it says of the fit). Each
-# fits a few rows first when asked to, so that compilers, thread pools and the JVM are warm.
+# fits a few rows first when asked to, so that compilers, thread pools and the JVM are warm: enough
+# of them to call for all that a fit does.
 
 
 def _of_model(model) -> dict[str, Any]:
@@ -118,6 +120,7 @@ def _of_model(model) -> dict[str, Any]:
 
 def ours(problem, memory_budget=None):
     import dask
+    import dask.array as da
     import zarr
 
     from dask_kmeans import KMeans
@@ -126,7 +129,7 @@ def ours(problem, memory_budget=None):
     array = zarr.open_array(problem.zarr, mode="r")
 
     def fit(few=False):
-        X = array[:2000] if few else array
+        X = da.from_zarr(array)[:FEW] if few else array
         model = KMeans(
             problem.clusters, tol=TOL, max_iter=problem.max_iter,
             random_state=problem.random_state, memory_budget=memory_budget,
@@ -158,7 +161,7 @@ def ours_in_memory(problem):
     def fit(few=False):
         model = KMeans(
             problem.clusters, tol=TOL, max_iter=problem.max_iter, random_state=problem.random_state
-        ).fit(X[:2000] if few else X)
+        ).fit(X[:FEW] if few else X)
         return model.cluster_centers_, {**_of_model(model), "passes": model.n_passes_}
 
     return fit
@@ -170,7 +173,7 @@ def _like_scikit_learn(problem, kmeans):
     def fit(few=False):
         model = kmeans(
             problem.clusters, tol=TOL, max_iter=problem.max_iter, random_state=problem.random_state
-        ).fit(X[:2000] if few else X)
+        ).fit(X[:FEW] if few else X)
         return model.cluster_centers_, _of_model(model)
 
     return fit
@@ -199,7 +202,7 @@ def faiss(problem):
             problem.features, problem.clusters, seed=problem.random_state,
             min_points_per_centroid=1, max_points_per_centroid=len(X),
         )  # fmt: skip
-        says = model.train(X[:2000] if few else X)
+        says = model.train(X[:FEW] if few else X)
         return model.centroids, {"iterations": len(model.obj), "says": float(says)}
 
     return fit
@@ -226,7 +229,7 @@ def dask_ml(problem, kept=False):
 
     def fit(few=False):
         counted.clear()
-        X = array[:2000].persist() if few else array.persist() if kept else array
+        X = array[:FEW].persist() if few else array.persist() if kept else array
         model = KMeans(
             problem.clusters, tol=TOL, max_iter=problem.max_iter, random_state=problem.random_state
         ).fit(X)
@@ -256,7 +259,7 @@ def spark(problem):
     vectors = VectorAssembler(inputCols=table.columns, outputCol="features")
 
     def fit(few=False):
-        data = vectors.transform(table.limit(2000) if few else table).select("features").cache()
+        data = vectors.transform(table.limit(FEW) if few else table).select("features").cache()
         model = (
             KMeans(k=problem.clusters, tol=TOL, maxIter=problem.max_iter)
             .setSeed(problem.random_state)
