@@ -51,6 +51,9 @@ def rows(number: int, size: int, features: int) -> np.ndarray:
 def write(path: Path, options: dict, total: int, features: int, chunk: int) -> None:
     """One store of the mixture, unless it is there from an earlier run."""
     if path.exists():
+        there = as_points(path)
+        if (there.n_rows, there.n_features) != (total, features):
+            raise SystemExit(f"{path} has {there.n_rows} x {there.n_features} values: remove it")
         return
     if path.suffix == ".parquet":
         names = [f"x{number}" for number in range(features)]
