@@ -407,6 +407,14 @@ def _slowed(values):
     return values
 
 
+@contextlib.contextmanager
+def _at_the_end(call):
+    try:
+        yield
+    finally:
+        call()
+
+
 def test_ctrl_c_leaves_a_cluster_that_is_idle_and_clean(client, undisturbed):
     ended = threading.Event()
 
@@ -421,11 +429,9 @@ def test_ctrl_c_leaves_a_cluster_that_is_idle_and_clean(client, undisturbed):
         if record.iteration == 2:
             threading.Thread(target=press, daemon=True).start()
 
-    with pytest.raises(KeyboardInterrupt):
-        try:
-            fit(lazy().map_blocks(_slowed, dtype=X.dtype, meta=X[:0]), callbacks=[interrupt])
-        finally:
-            ended.set()
+    slowed = lazy().map_blocks(_slowed, dtype=X.dtype, meta=X[:0])
+    with pytest.raises(KeyboardInterrupt), _at_the_end(ended.set):
+        fit(slowed, callbacks=[interrupt])
     ends = time.monotonic() + 20
     while any(client.processing().values()) or any(client.run(caches_alive).values()):
         assert time.monotonic() < ends, (client.processing(), client.run(caches_alive))
