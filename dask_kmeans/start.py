@@ -62,6 +62,7 @@ class Start:
     ):
         self._points, self._blockwise, self._survey = points, blockwise, survey
         self._parameters, self._sampled = parameters, sampled
+        self._by_sample = False
         self._foretold: dict[int, float] = {}
 
     def runs(self) -> list[Run]:
@@ -71,19 +72,17 @@ class Start:
             seeds = self._seeds(sampled.blockwise)
             # Fewer distinct rows than clusters: all rows may have more.
             if all(made.n_distinct is None for made in seeds):
-                runs = self._runs(seeds)
-                self._foretold = dict.fromkeys((run.number for run in runs), 0.0)
-                return runs
+                self._by_sample = True
+                return self._runs(seeds)
         return self.runs_of_all_rows()
 
     def runs_of_all_rows(self) -> list[Run]:
         """The runs at seeds drawn on all rows."""
-        self._foretold = {}
         return self._runs(self._seeds(self._blockwise))
 
     def foretell(self, runs: list[Run]) -> None:
         """Note what the first step will find, where seeds came from the sample."""
-        if not self._foretold:
+        if not self._by_sample:
             return
         assert self._sampled is not None
         requests = [
