@@ -39,6 +39,7 @@ import psutil
 from dask.system import CPU_COUNT
 
 from dask_kmeans import checks
+from dask_kmeans.spare import Spare
 
 MERGE_ARITY = 8
 """Partial results that one merging task takes: a shallow tree that holds few partials at a time."""
@@ -152,6 +153,10 @@ class OpenBlock:
             return pieces
         return self._reading.collector.collect(self.cache, self.start, pieces)
 
+    def zeros(self, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+        """Like `np.zeros`, for what a task brings back: in memory that others have let go of."""
+        return self._caches.spare.zeros(shape, dtype)
+
     def remember(self, key: Hashable, value: Any, n_bytes: int, share: float = 1.0) -> None:
         """Put something of this size into the cache, if this share of the room has space for it."""
         room = self.room
@@ -179,6 +184,7 @@ class _Caches:
         self._bytes_remembered = 0
         self._granted: Counter[int] = Counter()
         self._bytes_granted = 0
+        self.spare = Spare()
 
     @classmethod
     def here(cls, token: str) -> _Caches:

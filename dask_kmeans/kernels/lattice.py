@@ -77,7 +77,7 @@ scale of their own."""
 LEAST_FEATURES, LEAST_NUMBERS = 16, 8192
 """Features, and numbers in all centers: with fewer, rounding rows costs as much as it saves."""
 
-GROUP = 512
+GROUP = 1024
 """Centers whose scores are kept at a time, while they are in cache."""
 
 
@@ -146,20 +146,24 @@ def _magnitudes(moved, sizes):
         sizes[0, j], sizes[1, j], sizes[2, j] = extent, np.sqrt(reach), np.sqrt(square)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, fastmath={"reassoc"})
 def _round(moved, order, step, integers, base, rest):
     """Write the centers in units of `step`, the sum of each into `base`, and F into `rest`."""
-    per_lane = integers.shape[3]
+    d, per_lane = moved.shape[1], integers.shape[3]
+    whole = np.zeros(integers.shape[1] * per_lane, integers.dtype)
     for n in range(len(order)):
         tile, square, total = n // CR, 0.0, np.int64(0)
-        unit = np.float64(step[tile])
-        for feature in range(moved.shape[1]):
-            wide = np.float64(moved[order[n], feature])
-            whole = np.rint(wide / unit)
-            integers[tile, feature // per_lane, n % CR, feature % per_lane] = np.int64(whole)
-            total += np.int64(whole)
-            away = whole * unit - wide
+        unit, center = np.float64(step[tile]), moved[order[n]]
+        for feature in range(d):
+            wide = np.float64(center[feature])
+            rounded = np.rint(wide / unit)
+            away = rounded * unit - wide
+            whole[feature] = np.int32(rounded)
+            total += np.int32(rounded)
             square += away * away
+        for lane in range(integers.shape[1]):
+            for part in range(per_lane):
+                integers[tile, lane, n % CR, part] = whole[lane * per_lane + part]
         base[n] = total
         rest[tile] = max(rest[tile], np.sqrt(square))
 

@@ -155,7 +155,7 @@ def _extent(padded, k, shift):
     return largest
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, fastmath={"reassoc"})
 def _move(padded, k, shift, scale, moved, half):
     """Shift, scale and round the centers, halve their squares; return the largest square.
 

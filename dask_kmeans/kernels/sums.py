@@ -16,6 +16,7 @@ x - shift is rounded and by 2**-60 of it in the low limb, so a mean errs by less
 range. Weighted rows err relative to the largest weight.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -100,11 +101,17 @@ class FixedPoint:
     def weighted(self) -> bool:
         return self.weight_scale > 0
 
-    def zero_sums(self, n_clusters: int) -> Sums:
-        """The neutral element for `n_clusters` clusters."""
+    def zero_sums(self, n_clusters: int, zeros: Callable = np.zeros) -> Sums:
+        """The neutral element for `n_clusters` clusters, in memory that `zeros` gets."""
         shape = (n_clusters, len(self.shift))
-        weights = n_clusters if self.weighted else 0
-        return Sums(*(np.zeros(s, np.int64) for s in (shape, shape, n_clusters, weights, weights)))
+        limb, weights = n_clusters * len(self.shift), n_clusters if self.weighted else 0
+        # One array: its memory is used again as a whole.
+        flat = zeros((2 * limb + n_clusters + 2 * weights,), np.int64)
+        high, low, rest = flat[:limb], flat[limb : 2 * limb], flat[2 * limb :]
+        return Sums(
+            high.reshape(shape), low.reshape(shape), rest[:n_clusters],
+            rest[n_clusters : n_clusters + weights], rest[n_clusters + weights :],
+        )  # fmt: skip
 
     def means(self, sums: Sums) -> tuple[np.ndarray, np.ndarray]:
         """(centers float64 (k, d), weights float64 (k,)); the row of an empty cluster is NaN."""

@@ -18,9 +18,9 @@ from dask_kmeans.read.columns import numeric_columns
 from dask_kmeans.read.pieces import Piece, cut
 from dask_kmeans.read.points import numbered
 from dask_kmeans.read.retry import Part, retried
-from dask_kmeans.read.spare import Spare
 from dask_kmeans.read.stored import Source
 from dask_kmeans.read.url import full_name, is_local
+from dask_kmeans.spare import SpareWhileReading
 
 FOOTERS_AT_ONCE = 16
 """Footers that are fetched side by side: they are small and far away, so latency is what counts."""
@@ -99,7 +99,7 @@ class ParquetSource(Source):
         self.feature_names = checks.check_feature_names(self.columns)
         self.weight_column = weight_column
         self.weighted = weight_column is not None
-        self._spare = Spare()
+        self._spare = SpareWhileReading()
         self.n_features = len(self.columns)
         self.dtype = np.result_type(*(dtypes[name] for name in self.columns))
         self._parts = [
@@ -152,7 +152,7 @@ class ParquetRows:
     columns: tuple[str, ...]
     weight_column: str | None
     dtype: np.dtype
-    spare: Spare
+    spare: SpareWhileReading
 
     def pieces(self) -> Iterator[Piece]:
         start = self.start

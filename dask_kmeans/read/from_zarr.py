@@ -16,9 +16,9 @@ from dask_kmeans.read.columns import Columns
 from dask_kmeans.read.pieces import Piece, cut, kernel_dtype
 from dask_kmeans.read.points import numbered
 from dask_kmeans.read.retry import Part, retried
-from dask_kmeans.read.spare import Spare
 from dask_kmeans.read.stored import Source
 from dask_kmeans.read.url import Place
+from dask_kmeans.spare import SpareWhileReading
 
 
 def open_path(
@@ -75,7 +75,7 @@ class ZarrSource(Source):
         )
         self.n_features = len(self.columns)
         self.weighted = self.columns.weight is not None
-        self._spare = Spare()
+        self._spare = SpareWhileReading()
 
     def blocks(self, threads: int, max_block_rows: int | None = None) -> tuple[Block, ...]:
         plan = memory.plan_blocks(
@@ -104,7 +104,7 @@ class ZarrRows:
     stop: int
     read_rows: int
     columns: Columns
-    spare: Spare
+    spare: SpareWhileReading
 
     def pieces(self) -> Iterator[Piece]:
         files = ChunkFiles.of(self.array)

@@ -116,7 +116,7 @@ class _Step:
             proof = Proof(0)
         self.rest, self.next_rest = proof.rest, proof.next_rest
         self.margins, self.picks = self._prove(proof, block.rows, frugal)
-        self.sums = fixed_point.zero_sums(k)
+        self.sums = fixed_point.zero_sums(k, block.zeros)
         self.measure = no_measure(request.panel.centers) if request.farthest else None
         self.changed = 0
         self.examined = block.rows if self.picks is None else len(self.picks)

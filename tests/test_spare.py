@@ -11,12 +11,12 @@ import zarr
 from dask.tokenize import tokenize
 
 from dask_kmeans.read import open_source
-from dask_kmeans.read.spare import Spare
+from dask_kmeans.spare import LEAST_BYTES, Spare, SpareWhileReading
 
 
 @pytest.fixture
 def spare():
-    spare = Spare()
+    spare = SpareWhileReading()
     with spare.reading():
         yield spare
 
@@ -26,12 +26,12 @@ def address(array):
 
 
 def test_what_is_let_go_of_is_used_again(spare):
-    first = spare.empty((100, 3), np.float32)
+    first = spare.empty((10_000, 3), np.float32)
     where = address(first)
-    assert (first.shape, first.dtype, first.flags.c_contiguous) == ((100, 3), np.float32, True)
+    assert (first.shape, first.dtype, first.flags.c_contiguous) == ((10_000, 3), np.float32, True)
     del first
     gc.collect()
-    assert address(spare.empty((50, 6), np.float32)) == where
+    assert address(spare.empty((5000, 6), np.float32)) == where
 
 
 @pytest.mark.parametrize("view", [
@@ -39,45 +39,68 @@ def test_what_is_let_go_of_is_used_again(spare):
     lambda a: a.reshape(-1)[3:4],
 ])  # fmt: skip
 def test_what_somebody_still_sees_is_not(spare, view):
-    held = spare.empty((100, 3), np.float32)
+    held = spare.empty((10_000, 3), np.float32)
     held[:] = 7
     seen = view(held)
     before = np.array(seen)
     del held
     gc.collect()
-    others = [spare.empty((100, 3), np.float32) for _ in range(3)]
+    others = [spare.empty((10_000, 3), np.float32) for _ in range(3)]
     for other in others:
         other[:] = 8
     np.testing.assert_array_equal(np.array(seen), before)
 
 
 def test_larger_arrays_take_memory_of_their_own(spare):
-    small = spare.empty((10, 2), np.float64)
+    small = spare.empty((10_000, 2), np.float64)
     del small
-    large = spare.empty((1000, 2), np.float64)
+    large = spare.empty((1_000_000, 2), np.float64)
     large[:] = 1
-    assert large.sum() == 2000
+    assert large.sum() == 2_000_000
     assert spare.empty((0, 5), np.float64).shape == (0, 5)
 
 
-def test_nothing_is_left_when_nobody_reads():
+def test_zeros_are_zeros_wherever_they_come_from():
     spare = Spare()
+    for shape in ((2, 3), (LEAST_BYTES, 3), (LEAST_BYTES // 8,)):
+        array = spare.zeros(shape, np.int64)
+        assert array.shape == shape
+        assert array.dtype == np.int64
+        assert not array.any()
+        array.fill(-1)
+        where = address(array)
+        del array
+        again = spare.zeros(shape, np.int64)
+        assert not again.any()
+        if again.nbytes >= LEAST_BYTES:
+            assert address(again) == where
+
+
+def test_small_arrays_have_memory_of_their_own():
+    spare = Spare()
+    array = spare.empty((5, 2), np.float32)
+    del array
+    assert not spare._free
+
+
+def test_nothing_is_left_when_nobody_reads():
+    spare = SpareWhileReading()
     with spare.reading():
         with spare.reading():
-            array = spare.empty((100, 3), np.float32)
+            array = spare.empty((10_000, 3), np.float32)
             del array
         assert spare._free
-        late = spare.empty((100, 3), np.float32)
+        late = spare.empty((10_000, 3), np.float32)
     assert not spare._free
     del late
     assert not spare._free
 
 
 def test_a_copy_is_empty_and_a_source_is_the_same_with_or_without(spare):
-    array = spare.empty((100, 3), np.float32)
+    array = spare.empty((10_000, 3), np.float32)
     del array
     assert not pickle.loads(pickle.dumps(spare))._free
-    assert tokenize(spare) == tokenize(Spare())
+    assert tokenize(spare) == tokenize(SpareWhileReading())
 
 
 def test_chunks_that_are_held_stay_as_they_are(tmp_path):
