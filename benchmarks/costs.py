@@ -86,7 +86,7 @@ def on_workers(repeat: int) -> list[dict[str, float]]:
         for workers in WORKERS:
             with (
                 LocalCluster(
-                    n_workers=workers, threads_per_worker=1, dashboard_address=":0"
+                    n_workers=workers, threads_per_worker=1, dashboard_address=None
                 ) as cluster,
                 Client(cluster),
             ):

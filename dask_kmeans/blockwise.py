@@ -23,6 +23,7 @@ import functools
 import heapq
 import itertools
 import math
+import pickle
 import sys
 import threading
 import time
@@ -43,6 +44,9 @@ from dask_kmeans.spare import Spare
 
 MERGE_ARITY = 8
 """Partial results that one merging task takes: a shallow tree that holds few partials at a time."""
+
+COPIES = 8
+"""Of what a pass tells its tasks, that the scheduler sends out itself."""
 
 RETRIES = 3
 """Runs again of a task that raised, before the fit gives up (lost workers are Dask's affair)."""
@@ -250,11 +254,34 @@ class _Stalled(Exception):
     """A pass has to be submitted again."""
 
 
-class _Opaque:
-    """Carries a value through a graph without Dask looking into it."""
+class _Parcel:
+    """Carries values through a graph to where a task opens it: once in a process.
+
+    Neither Dask looks into it nor the scheduler, through which it only passes.
+    """
 
     def __init__(self, value: Any):
-        self.value = value
+        self._value = value
+        self._packed: bytes | None = None
+        self._lock = threading.Lock()
+
+    def open(self) -> Any:
+        """The values."""
+        with self._lock:
+            if self._packed is not None:
+                self._value, self._packed = pickle.loads(self._packed), None
+            return self._value
+
+    def __reduce__(self):
+        with self._lock:
+            packed = self._packed
+        return _Parcel._sealed, (packed or pickle.dumps(self._value, pickle.HIGHEST_PROTOCOL),)
+
+    @classmethod
+    def _sealed(cls, packed: bytes) -> _Parcel:
+        parcel = cls(None)
+        parcel._packed = packed
+        return parcel
 
 
 def _worker() -> Any:
@@ -282,9 +309,9 @@ def _room() -> int:
     return int(ROOM * (limit or psutil.virtual_memory().total))
 
 
-def _run_block(token: str, task: Callable, carried: _Opaque, source: Any, shared: _Opaque):
+def _run_block(token: str, task: Callable, carried: _Parcel, source: Any, shared: _Parcel):
     """The task that Dask runs: (result, {block: where it ran})."""
-    block, (broadcast, reading) = carried.value, shared.value
+    block, (broadcast, reading) = carried.open(), shared.open()
     if source is None:
         source = block.source
     else:
@@ -306,6 +333,18 @@ def _merge_all(merge: Callable, parts: Sequence[tuple[Any, dict]]) -> tuple[Any,
     # that result again, when this task is repeated.
     merged = functools.reduce(merge, others, copy.deepcopy(first)) if others else first
     return merged, where
+
+
+def _merged(parts: list[Any], merge: Callable, name: str) -> Any:
+    """Lazy parts as one, merged by a shallow tree of tasks."""
+    merge_all = dask.delayed(_merge_all, pure=False)
+    for depth in itertools.count():
+        if len(parts) == 1:
+            return parts[0]
+        parts = [
+            merge_all(merge, list(group), dask_key_name=f"merge-{name}-{depth}-{number}")
+            for number, group in enumerate(_grouped(parts, MERGE_ARITY))
+        ]
 
 
 class Blockwise:
@@ -481,16 +520,17 @@ class _Graph:
     def _run(self, blocks, task, broadcast, merge, reading):
         workers = self._workers()
         where = _balanced(self._where, workers, [block.index for block in blocks])
-        name, level = self._parts(blocks, task, broadcast, reading, workers, where)
-        merge_all = dask.delayed(_merge_all, pure=False)
-        depth = 0
-        while depth == 0 or len(level) > 1:
-            level = [
-                merge_all(merge, list(group), dask_key_name=f"merge-{name}-{depth}-{number}")
-                for number, group in enumerate(_grouped(level, MERGE_ARITY))
-            ]
-            depth += 1
-        with contextlib.closing(self._computed(level, name, set(where.values()))) as computed:
+        name, parts = self._parts(blocks, task, broadcast, reading, workers, where)
+        # Those of a worker first, so that a single one of each has to travel.
+        together: dict[str | None, list[Any]] = {}
+        for block, part in zip(blocks, parts, strict=True):
+            together.setdefault(where.get(block.index), []).append(part)
+        roots = [
+            _merged(group, merge, f"{name}-{number}")
+            for number, group in enumerate(together.values())
+        ]
+        lazy = [_merged(roots, merge, name)]
+        with contextlib.closing(self._computed(lazy, name, set(where.values()))) as computed:
             result, ran = next(computed)
         self._where.update(ran)
         return result
@@ -511,21 +551,38 @@ class _Graph:
         """The name of a pass, and its lazy (result, where it ran) block by block."""
         self._anchor(workers)
         name = f"{task.__name__.strip('_')}-{self._token[:8]}-{next(self._serial)}"
-        shared = dask.delayed(
-            _Opaque((broadcast, reading)), name=f"broadcast-{name}", pure=False, traverse=False
-        )
+        copies = self._copies(_Parcel((broadcast, reading)), name, workers)
         run_block = dask.delayed(_run_block, pure=False, traverse=False)
         parts = []
         for block in blocks:
             lazy = dask.is_dask_collection(block.source)
-            carried = _Opaque(block._replace(source=None) if lazy else block)
-            with _pinned(where.get(block.index), strictly):
+            carried = _Parcel(block._replace(source=None) if lazy else block)
+            at = where.get(block.index)
+            with _pinned(at, strictly):
                 part = run_block(
-                    self._token, task, carried, block.source if lazy else None, shared,
-                    dask_key_name=f"{name}-{block.index}",
+                    self._token, task, carried, block.source if lazy else None,
+                    copies.get(at, copies[None]), dask_key_name=f"{name}-{block.index}",
                 )  # fmt: skip
             parts.append(part)
         return name, parts
+
+    def _copies(self, parcel: _Parcel, name: str, workers: dict[str, int]) -> dict[str | None, Any]:
+        """The broadcast, lazy: what each worker takes, and what a task does that has no place.
+
+        A few workers get it from the scheduler, at once; many hand it on to each other.
+        """
+
+        def copy(number: int, address: str | None) -> Any:
+            with _pinned(address, strictly=False):
+                return dask.delayed(
+                    parcel, name=f"broadcast-{name}-{number}", pure=False, traverse=False
+                )
+
+        copies = [copy(n, at) for n, at in enumerate(list(workers)[:COPIES] or [None])]
+        return {
+            None: copies[0],
+            **{at: copies[n % len(copies)] for n, at in enumerate(workers)},
+        }
 
     def _computed(self, lazy: list[Any], name: str, pinned: set[str]) -> Generator[Any]:
         """The results of a pass, each let go of by its worker once it is here."""

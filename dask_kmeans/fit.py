@@ -7,6 +7,7 @@ that still move, and a run that settles drops out. The loop knows no mathematics
 from __future__ import annotations
 
 import hashlib
+import math
 import time
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
@@ -64,6 +65,7 @@ def fit(
         rules = Rules(
             blockwise, found.fixed_point(), found.n_rows - found.nan_rows,
             parameters.tol, parameters.max_iter, parameters.bounded,
+            at_hand=points.in_memory or blockwise.room() >= (points.bytes or math.inf),
         )  # fmt: skip
         start = Start(points, blockwise, found, parameters, sampled)
         accelerator = Accelerator(sampled if parameters.accelerated else None, rules)

@@ -201,9 +201,9 @@ READS_HELD = 4
 PAGE_BYTES = 3 * 2**20
 """Of each Parquet column a dictionary and a page, the latter also as stored (1 MiB is usual)."""
 
-PANEL_BYTES = 23
-"""A center's value as float64 (exact), as float64 and float32 about the shift, and rounded to 16
-and to 8 bits (filters)."""
+PANEL_BYTES = 31
+"""A center's value as float64 (as it came, and padded), as float64 and float32 about the shift, and
+rounded to 16 and to 8 bits (filters)."""
 
 MARGIN_BYTES = 12
 """Of each row of a block: its float32 margin, and its number where that does not prove its

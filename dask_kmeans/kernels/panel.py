@@ -50,7 +50,6 @@ anywhere fails the comparisons.
 """
 
 import math
-from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import NamedTuple
 
@@ -59,6 +58,7 @@ from numba import njit
 
 from .lanes import CR
 from .lattice import Lattice, lattices
+from .layout import owned
 
 SAMPLE = 64
 """About how many centers have a say in where their middle is: one far center must not move it."""
@@ -78,32 +78,52 @@ class Filter(NamedTuple):
     bound: np.ndarray
 
 
-@dataclass(frozen=True, eq=False)
 class Panel:
-    """Centers prepared for comparison; only `centers` is for other modules to read.
+    """Centers prepared for comparison: what that takes is made when it is first asked for.
 
-    centers : float64 (k, d), C order.
+    So a panel travels as its centers alone, and where nobody compares with it, nothing is made.
+
+    centers : float64 (k, d), C order: all that is for other modules to read, with
     shift : float64 (d,), where the origin is.
-    single : the float32 filter.
-    lattices : the centers of `single` rounded to fewer bits, where that may be of use.
-    padded : float64 (k', d), C order, of which `centers` is the beginning.
     """
 
-    centers: np.ndarray
-    shift: np.ndarray
-    single: Filter
-    lattices: tuple[Lattice, ...]
-    padded: np.ndarray
+    def __init__(self, centers: np.ndarray, shift: np.ndarray):
+        self.centers, self.shift = centers, shift
+
+    def __reduce__(self):
+        return Panel, (self.centers, self.shift)
+
+    @cached_property
+    def padded(self) -> np.ndarray:
+        """float64 (k', d), C order: the centers, and zeros up to a multiple of CR."""
+        return pad(self.centers)
+
+    @cached_property
+    def single(self) -> Filter:
+        """The float32 filter, scaled to numbers below one."""
+        with np.errstate(all="ignore"):
+            extent = _extent(self.padded, len(self.centers), self.shift)
+            exponent = math.frexp(extent)[1] if 0 < extent < math.inf else 0
+            return self._filter(math.ldexp(1.0, -min(max(exponent, -100), 100)), np.float32)
 
     @cached_property
     def double(self) -> Filter:
         """The float64 filter, for which most steps have no rows."""
         with np.errstate(all="ignore"):
-            return _filter(self.padded, len(self.centers), self.shift, 1.0, np.float64)
+            return self._filter(1.0, np.float64)
 
-    def __reduce__(self):
-        """Only the centers travel to other processes."""
-        return prepare, (self.centers, self.shift)
+    @cached_property
+    def lattices(self) -> tuple[Lattice, ...]:
+        """The centers of `single` rounded to fewer bits, where that may be of use."""
+        with np.errstate(all="ignore"):
+            return lattices(self.single.centers, self.single.half, len(self.centers))
+
+    def _filter(self, scale: float, dtype: type) -> Filter:
+        moved = np.empty(self.padded.shape, dtype)
+        half = np.empty(len(self.padded), dtype)
+        largest = _move(self.padded, len(self.centers), self.shift, scale, moved, half)
+        bound = _bound(self.padded.shape[1], largest, dtype)
+        return Filter(moved, half, -self.shift * scale, dtype(scale), bound)
 
 
 def prepare(centers: np.ndarray, shift: np.ndarray | None = None) -> Panel:
@@ -112,37 +132,25 @@ def prepare(centers: np.ndarray, shift: np.ndarray | None = None) -> Panel:
     shift : float64 (d,), where to put the origin; by default about the median of some of the
     centers. It bears on speed alone, never on a label.
     """
-    centers = np.asarray(centers, np.float64)
-    k = len(centers)
-    padded = pad(centers)
+    centers = np.ascontiguousarray(centers, np.float64)
     with np.errstate(all="ignore"):
         if shift is None:
-            some = np.sort(centers[:: -(-k // SAMPLE)], axis=0)
+            some = np.sort(centers[:: -(-len(centers) // SAMPLE)], axis=0)
             shift = some[len(some) // 2]  # np.median takes as long as all the rest here
         # float32 rows are shifted in float32.
         shift = np.asarray(shift).astype(np.float32).astype(np.float64)
         shift[~np.isfinite(shift)] = 0.0
-        extent = _extent(padded, k, shift)
-        exponent = math.frexp(extent)[1] if 0 < extent < math.inf else 0
-        scale = math.ldexp(1.0, -min(max(exponent, -100), 100))
-        single = _filter(padded, k, shift, scale, np.float32)
-        return Panel(padded[:k], shift, single, lattices(single.centers, single.half, k), padded)
+    return Panel(centers, shift)
 
 
 def pad(centers: np.ndarray) -> np.ndarray:
     """float64 `centers`, in C order, with rows of zeros up to a multiple of CR."""
     k, d = centers.shape
+    if k % CR == 0:
+        return owned(centers)
     padded = np.zeros((-(-k // CR) * CR, d))
     padded[:k] = centers
     return padded
-
-
-def _filter(padded, k, shift, scale, dtype):
-    moved, half = np.empty(padded.shape, dtype), np.empty(len(padded), dtype)
-    largest = _move(padded, k, shift, scale, moved, half)
-    return Filter(
-        moved, half, -shift * scale, dtype(scale), _bound(padded.shape[1], largest, dtype)
-    )
 
 
 @njit(cache=True, nogil=True)

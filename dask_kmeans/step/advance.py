@@ -24,9 +24,9 @@ from dask_kmeans.step.stop import stop
 FARTHEST = 256
 """Far rows that a step brings back where it might empty a cluster; more take an extra pass."""
 
-SMALL, MANY = 16, 2**16
-"""Of so many rows, a cluster must have fewer than the average by this factor to be emptied in one
-step; of fewer rows any cluster may be, and looking at distances costs nothing."""
+LIVELY, RARE = 4, 0.01
+"""How much more often than others the rows of a small cluster may change their label; and how many
+clusters a step may be expected to empty before the far rows are worth looking for."""
 
 LEAST_SIZE, LEAST_WORK = 128, 2**22
 """Numbers in the centers, and times the rows: below these, looking at every row costs about as
@@ -48,6 +48,8 @@ class Rules:
     max_iter: int
     bounded: bool = False
     """Whether steps may keep margins, so as to look at fewer rows."""
+    at_hand: bool = False
+    """Whether rows can be looked at once more without being read again."""
 
 
 def advance(runs: list[Run], rules: Rules) -> list[Run]:
@@ -58,7 +60,7 @@ def advance(runs: list[Run], rules: Rules) -> list[Run]:
             run.iteration + 1,
             run.panel_of(run.centers),
             run.previous,
-            _far_rows_wanted(run, rules.blockwise.in_memory or rules.blockwise.choosing),
+            _far_rows_wanted(run, rules.at_hand or rules.blockwise.choosing),
             _drift_of(run, rules),
         )
         for run in runs
@@ -100,20 +102,18 @@ def _far_rows_wanted(run: Run, spared: bool) -> int:
 
     The first step brings some: seeds are most often the ones that get no rows, and that step
     measures distances anyway, to know the inertia. A later step empties a cluster only by changing
-    the labels of all its rows: there must be as many changes, of which those of the step before
-    are the estimate, and where there are many rows it must be small. Most steps need not look at
-    distances then. Where that spares reads (`spared`: the rows are in memory, or those that are
-    kept may do), rows are looked at once more when a cluster has been emptied.
+    the labels of all its rows, of which the changes of the step before give an idea: as if every
+    row were free to go. Mostly that is next to impossible, and no step looks at distances. Where
+    that is cheaper (`spared`: all rows are at hand, or those that are kept may do), none does: rows
+    are looked at once more when a cluster has been emptied.
     """
     k = len(run.centers)
     if run.sums is not None:
         if spared:
             return 0
         counts = run.sums.counts
-        smallest, n_rows = counts.min(), counts.sum()
-        if smallest > run.history[-1].changed:
-            return 0
-        if n_rows > MANY and smallest * k * SMALL > n_rows:
+        leaving = min(1.0, LIVELY * run.history[-1].changed / max(1, counts.sum()))
+        if (leaving**counts).sum() < RARE:
             return 0
     return min(k, FARTHEST)
 
