@@ -26,9 +26,7 @@ from dask_kmeans.read import Points
 from dask_kmeans.result import FitResult, FitState
 from dask_kmeans.sample import SampledRows
 from dask_kmeans.start import Start, sample_for
-from dask_kmeans.step.advance import Rules, advance
-from dask_kmeans.step.combine import merge_for
-from dask_kmeans.step.measure import MeasureRequest, measure_block
+from dask_kmeans.step.advance import Rules, advance, measure
 from dask_kmeans.step.move import total_inertia
 from dask_kmeans.step.run import IterationRecord, Run
 from dask_kmeans.survey import Survey, survey
@@ -105,16 +103,8 @@ def _settle(
 
     Of the restarts for a number of clusters the lowest inertia wins, ties to the first.
     """
-    requests = []
-    for run in runs:
-        assert run.assigned is not None
-        moved = not np.array_equal(run.centers, run.assigned)
-        requests.append(
-            MeasureRequest(run.number, run.iteration + moved, run.panel_of(run.centers), 0)
-        )
-    blockwise = rules.blockwise
-    measures = blockwise.run(measure_block, requests, merge=merge_for(requests))
-    inertias = [measure.inertia.value() for measure in measures]
+    measures = measure(runs, rules)
+    inertias = [each.inertia.value() for each in measures]
     results = []
     for first, k in zip(count(0, parameters.n_init), parameters.n_clusters, strict=False):
         restarts = range(first, first + parameters.n_init)
@@ -126,8 +116,8 @@ def _settle(
         if found < k:
             checks.warn_fewer_distinct_rows(k, found)
         result = FitResult(
-            run.centers, _labels(best, points, blockwise), inertias[best], sizes, run.history,
-            run.reason, blockwise.passes,
+            run.centers, _labels(best, points, rules.blockwise), inertias[best], sizes, run.history,
+            run.reason, rules.blockwise.passes,
             total_inertia(rules.fixed_point, run.sums, run.scatter_offset),
         )  # fmt: skip
         results.append(result)

@@ -24,9 +24,10 @@ from dask_kmeans.step.stop import stop
 FARTHEST = 256
 """Far rows that a step brings back where it might empty a cluster; more take an extra pass."""
 
-LIVELY, RARE = 4, 0.01
-"""How much more often than others the rows of a small cluster may change their label; and how many
-clusters a step may be expected to empty before the far rows are worth looking for."""
+LIVELY, MOST, RARE = 4, 0.75, 0.01
+"""How much more often than others the rows of a small cluster may change their label; the share of
+them that does so at most, as if each were free to go; and how many clusters a step may be expected
+to empty before the far rows are worth looking for."""
 
 LEAST_SIZE, LEAST_WORK = 128, 2**22
 """Numbers in the centers, and times the rows: below these, looking at every row costs about as
@@ -54,26 +55,55 @@ class Rules:
 
 def advance(runs: list[Run], rules: Rules) -> list[Run]:
     """Take one step with each of the runs; returns those that may leap on from there."""
-    requests = [
-        Request(
-            run.number,
-            run.iteration + 1,
-            run.panel_of(run.centers),
-            run.previous,
-            _far_rows_wanted(run, rules.at_hand or rules.blockwise.choosing),
-            _drift_of(run, rules),
-        )
-        for run in runs
-    ]
+    wanted = [_far_rows_wanted(run, run is runs[0], rules) for run in runs]
+    requests = _requests(runs, wanted, rules)
     passed = rules.blockwise.visit(
         assign_block, requests, rules.fixed_point, merge=merge_for(requests)
     )
     rules.blockwise.passes += passed.bytes_read > 0
+    if runs[0].iteration == 0:
+        _note_scatter_offset(runs, passed.outcomes[0], rules.fixed_point)
     return [
         run
         for run, request, outcome in zip(runs, requests, passed.outcomes, strict=True)
         if _take_step(run, request, outcome, passed.bytes_read, rules)
     ]
+
+
+def measure(runs: list[Run], rules: Rules) -> list[Measure]:
+    """Inertia and cluster sizes about the runs' centers, from one more look at every row.
+
+    Labels are left in the caches: those that margins prove, or that belong to these very centers,
+    are the ones of the latest step.
+    """
+    requests = _requests(runs, [1] * len(runs), rules)
+    for at, run in enumerate(runs):
+        if run.previous is not None and np.array_equal(run.centers, run.previous.centers):
+            requests[at] = requests[at]._replace(panel=run.previous)
+    passed = rules.blockwise.run(
+        assign_block, requests, rules.fixed_point, merge=merge_for(requests)
+    )
+    return [outcome.measure for outcome in passed.outcomes]
+
+
+def _requests(runs: list[Run], farthest: list[int], rules: Rules) -> list[Request]:
+    """What a pass is to do for the runs' next steps."""
+    return [
+        Request(
+            run.number, run.iteration + 1, run.panel_of(run.centers), run.previous, wanted,
+            _drift_of(run, rules),
+        )
+        for run, wanted in zip(runs, farthest, strict=True)
+    ]  # fmt: skip
+
+
+def _note_scatter_offset(runs: list[Run], first: Outcome, fixed_point: FixedPoint) -> None:
+    """Note the constant that the first run has measured: it is one of the data, for all runs."""
+    assert first.measure is not None
+    moments = move(fixed_point, first.sums)
+    scatter = scatter_of_centers(moments, fixed_point.shift, runs[0].centers)
+    for run in runs:
+        run.scatter_offset = first.measure.inertia.value() - scatter
 
 
 def _drift_of(run: Run, rules: Rules) -> Drift | None:
@@ -97,25 +127,26 @@ def drift_after(drift: Drift | None, before: np.ndarray | None, after: np.ndarra
     return drift.further(before, after)
 
 
-def _far_rows_wanted(run: Run, spared: bool) -> int:
+def _far_rows_wanted(run: Run, leads: bool, rules: Rules) -> int:
     """Far rows to bring back from the next step, in case that it empties a cluster.
 
-    The first step brings some: seeds are most often the ones that get no rows, and that step
-    measures distances anyway, to know the inertia. A later step empties a cluster only by changing
-    the labels of all its rows, of which the changes of the step before give an idea: as if every
-    row were free to go. Mostly that is next to impossible, and no step looks at distances. Where
-    that is cheaper (`spared`: all rows are at hand, or those that are kept may do), none does: rows
-    are looked at once more when a cluster has been emptied.
+    The first step brings some: seeds are most often the ones that get no rows. It measures
+    distances anyway, for the run that `leads`, to know the inertia; of the others none does that
+    has been warmed up. A later step empties a cluster only by changing the labels of all its rows,
+    of which the changes of the step before give an idea. Mostly that is next to impossible, and the
+    step does not look at distances. Where all rows are at hand, or those that are kept may do, none
+    does: rows are looked at once more when a cluster has been emptied.
     """
     k = len(run.centers)
-    if run.sums is not None:
-        if spared:
-            return 0
+    if run.sums is None:
+        spared = run.longest_leap > 0 and not leads
+    elif rules.at_hand or rules.blockwise.choosing:
+        spared = True
+    else:
         counts = run.sums.counts
-        leaving = min(1.0, LIVELY * run.history[-1].changed / max(1, counts.sum()))
-        if (leaving**counts).sum() < RARE:
-            return 0
-    return min(k, FARTHEST)
+        leaving = min(MOST, LIVELY * run.history[-1].changed / max(1, counts.sum()))
+        spared = bool((leaving**counts).sum() < RARE)
+    return 0 if spared else min(k, FARTHEST)
 
 
 def _take_step(run: Run, request: Request, outcome: Outcome, bytes_read: int, rules: Rules) -> bool:
@@ -128,9 +159,6 @@ def _take_step(run: Run, request: Request, outcome: Outcome, bytes_read: int, ru
     run.sums, run.assigned, run.panel = sums, assigned, request.panel
     moments = move(rules.fixed_point, sums)
     scatter = scatter_of_centers(moments, rules.fixed_point.shift, assigned)
-    if run.iteration == 0 and outcome.measure is not None:
-        run.scatter_offset = outcome.measure.inertia.value() - scatter
-
     inertia = max(0.0, run.scatter_offset + scatter)
     spoilt = not run.plain and inertia > run.lowest_inertia
     image: np.ndarray

@@ -37,6 +37,9 @@ LONGEST_REST = 8
 """Steps without margins, at most, after steps in which too many rows failed."""
 
 
+NO_ROWS = np.empty(0, np.int64)
+
+
 class Request(NamedTuple):
     """What a pass is to do for one run."""
 
@@ -44,7 +47,7 @@ class Request(NamedTuple):
     step: int
     """Number of the step; labels of step - 1 are looked for in the block's cache."""
     panel: Panel
-    """The centers to compare with."""
+    """The centers to compare with; where it is `previous`, labels stay what they are."""
     previous: Panel | None
     """The centers of step - 1, from which labels that a lost worker took along are found again.
     Labels are a function of (row, centers), so these are the same ones. None on the first step."""
@@ -124,6 +127,8 @@ class _Step:
     def _prove(self, proof: Proof, rows: int, frugal: bool) -> tuple[np.ndarray, np.ndarray | None]:
         """Margins to keep from this step on, and the rows to look at: None for all of them."""
         drift = self.request.drift
+        if self.request.panel is self.request.previous:
+            return proof.margins, NO_ROWS
         if drift is None:
             return NONE, None
         if len(proof.margins) == 0:
