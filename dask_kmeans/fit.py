@@ -26,7 +26,7 @@ from dask_kmeans.read import Points
 from dask_kmeans.result import FitResult, FitState
 from dask_kmeans.sample import SampledRows
 from dask_kmeans.start import Start, sample_for
-from dask_kmeans.step.advance import Rules, advance, measure
+from dask_kmeans.step.advance import Rules, advance, look
 from dask_kmeans.step.move import total_inertia
 from dask_kmeans.step.run import IterationRecord, Run
 from dask_kmeans.survey import Survey, survey
@@ -103,15 +103,16 @@ def _settle(
 
     Of the restarts for a number of clusters the lowest inertia wins, ties to the first.
     """
-    measures = measure(runs, rules)
-    inertias = [each.inertia.value() for each in measures]
+    last = look(runs, rules)
+    inertias = [each.measure.inertia.value() for each in last if each.measure is not None]
     results = []
     for first, k in zip(count(0, parameters.n_init), parameters.n_clusters, strict=False):
         restarts = range(first, first + parameters.n_init)
         best = min(restarts, key=lambda number: (inertias[number], number))
-        run, sizes = runs[best], measures[best].sizes
+        run = runs[best]
         assert run.reason is not None
         assert run.sums is not None
+        sizes = run.sums.counts + last[best].sums.counts
         found = int(np.count_nonzero(sizes))
         if found < k:
             checks.warn_fewer_distinct_rows(k, found)

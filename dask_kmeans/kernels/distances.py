@@ -7,10 +7,10 @@ each rounded once, never fused. Everything that is reported, compared or drawn f
 import numpy as np
 from numba import njit
 
-from .lanes import CR, paired_differences, squared_differences, tile_rows
+from .lanes import CR, NV, add_squares, squared_differences, tile_rows
 from .layout import numeric, owned, rows_of
 from .panel import pad
-from .tile import EVERY_ROW, address_of, aligned, announce, fill, locate
+from .tile import EVERY_ROW, address_of, aligned, announce, at_once, fill, locate
 
 
 def labelled_distances(
@@ -23,7 +23,7 @@ def labelled_distances(
     """
     X, centers = numeric(X), np.ascontiguousarray(centers, np.float64)
     labels = owned(np.asarray(labels, np.int32))
-    _labelled_distances(rows_of(X), rows_of(centers), np.zeros(X.shape[1]), labels, out)
+    _labelled_distances(rows_of(X), rows_of(centers), labels, out)
     return out
 
 
@@ -39,22 +39,33 @@ def distances(X: np.ndarray, centers: np.ndarray, out: np.ndarray) -> np.ndarray
 
 
 @njit(cache=True, nogil=True)
-def _labelled_distances(rows, centers, origin, labels, out):
+def _labelled_distances(rows, centers, labels, out):
     d, B = rows.d, tile_rows(out)
-    x, c = aligned(d * B, out), aligned(d * B, out)
-    total = np.empty(B)
-    x_addresses, c_addresses = np.empty(B, np.int64), np.empty(B, np.int64)
-    at_x, at_c, at_origin = address_of(x), address_of(c), address_of(origin)
+    W = B // NV
+    P, total = at_once(rows, W), np.empty(B)
+    addresses, of_centers = np.empty(B, np.int64), np.empty(B, np.int64)
+    x, c, totals = address_of(addresses), address_of(of_centers), address_of(total)
     for start in range(0, rows.m, B):
         count = min(B, rows.m - start)
-        locate(rows, EVERY_ROW, start, x_addresses, count)
+        locate(rows, EVERY_ROW, start, addresses, count)
         announce(rows, B, start + B)
         for r in range(B):
             j = max(labels[start + min(r, count - 1)], 0)
-            c_addresses[r] = centers.address + j * centers.row_stride
-        fill(rows, B, address_of(x_addresses), at_origin, 1.0, at_x)
-        fill(centers, B, address_of(c_addresses), at_origin, 1.0, at_c)
-        paired_differences(x, c, d, total)
+            of_centers[r] = centers.address + j * centers.row_stride
+            total[r] = 0.0
+        for v in range(0, B, W):
+            for begin in range(0, d, P):
+                # The last group overlaps the one before it, whose features it skips.
+                feature = min(begin, d - P)
+                skip = begin - feature
+                if P == 8:
+                    add_squares(8, rows, x, c, v, feature, skip, totals)
+                elif P == 4:
+                    add_squares(4, rows, x, c, v, feature, skip, totals)
+                elif P == 2:
+                    add_squares(2, rows, x, c, v, feature, skip, totals)
+                else:
+                    add_squares(1, rows, x, c, v, feature, skip, totals)
         for r in range(count):
             out[start + r] = total[r] if labels[start + r] >= 0 else np.nan
 

@@ -185,6 +185,36 @@ class Items:
 # ---- data -> tile -----------------------------------------------------------------------------
 
 
+def _by_row(e, row, P):
+    """P vectors of W lanes: vector q holds, one after the other, P items of rows q, q + P, ...
+
+    row(w) : the vector of row w's P items.
+    """
+    vectors = []
+    for q in range(P):
+        parts = [row(w) for w in range(q, e.W, P)]
+        while len(parts) > 1:
+            lanes = range(2 * parts[0].type.count)
+            parts = [e.shuffle(a, b, lanes) for a, b in zip(parts[::2], parts[1::2], strict=True)]
+        vectors.append(parts[0])
+    return vectors
+
+
+def _by_feature(e, vectors):
+    """Vectors like those of `_by_row`, transposed: vector p holds item p of W rows, in order."""
+    # Blocks of P x P inside each group of P lanes: exchange bit s of the vector's number with bit s
+    # of the lane's.
+    vectors, P = list(vectors), len(vectors)
+    for s in (1 << bit for bit in range(P.bit_length() - 1)):
+        for q in range(P):
+            if not q & s:
+                a, b, lanes = vectors[q], vectors[q + s], range(e.W)
+                low = [e.W + n - s if n & s else n for n in lanes]
+                high = [e.W + n if n & s else n + s for n in lanes]
+                vectors[q], vectors[q + s] = e.shuffle(a, b, low), e.shuffle(a, b, high)
+    return vectors
+
+
 @intrinsic(prefer_literal=True)
 def transpose(typingctx, P, rows, addresses, first, feature, origin, scale, tile):
     """tile[feature + p, first + w] = scale * x + origin of W rows and P features, P <= W a literal.
@@ -209,31 +239,10 @@ def transpose(typingctx, P, rows, addresses, first, feature, origin, scale, tile
             begin = builder.load(builder.gep(addresses, [builder.add(first, I64(w))]))
             return x.load(builder.add(begin, offset), P)
 
-        # Vector q holds, one after the other, the P features of rows q, q + P, q + 2P, ...
-        vectors = []
-        for q in range(P):
-            parts = [row(w) for w in range(q, e.W, P)]
-            while len(parts) > 1:
-                lanes = range(2 * parts[0].type.count)
-                parts = [
-                    e.shuffle(a, b, lanes) for a, b in zip(parts[::2], parts[1::2], strict=True)
-                ]
-            vectors.append(parts[0])
-
         start = e.load(builder.gep(origin, [feature]), ir.VectorType(F64, P), 8)
         start = e.shuffle(start, start, [lane % P for lane in range(e.W)])
-        vectors = [x.moved(vector, e.splat(factor, e.W), start) for vector in vectors]
-
-        # P x P blocks are transposed inside each group of P lanes: exchange bit s of the vector's
-        # number with bit s of the lane's.
-        for s in (1 << bit for bit in range(P.bit_length() - 1)):
-            for q in range(P):
-                if not q & s:
-                    a, b, lanes = vectors[q], vectors[q + s], range(e.W)
-                    low = [e.W + n - s if n & s else n for n in lanes]
-                    high = [e.W + n if n & s else n + s for n in lanes]
-                    vectors[q], vectors[q + s] = e.shuffle(a, b, low), e.shuffle(a, b, high)
-        for p, vector in enumerate(vectors):
+        moved = [x.moved(vector, e.splat(factor, e.W), start) for vector in _by_row(e, row, P)]
+        for p, vector in enumerate(_by_feature(e, moved)):
             e.store(vector, e.line(e.pointer(tile, e.real), builder.add(feature, I64(p)), first))
         return context.get_dummy_value()
 
@@ -482,27 +491,47 @@ def squared_differences(typingctx, centers, first, tile, d, out):
     return signature, codegen
 
 
-@intrinsic
-def paired_differences(typingctx, x, c, d, out):
-    """out[lane] = sum over features, in order, of (x - c)**2 for two tiles, as above.
+@intrinsic(prefer_literal=True)
+def add_squares(typingctx, P, rows, addresses, centers, first, feature, skip, totals):
+    """totals[first + w] += (x - c)**2 of P features, one after the other, for W rows.
 
-    x, c : (d, NV * W); out : (NV * W,); all float64.
+    Squares are taken as the rows lie, and only they are transposed. P, rows, addresses : as for
+    `transpose`; centers : like `addresses`, of a row of float64 for each; skip : how many of these
+    features have been added before; totals : of float64 (NV * W,).
     """
-    signature = types.void(x, c, d, out)
-    lane = x.dtype
+    signature = types.void(P, rows, addresses, centers, first, feature, skip, totals)
+    P = P.literal_value
 
     def codegen(context, builder, signature, arguments):
-        e = Emitter(context, builder, lane)
-        x, c, out = (e.element(signature.args[n], arguments[n], I64(0)) for n in (0, 1, 3))
+        e = Emitter(context, builder, types.float64)
+        if P > e.W:  # the caller never asks for this
+            return context.get_dummy_value()
+        _, view, addresses, centers, first, feature, skip, totals = arguments
+        x = e.items(rows, view)
+        offset = builder.mul(feature, x.column_stride)
+        place = builder.mul(feature, I64(8))
 
-        def add(feature, x, totals):
-            line = e.line(c, feature, I64(0))
-            centers = [e.load(builder.gep(line, [I64(v * e.W)])) for v in range(NV)]
-            lanes = zip(x, centers, totals, strict=True)
-            return [_add_square(builder, a, b, total) for a, b, total in lanes]
+        def begin(of, w):
+            return builder.load(builder.gep(e.pointer(of, I64), [builder.add(first, I64(w))]))
 
-        for v, total in enumerate(over_features(e, x, arguments[2], NV, add)):
-            e.store(total, builder.gep(out, [I64(v * e.W)]))
+        def row(w):
+            return x.load(builder.add(begin(addresses, w), offset), P)
+
+        def center(w):
+            at = e.pointer(builder.add(begin(centers, w), place), F64)
+            return e.load(at, ir.VectorType(F64, P))
+
+        numbers = ir.VectorType(I64, e.W)([I64(lane % P) for lane in range(e.W)])
+        new = builder.icmp_signed(">=", numbers, e.splat(skip, e.W))
+        squares = []
+        for a, c in zip(_by_row(e, row, P), _by_row(e, center, P), strict=True):
+            away = builder.fsub(x.to_real(a, F64), c)
+            squares.append(builder.select(new, builder.fmul(away, away), e.V(None)))
+        at = builder.gep(e.pointer(totals, F64), [first])
+        total = e.load(at)
+        for square in _by_feature(e, squares):
+            total = builder.fadd(total, square)
+        e.store(total, at)
         return context.get_dummy_value()
 
     return signature, codegen

@@ -45,6 +45,15 @@ def locate(rows, picks, start, addresses, count):
 
 
 @njit(cache=True, nogil=True)
+def at_once(rows, W):
+    """How many features of W rows are moved at once: a power of two."""
+    P = MOVE if rows.column_stride == rows.itemsize else 1
+    while rows.d < P or P > W:
+        P //= 2
+    return P
+
+
+@njit(cache=True, nogil=True)
 def fill(rows, B, addresses, origin, scale, tile):
     """tile[l, r] = scale * x + origin[l] for feature l of the row that begins at addresses[r].
 
@@ -52,9 +61,7 @@ def fill(rows, B, addresses, origin, scale, tile):
     are of the dtype of `scale`.
     """
     d, W = rows.d, B // NV
-    P = MOVE if rows.column_stride == rows.itemsize else 1
-    while d < P or P > W:
-        P //= 2
+    P = at_once(rows, W)
     for v in range(0, B, W):
         for begin in range(0, d, P):
             # The last group overlaps the one before it: no masks, no remainders.

@@ -70,23 +70,23 @@ def advance(runs: list[Run], rules: Rules) -> list[Run]:
     ]
 
 
-def measure(runs: list[Run], rules: Rules) -> list[Measure]:
-    """Inertia and cluster sizes about the runs' centers, from one more look at every row.
+def look(runs: list[Run], rules: Rules) -> list[Outcome]:
+    """Look at all rows once more: the inertia about the runs' centers, and how the sums change.
 
     Labels are left in the caches: those that margins prove, or that belong to these very centers,
     are the ones of the latest step.
     """
-    requests = _requests(runs, [1] * len(runs), rules)
+    requests = _requests(runs, [0] * len(runs), rules)
     for at, run in enumerate(runs):
         if run.previous is not None and np.array_equal(run.centers, run.previous.centers):
             requests[at] = requests[at]._replace(panel=run.previous)
     passed = rules.blockwise.run(
         assign_block, requests, rules.fixed_point, merge=merge_for(requests)
     )
-    return [outcome.measure for outcome in passed.outcomes]
+    return list(passed.outcomes)
 
 
-def _requests(runs: list[Run], farthest: list[int], rules: Rules) -> list[Request]:
+def _requests(runs: list[Run], farthest: list[int | None], rules: Rules) -> list[Request]:
     """What a pass is to do for the runs' next steps."""
     return [
         Request(
@@ -127,8 +127,8 @@ def drift_after(drift: Drift | None, before: np.ndarray | None, after: np.ndarra
     return drift.further(before, after)
 
 
-def _far_rows_wanted(run: Run, leads: bool, rules: Rules) -> int:
-    """Far rows to bring back from the next step, in case that it empties a cluster.
+def _far_rows_wanted(run: Run, leads: bool, rules: Rules) -> int | None:
+    """Far rows to bring back from the next step, in case that it empties a cluster; None: none.
 
     The first step brings some: seeds are most often the ones that get no rows. It measures
     distances anyway, for the run that `leads`, to know the inertia; of the others none does that
@@ -146,7 +146,7 @@ def _far_rows_wanted(run: Run, leads: bool, rules: Rules) -> int:
         counts = run.sums.counts
         leaving = min(MOST, LIVELY * run.history[-1].changed / max(1, counts.sum()))
         spared = bool((leaving**counts).sum() < RARE)
-    return 0 if spared else min(k, FARTHEST)
+    return None if spared else min(k, FARTHEST)
 
 
 def _take_step(run: Run, request: Request, outcome: Outcome, bytes_read: int, rules: Rules) -> bool:
@@ -209,7 +209,7 @@ def _image(
         k = len(run.centers)
         if measure is not None:
             sums, relocated = relocate(rules.fixed_point, run.sums, empty, measure.farthest)
-        if relocated < len(empty) and request.farthest < k:
+        if relocated < len(empty) and (request.farthest or 0) < k:
             measure = _measure_farthest(run, request, k, rules.blockwise)
             sums, relocated = relocate(rules.fixed_point, run.sums, empty, measure.farthest)
     if relocated:

@@ -51,8 +51,8 @@ class Request(NamedTuple):
     previous: Panel | None
     """The centers of step - 1, from which labels that a lost worker took along are found again.
     Labels are a function of (row, centers), so these are the same ones. None on the first step."""
-    farthest: int
-    """Measure distances too, and bring back this many of the farthest rows; 0: measure nothing."""
+    farthest: int | None
+    """Measure distances too, and bring back so many of the farthest rows; None: measure nothing."""
     drift: Drift | None = None
     """How far the centers have gone; None: keep no margins, look at every row."""
 
@@ -120,7 +120,7 @@ class _Step:
         self.rest, self.next_rest = proof.rest, proof.next_rest
         self.margins, self.picks = self._prove(proof, block.rows, frugal)
         self.sums = fixed_point.zero_sums(k, block.zeros)
-        self.measure = no_measure(request.panel.centers) if request.farthest else None
+        self.measure = None if request.farthest is None else no_measure(len(fixed_point.shift))
         self.changed = 0
         self.examined = block.rows if self.picks is None else len(self.picks)
 
@@ -165,7 +165,7 @@ class _Step:
         if self.measure is not None:
             self.measure = measure_rows(
                 self.measure, values, weights, self.request.panel.centers, known,
-                self.start + first, self.request.farthest,
+                self.start + first, self.request.farthest or 0,
             )  # fmt: skip
 
     def take_kept(self, kept: KeptRows) -> None:

@@ -38,4 +38,4 @@ def _merge_measured(
 def merge_for(requests: Sequence[Request] | Sequence[MeasureRequest]):
     """The merging function for a pass with these requests."""
     merge = merge_assigned if isinstance(requests[0], Request) else _merge_measured
-    return functools.partial(merge, tuple(request.farthest for request in requests))
+    return functools.partial(merge, tuple(request.farthest or 0 for request in requests))

@@ -11,6 +11,9 @@ from dask_kmeans.blockwise import OpenBlock
 from dask_kmeans.kernels import ExactSum, Panel, labelled_distances, nearest
 from dask_kmeans.labels import Labels
 
+AT_ONCE = 2**13
+"""Rows that are measured at once: their distances stay in cache."""
+
 
 class Farthest(NamedTuple):
     """Rows far from their centers, farthest first, equally far ones in the order of the rows."""
@@ -23,10 +26,9 @@ class Farthest(NamedTuple):
 
 
 class Measure(NamedTuple):
-    """Inertia, cluster sizes and farthest rows, over one block or several."""
+    """Inertia and farthest rows, over one block or several."""
 
     inertia: ExactSum
-    sizes: np.ndarray  # (k,) int64, rows of each cluster
     farthest: Farthest
 
 
@@ -40,13 +42,12 @@ class MeasureRequest(NamedTuple):
     farthest: int
 
 
-def no_measure(centers: np.ndarray) -> Measure:
-    """The measure of no rows."""
-    k, d = centers.shape
+def no_measure(d: int) -> Measure:
+    """The measure of no rows of `d` features."""
     none = Farthest(
         np.empty(0), np.empty(0, np.int64), np.empty(0, np.int32), np.empty((0, d)), np.empty(0)
     )
-    return Measure(ExactSum(), np.zeros(k, np.int64), none)
+    return Measure(ExactSum(), none)
 
 
 def measure_rows(
@@ -59,28 +60,42 @@ def measure_rows(
     farthest: int,
 ) -> Measure:
     """`so_far` and the rows `values` (m, d) with `labels` (m,), numbered from `first_row`."""
-    distances = np.empty(len(values))
-    labelled_distances(values, centers, labels, distances)
-    so_far.inertia.add(distances, weights)
-    counted = labels >= 0
-    sizes = so_far.sizes + np.bincount(labels[counted], minlength=len(centers))
-    if not farthest:
-        return Measure(so_far.inertia, sizes, so_far.farthest)
+    room = np.empty(min(len(values), AT_ONCE))
+    for start in range(0, len(values), AT_ONCE):
+        rows = slice(start, start + AT_ONCE)
+        some = values[rows], None if weights is None else weights[rows]
+        distances = labelled_distances(some[0], centers, labels[rows], room[: len(some[0])])
+        so_far.inertia.add(distances, some[1])
+        if farthest:
+            known = so_far.farthest
+            found = _farthest(known, *some, distances, labels[rows], first_row + start, farthest)
+            so_far = so_far._replace(farthest=merge_farthest(known, found, farthest))
+    return so_far
+
+
+def _farthest(
+    known: Farthest,
+    values: np.ndarray,
+    weights: np.ndarray | None,
+    distances: np.ndarray,
+    labels: np.ndarray,
+    first_row: int,
+    wanted: int,
+) -> Farthest:
+    """The rows that may be among the `wanted` farthest, beside those that are known."""
+    # Rows nearer than all that are known need no sorting: soon that is nearly every row.
+    least = known.distances[-1] if len(known.distances) == wanted else 0.0
+    candidates = np.flatnonzero(distances >= least)  # which is false for NaN
     if weights is not None:
-        counted &= weights > 0
-    known = so_far.farthest.distances
-    # Rows nearer than all that are wanted already need no sorting: soon that is nearly every row.
-    least = known[-1] if len(known) == farthest else 0.0
-    candidates = np.flatnonzero(counted & (distances >= least))
-    chosen = candidates[_farthest_first(distances[candidates], farthest)]
-    found = Farthest(
+        candidates = candidates[weights[candidates] > 0]
+    chosen = candidates[_farthest_first(distances[candidates], wanted)]
+    return Farthest(
         distances[chosen],
         first_row + chosen,
         labels[chosen],
         values[chosen].astype(np.float64),
         np.ones(len(chosen)) if weights is None else weights[chosen],
     )
-    return Measure(so_far.inertia, sizes, merge_farthest(so_far.farthest, found, farthest))
 
 
 def _farthest_first(distances: np.ndarray, wanted: int) -> np.ndarray:
@@ -103,11 +118,7 @@ def merge_farthest(a: Farthest, b: Farthest, wanted: int) -> Farthest:
 
 def merge_measures(a: Measure, b: Measure, wanted: int) -> Measure:
     """The measure of all rows of both."""
-    return Measure(
-        a.inertia.merge(b.inertia),
-        a.sizes + b.sizes,
-        merge_farthest(a.farthest, b.farthest, wanted),
-    )
+    return Measure(a.inertia.merge(b.inertia), merge_farthest(a.farthest, b.farthest, wanted))
 
 
 def measure_block(block: OpenBlock, requests: Sequence[MeasureRequest]) -> tuple[Measure, ...]:
@@ -120,7 +131,7 @@ def measure_block(block: OpenBlock, requests: Sequence[MeasureRequest]) -> tuple
         Labels.recall(block, slot, request.step, len(request.panel.centers))
         for slot, request in zip(slots, requests, strict=True)
     ]
-    measures = [no_measure(request.panel.centers) for request in requests]
+    measures = [no_measure(request.panel.centers.shape[1]) for request in requests]
     first = 0
     for values, weights in block.pieces():
         rows = slice(first, first + len(values))
