@@ -15,8 +15,9 @@ steps alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import count
 
 import numpy as np
 
@@ -35,18 +36,21 @@ PLAIN_IS_ENOUGH = 0.8
 
 @dataclass
 class _Walk:
-    """One run on its way over the sample."""
+    """One run on its way over the sample, which goes on from leap to leap."""
 
     run: Run
     centers: np.ndarray
+    serial: int
+    """Number of its latest step, which no other walk of the run has."""
     panel: Panel | None = None
     """The centers that the sample's labels belong to."""
-    sums: Sums = field(init=False)
+    sums: Sums | None = None
     """Of the sample, for these labels."""
     share_changed: float = 1.0
     """Of the sampled labels, in the latest step."""
     drift: Drift | None = None
     steps: int = 0
+    """In this warm-up or leap."""
     settled: bool = False
 
 
@@ -59,36 +63,39 @@ class Accelerator:
 
     sampled: SampledRows | None
     rules: Rules
-    _serial: int = field(default=0, init=False)
+    _walks: dict[int, _Walk] = field(default_factory=dict, init=False)
+    _serials: Iterator[int] = field(default_factory=lambda: count(0, 2**32), init=False)
 
     def warm_up(self, runs: Iterable[Run]) -> None:
         """Move the runs' centers to where Lloyd's iteration on the sample settles."""
         if self.sampled is None:
             return
-        walks = [_Walk(run, run.centers) for run in runs]
-        self._start(walks)
+        walks = [self._walk(run, run.centers) for run in runs]
         while going := [walk for walk in walks if not walk.settled]:
             self._assign(going)
             for walk in going:
                 walk.settled = (
                     walk.steps > 1 and walk.share_changed <= self.rules.tol
                 ) or walk.steps >= self.rules.max_iter
+                assert walk.sums is not None
                 walk.centers = move(self.rules.fixed_point, walk.sums).or_else(walk.centers)
         for walk in walks:
             walk.run.centers = walk.centers
 
     def leap(self, runs: Iterable[Run]) -> None:
         """Replace the runs' next centers, the plain ones, by farther ones if that saves passes."""
-        walks = [_Walk(run, run.assigned) for run in runs if run.assigned is not None]
-        if self.sampled is None or not walks:
+        if self.sampled is None:
             return
-        self._start(walks)
+        walks = [self._walk(run, run.assigned) for run in runs if run.assigned is not None]
+        if not walks:
+            return
         self._assign(walks)  # the sample's sums where those of all rows are known
         factor = 1.0 / self.sampled.plan.share
         for walk in walks:
             run = walk.run
             assert run.assigned is not None
             assert run.sums is not None
+            assert walk.sums is not None
             here = anchor(self.rules.fixed_point, run.assigned, run.sums, walk.sums, factor)
             run.anchors = with_anchor(run.anchors, here)
             walk.centers = run.centers
@@ -106,6 +113,14 @@ class Accelerator:
             walk.run.plain = walk.centers is walk.run.centers
             walk.run.centers = walk.centers
 
+    def _walk(self, run: Run, centers: np.ndarray) -> _Walk:
+        """The run's walk, about to step to these centers from wherever it is."""
+        walk = self._walks.get(run.number)
+        if walk is None or walk.run is not run:
+            walk = self._walks[run.number] = _Walk(run, centers, next(self._serials))
+        walk.centers, walk.steps, walk.settled = centers, 0, False
+        return walk
+
     def _plain_is_enough(self, walk: _Walk) -> bool:
         """Whether the plain step, the first that the walk has made, is likely to settle its run.
 
@@ -120,19 +135,15 @@ class Accelerator:
         run, fixed_point = walk.run, self.rules.fixed_point
         assert run.sums is not None
         assert walk.panel is not None
+        assert walk.sums is not None
         weights = move(fixed_point, run.sums).weights
         error = error_at(run.anchors, walk.panel.centers, weights)
         return leap(
             fixed_point, walk.sums, factor, (error.totals, error.weights), weights, run.centers
         )
 
-    def _start(self, walks: list[_Walk]) -> None:
-        """Make labels left by earlier walks look old: every walk finds its own from scratch."""
-        self._serial += 2
-
     def _assign(self, walks: list[_Walk]) -> None:
         """One step of each walk's sums to its centers."""
-        self._serial += 1
         assert self.sampled is not None
         n_rows = self.sampled.n_rows
         requests = []
@@ -140,16 +151,17 @@ class Accelerator:
             if self.rules.bounded and margins_pay(walk.centers, n_rows):
                 before = None if walk.panel is None else walk.panel.centers
                 walk.drift = drift_after(walk.drift, before, walk.centers)
+            walk.serial += 1
             panel = walk.run.panel_of(walk.centers)
             requests.append(
-                Request(walk.run.number, self._serial, panel, walk.panel, 0, walk.drift)
+                Request(walk.run.number, walk.serial, panel, walk.panel, drift=walk.drift)
             )
         passed = self.sampled.blockwise.run(
             assign_block, requests, self.rules.fixed_point, merge=merge_for(requests)
         )
         for walk, request, outcome in zip(walks, requests, passed.outcomes, strict=True):
-            first = walk.steps == 0
-            walk.sums = outcome.sums if first else merge_sums(walk.sums, outcome.sums)
+            known = walk.sums
+            walk.sums = outcome.sums if known is None else merge_sums(known, outcome.sums)
             walk.panel = request.panel
             walk.share_changed = outcome.changed / n_rows
             walk.steps += 1

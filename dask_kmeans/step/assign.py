@@ -51,7 +51,7 @@ class Request(NamedTuple):
     previous: Panel | None
     """The centers of step - 1, from which labels that a lost worker took along are found again.
     Labels are a function of (row, centers), so these are the same ones. None on the first step."""
-    farthest: int | None
+    farthest: int | None = None
     """Measure distances too, and bring back so many of the farthest rows; None: measure nothing."""
     drift: Drift | None = None
     """How far the centers have gone; None: keep no margins, look at every row."""
