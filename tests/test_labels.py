@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from inputs import blobs
 
-from dask_kmeans import KMeans, blockwise, memory
-from dask_kmeans.blockwise import Block, OpenBlock, Reading
+from dask_kmeans import KMeans, memory
+from dask_kmeans.blockwise import Block, OpenBlock, Reading, tasks
+from dask_kmeans.blockwise.caches import Caches
 from dask_kmeans.labels import Labels
 from dask_kmeans.read import as_points
 
@@ -24,7 +25,7 @@ def block(caches, index=0, rows=10, room=None):
 
 @pytest.fixture
 def caches():
-    return blockwise._Caches("test")
+    return Caches("test")
 
 
 @pytest.mark.parametrize(
@@ -77,7 +78,7 @@ def test_labels_grow_with_the_number_of_clusters(caches):
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 2), st.integers(0, 60))), st.data())
 def test_no_more_is_remembered_than_there_is_room_for(sizes, data):
-    caches = blockwise._Caches("test")
+    caches = Caches("test")
     room = data.draw(st.integers(0, 200))
     for index, slot, size in sizes:
         here = block(caches, index, room=room)
@@ -103,7 +104,7 @@ def bits(model):
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.7])
 def test_a_fit_without_room_for_its_labels_is_the_same(share, init, monkeypatch):
     """They are found again from the centers: more work, and no more passes."""
-    monkeypatch.setattr(blockwise, "_room", lambda: int(share * len(X)))
+    monkeypatch.setattr(tasks, "room_here", lambda: int(share * len(X)))
     monkeypatch.setattr(memory, "MIN_BLOCK_BYTES", 1)
     parameters = {"n_clusters": 6, "random_state": 1, "tol": 0.0, "init": init, "n_init": 1}
     lazy = da.from_array(X, chunks=(500, 4))

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from strategies import DTYPES, KINDS, layouts, make, seeds, weights_of
 from test_passes import CountingChunks, CountingZarr
 
-from dask_kmeans import KMeans, blockwise
+from dask_kmeans import KMeans
+from dask_kmeans.blockwise.caches import Caches
 from dask_kmeans.kernels import failing, nearest, no_drift, no_margins, prepare
 from dask_kmeans.step import advance, assign
 
@@ -216,7 +217,7 @@ def test_lost_caches_change_nothing(monkeypatch):
     lost = np.random.default_rng(1)
 
     def lose(record):
-        for caches in list(blockwise._Caches._alive.values()):
+        for caches in list(Caches._alive.values()):
             for cache in caches.blocks.values():
                 for name in list(cache):
                     if lost.random() < 0.4:

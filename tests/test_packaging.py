@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "dask_kmeans"
 
 ORDER = [
-    ["checks", "parameters"],
+    ["checks", "parameters", "spare"],
     ["kernels"],
     ["blockwise"],
     ["memory"],

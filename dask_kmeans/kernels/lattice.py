@@ -114,7 +114,8 @@ def lattices(moved: np.ndarray, half: np.ndarray, k: int) -> tuple[Lattice, ...]
     if not sizes[0].max() < 2.0**20:
         return ()
     order = np.argsort(half, kind="stable").astype(np.int32)
-    return tuple(_lattice(moved, half, order, sizes, dtype) for dtype in (np.int8, np.int16))
+    with np.errstate(all="ignore"):
+        return tuple(_lattice(moved, half, order, sizes, dtype) for dtype in (np.int8, np.int16))
 
 
 def _lattice(moved, half, order, sizes, dtype):

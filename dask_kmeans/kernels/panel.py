@@ -64,6 +64,10 @@ SAMPLE = 64
 """About how many centers have a say in where their middle is: one far center must not move it."""
 
 
+FAR_CONSTANT = 3
+"""Where it stands in a bound."""
+
+
 class Filter(NamedTuple):
     """Shifted, scaled centers in one lane dtype, padded to a multiple of CR with half = inf.
 
@@ -101,29 +105,30 @@ class Panel:
     @cached_property
     def single(self) -> Filter:
         """The float32 filter, scaled to numbers below one."""
-        with np.errstate(all="ignore"):
-            extent = _extent(self.padded, len(self.centers), self.shift)
-            exponent = math.frexp(extent)[1] if 0 < extent < math.inf else 0
-            return self._filter(math.ldexp(1.0, -min(max(exponent, -100), 100)), np.float32)
+        extent = _extent(self.padded, len(self.centers), self.shift)
+        exponent = math.frexp(extent)[1] if 0 < extent < math.inf else 0
+        return self._filter(math.ldexp(1.0, -min(max(exponent, -100), 100)), np.float32)
 
     @cached_property
     def double(self) -> Filter:
         """The float64 filter, for which most steps have no rows."""
-        with np.errstate(all="ignore"):
-            return self._filter(1.0, np.float64)
+        return self._filter(1.0, np.float64)
 
     @cached_property
     def lattices(self) -> tuple[Lattice, ...]:
         """The centers of `single` rounded to fewer bits, where that may be of use."""
-        with np.errstate(all="ignore"):
-            return lattices(self.single.centers, self.single.half, len(self.centers))
+        return lattices(self.single.centers, self.single.half, len(self.centers))
 
     def _filter(self, scale: float, dtype: type) -> Filter:
-        moved = np.empty(self.padded.shape, dtype)
-        half = np.empty(len(self.padded), dtype)
-        largest = _move(self.padded, len(self.centers), self.shift, scale, moved, half)
-        bound = _bound(self.padded.shape[1], largest, dtype)
-        return Filter(moved, half, -self.shift * scale, dtype(scale), bound)
+        padded, k = self.padded, len(self.centers)
+        moved, half = np.empty(padded.shape, dtype), np.empty(len(padded), dtype)
+        bound = np.empty(6, dtype)
+        _move(padded, k, self.shift, scale, _bound(padded.shape[1], dtype), moved, half, bound)
+        return Filter(moved, half, self.shift * -scale, dtype(scale), bound)
+
+    def at(self, centers: np.ndarray) -> "Panel":
+        """Other centers, about the same origin: float64 (k, d), C order."""
+        return Panel(centers, self.shift)
 
 
 def prepare(centers: np.ndarray, shift: np.ndarray | None = None) -> Panel:
@@ -164,8 +169,8 @@ def _extent(padded, k, shift):
 
 
 @njit(cache=True, nogil=True, fastmath={"reassoc"})
-def _move(padded, k, shift, scale, moved, half):
-    """Shift, scale and round the centers, halve their squares; return the largest square.
+def _move(padded, k, shift, scale, bound_of_unit, moved, half, bound):
+    """Shift, scale and round the centers, halve their squares; write the bound for the largest.
 
     In compiled code, since every iteration waits for it.
     """
@@ -179,7 +184,8 @@ def _move(padded, k, shift, scale, moved, half):
             square += wide * wide
         half[j] = square / 2 if j < k else np.inf
         largest = max(largest, square)
-    return largest
+    for n in range(len(bound)):
+        bound[n] = bound_of_unit[n] * (largest if n == FAR_CONSTANT else 1.0)
 
 
 @cache
@@ -190,18 +196,15 @@ def constants(d, dtype):
 
 
 @cache
-def _bound_of_unit(d, dtype):
-    """`_bound` for a largest square of one."""
+def _bound(d, dtype):
+    """float64 (near Y**2, near S_b, far Y**2, far constant, underflow, limit): see the top of this
+    file; the far constant for a largest square of one.
+    """
     u, p, q = constants(d, dtype)
     g = 2.0**-53 / u
     factor = 1.05 * u if (d + 16) * u < 0.01 else np.inf
     near = factor * (p + q), factor * q
     far = factor * (d + 4 + 2 * (d + 2) * g), factor * (d + 8 + 3 * (d + 3) * g)
     underflow = 64 * (d + 8) * float(np.finfo(dtype).tiny)
-    return *near, *far, underflow, 2.0**60 if dtype == np.float32 else 2.0**900
-
-
-def _bound(d, square, dtype):
-    """(near Y**2, near S_b, far Y**2, far constant, underflow, limit): see the top of this file."""
-    *first, far, underflow, limit = _bound_of_unit(d, dtype)
-    return np.array([*first, far * square, underflow, limit], dtype)
+    limit = 2.0**60 if dtype == np.float32 else 2.0**900
+    return np.array([*near, *far, underflow, limit])

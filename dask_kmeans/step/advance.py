@@ -168,8 +168,9 @@ def _take_step(run: Run, request: Request, outcome: Outcome, bytes_read: int, ru
         image, relocated = run.image, 0
     else:
         image, relocated = _image(run, request, moments, outcome.measure, rules)
+    moves = image - assigned
     run.reason = stop(
-        outcome.changed / rules.n_rows, not np.array_equal(image, assigned), relocated,
+        outcome.changed / rules.n_rows, bool(moves.any()), relocated,
         request.step, plain=run.plain, tol=rules.tol, max_iter=rules.max_iter,
     )  # fmt: skip
     run.longest_leap = _next_longest_leap(run.longest_leap, spoilt, run.plain)
@@ -181,7 +182,7 @@ def _take_step(run: Run, request: Request, outcome: Outcome, bytes_read: int, ru
             request.step,
             outcome.changed,
             inertia,
-            center_shift(assigned, image),
+            center_shift(moves),
             outcome.examined,
             bytes_read,
             seconds=0.0,
@@ -203,10 +204,9 @@ def _image(
 ) -> tuple[np.ndarray, int]:
     """Where Lloyd's iteration moves the centers, and how many empty clusters were relocated."""
     assert run.sums is not None
-    empty = np.flatnonzero(~moments.filled)
     sums, relocated = run.sums, 0
-    if len(empty):
-        k = len(run.centers)
+    if not moments.complete:
+        k, empty = len(run.centers), np.flatnonzero(~moments.filled)
         if measure is not None:
             sums, relocated = relocate(rules.fixed_point, run.sums, empty, measure.farthest)
         if relocated < len(empty) and (request.farthest or 0) < k:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -20,20 +21,21 @@ class Moments(NamedTuple):
     """(k, d) float64; NaN for a cluster without weight"""
     weights: np.ndarray
     """(k,) float64"""
-
-    @property
-    def filled(self) -> np.ndarray:
-        """(k,) bool: the clusters that have a mean."""
-        return self.weights > 0
+    filled: np.ndarray
+    """(k,) bool: the clusters that have a mean"""
+    complete: bool
+    """Whether all have."""
 
     def or_else(self, centers: np.ndarray) -> np.ndarray:
         """The means, (k, d); a cluster without weight stays where it is in `centers`."""
-        return np.where(self.filled[:, None], self.means, centers)
+        return self.means if self.complete else np.where(self.filled[:, None], self.means, centers)
 
 
 def move(fixed_point: FixedPoint, sums: Sums) -> Moments:
     """Means and weights of the clusters."""
-    return Moments(*fixed_point.means(sums))
+    means, weights = fixed_point.means(sums)
+    filled = weights > 0
+    return Moments(means, weights, filled, bool(filled.all()))
 
 
 def relocate(
@@ -120,10 +122,10 @@ def scatter_of_centers(moments: Moments, shift: np.ndarray, centers: np.ndarray)
     is the same for all centers and labels. So one measured inertia gives that of every later step
     without another look at the rows.
     """
-    filled = moments.filled
-    if filled.all():
+    if moments.complete:
         parts = scatter(moments.weights, moments.means, shift, centers)
     else:
+        filled = moments.filled
         parts = scatter(moments.weights[filled], moments.means[filled], shift, centers[filled])
     return exact_total(parts)
 
@@ -144,6 +146,6 @@ def total_inertia(fixed_point: FixedPoint, sums: Sums, scatter_offset: float) ->
     return max(0.0, scatter_offset + scatter)
 
 
-def center_shift(before: np.ndarray, after: np.ndarray) -> float:
+def center_shift(moves: np.ndarray) -> float:
     """Euclidean norm of how far the centers have moved together, in the unit of the data."""
-    return float(np.sqrt(((after - before) ** 2).sum()))
+    return math.sqrt((moves * moves).sum())

@@ -72,14 +72,14 @@ class Run:
     """How far the centers have gone since margins were first kept, which a checkpoint forgets."""
     panel: Panel | None = None
     """`assigned` as the kernels take it; made anew after a checkpoint, as is the next one."""
-    shift: np.ndarray | None = None
-    """(d,) float64: where panels have their origin, the middle of the first centers."""
+    origin: Panel | None = None
+    """The first centers, about whose middle all panels of the run have their origin."""
 
     def panel_of(self, centers: np.ndarray) -> Panel:
         """`centers` as the kernels take them."""
-        panel = prepare(centers, self.shift)
-        self.shift = panel.shift
-        return panel
+        if self.origin is None:
+            self.origin = prepare(centers)
+        return self.origin.at(centers)
 
     @property
     def previous(self) -> Panel | None:

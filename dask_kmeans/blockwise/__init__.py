@@ -1,0 +1,28 @@
+"""One task on every block of the data, the results merged: all that this package asks of Dask.
+
+The only module that builds Dask graphs or talks to a client; it knows nothing of k-means. A *pass*
+runs `task(open_block, *broadcast)` on every block and folds the results with `merge(a, b)`, which
+has to be associative and commutative: no order of completion is promised.
+
+Where a pass runs:
+
+* data in memory: on a pool of threads, where it lies; a single block is simply called;
+* lazy data: as a Dask graph, on the active `dask.distributed` client or Dask's own threads.
+
+Tasks may keep what they like in `open_block.cache`, a dictionary that lives in the process where
+the block was last worked on; what grows with the number of rows goes there by `remember`, as far as
+there is room. It is *a cache, never the truth*: a lost worker, a moved task or another process
+finds it empty, so a task must be able to rebuild what it looks for from its arguments.
+"""
+
+from dask_kmeans.blockwise.block import UNCOUNTED, Block, OpenBlock, Reading
+from dask_kmeans.blockwise.caches import Piece
+from dask_kmeans.blockwise.graph import MERGE_ARITY
+from dask_kmeans.blockwise.passes import Blockwise, parallelism
+from dask_kmeans.blockwise.tasks import ROOM
+from dask_kmeans.blockwise.threads import thread_count, threads_of_its_own
+
+__all__ = [
+    "MERGE_ARITY", "ROOM", "UNCOUNTED", "Block", "Blockwise", "OpenBlock", "Piece", "Reading",
+    "parallelism", "thread_count", "threads_of_its_own",
+]  # fmt: skip

@@ -1,0 +1,115 @@
+"""Block: what one task reads, and what the task sees of it."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from dask_kmeans.blockwise.caches import Caches, Piece
+
+UNCOUNTED = -1
+"""In place of a number of rows that is not known yet."""
+
+
+class Block(NamedTuple):
+    """What one task reads: consecutive rows of the data."""
+
+    index: int  # type: ignore[assignment]  # tuple.index is of no use here
+    start: int | None
+    """Global number of its first row; None until the rows of the blocks before it are counted."""
+    rows: int | None
+    source: Any
+    """Object with `pieces()`, or a `dask.delayed.Delayed` that computes to one."""
+
+
+class Collector(Protocol):
+    """Looks at rows on their way through a pass, and keeps what it likes in the block's cache."""
+
+    def collect(self, cache: dict, first_row: int, pieces: Iterator[Piece]) -> Iterator[Piece]:
+        """Hand the pieces of a block through, whose first row has the global number `first_row`."""
+
+
+class Reading(NamedTuple):
+    """How tasks read their blocks."""
+
+    collector: Collector | None = None
+    """Collects from the rows of every pass."""
+    budget: int = 0
+    """Bytes of rows that each process may keep between passes."""
+    process_rows: int = 0
+    """0: whole blocks are kept, first come, first served. Else tasks choose which rows to keep:
+    each block has its share of the budget, where about so many rows share the process."""
+    brought: bool = False
+    """Whether Dask brings the rows to the task, wanted or not."""
+
+
+class OpenBlock:
+    """A block as its task sees it.
+
+    Attributes
+    ----------
+    index : int
+        Position of the block among the blocks.
+    start, rows : int
+        Global number of its first row, and how many rows it has; `UNCOUNTED` until that is known.
+    cache : dict
+        What earlier passes of the same fit left in this process for this block.
+    room : int or None
+        Bytes that tasks may `remember` in this process, of all blocks of the fit; None for data in
+        memory, beside which they are few.
+    bytes_read : int
+        Bytes of the values that came from the source, not from memory.
+    quota : int
+        Bytes of chosen rows that the task may leave in `cache`.
+    read_anyway : bool
+        Whether the block is read even if the task does without its rows.
+    """
+
+    def __init__(
+        self,
+        block: Block,
+        source: Any,
+        caches: Caches,
+        reading: Reading,
+        room: int | None = None,
+    ):
+        self.index = block.index
+        self.start = UNCOUNTED if block.start is None else block.start
+        self.rows = UNCOUNTED if block.rows is None else block.rows
+        self.cache = caches.block(block.index)
+        self.room = room
+        self.bytes_read = 0
+        self._source, self._caches, self._reading = source, caches, reading
+        self.read_anyway = reading.brought
+        self.quota = 0
+        if reading.process_rows:
+            share = reading.budget * self.rows // reading.process_rows
+            self.quota = caches.grant(block.index, share, reading.budget)
+
+    def pieces(self) -> Iterator[Piece]:
+        """Rows (m, d) and weights (m,) or None, piece by piece in the order of the rows."""
+        pieces = self._caches.kept(self.index)
+        if pieces is None:
+            pieces = self._read()
+            if self._reading.budget and not self._reading.process_rows:
+                pieces = self._caches.keep(self.index, pieces, self._reading.budget)
+        if self._reading.collector is None or self.start == UNCOUNTED:
+            return pieces
+        return self._reading.collector.collect(self.cache, self.start, pieces)
+
+    def zeros(self, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+        """Like `np.zeros`, for what a task brings back: in memory that others have let go of."""
+        return self._caches.spare.zeros(shape, dtype)
+
+    def remember(self, key: Hashable, value: Any, n_bytes: int, share: float = 1.0) -> None:
+        """Put something of this size into the cache, if this share of the room has space for it."""
+        room = self.room
+        if room is None or self._caches.has_room(self.index, key, n_bytes, int(share * room)):
+            self.cache[key] = value
+
+    def _read(self) -> Iterator[Piece]:
+        for values, weights in self._source.pieces():
+            self.bytes_read += values.nbytes
+            yield values, weights

@@ -1,0 +1,210 @@
+"""Passes over lazy data: as Dask graphs, on a cluster or on Dask's own threads."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import uuid
+from collections.abc import Callable, Generator, Iterator
+from typing import Any
+
+import dask
+
+from dask_kmeans.blockwise.caches import Caches
+from dask_kmeans.blockwise.cluster import active_client, cluster_failures, making_room
+from dask_kmeans.blockwise.placement import balanced, pinned
+from dask_kmeans.blockwise.tasks import Parcel, merge_all, run_block
+
+MERGE_ARITY = 8
+"""Partial results that one merging task takes: a shallow tree that holds few partials at a time."""
+
+COPIES = 8
+"""Of what a pass tells its tasks, that the scheduler sends out itself."""
+
+RETRIES = 3
+"""Runs again of a task that raised, before the fit gives up (lost workers are Dask's affair)."""
+
+STALL_SECONDS = 2
+"""How often a pass is looked after, while its result is awaited."""
+
+
+class _Stalled(Exception):
+    """A pass has to be submitted again."""
+
+
+class Graph:
+    """Lazy blocks, as Dask graphs; each block goes back to the worker that has its cache.
+
+    It stays with the client that was active at its start: were that one closed, going on without
+    it would read all the data into this process, unasked.
+    """
+
+    def __init__(self) -> None:
+        self._client = active_client()
+        self._token = uuid.uuid4().hex
+        self._serial = itertools.count()
+        self._anchors: dict[str | None, Any] = {None: Caches.here(self._token)}
+        self._where: dict[int, str] = {}
+
+    def processes(self) -> int:
+        """Processes that have caches."""
+        return max(1, len(self._workers()))
+
+    def run(self, blocks, task, broadcast, merge, reading):
+        with cluster_failures(self._client):
+            while True:
+                with contextlib.suppress(_Stalled):
+                    return self._run(blocks, task, broadcast, merge, reading)
+
+    def gather(self, blocks, task, broadcast, reading):
+        found: dict[int, Any] = {}
+        with cluster_failures(self._client):
+            while missing := [block for block in blocks if block.index not in found]:
+                with contextlib.suppress(_Stalled):
+                    self._gather(missing, task, broadcast, reading, found)
+        return [found[block.index] for block in blocks]
+
+    def _run(self, blocks, task, broadcast, merge, reading):
+        workers = self._workers()
+        where = balanced(self._where, workers, [block.index for block in blocks])
+        name, parts = self._parts(blocks, task, broadcast, reading, workers, where)
+        # Those of a worker first, so that a single one of each has to travel.
+        together: dict[str | None, list[Any]] = {}
+        for block, part in zip(blocks, parts, strict=True):
+            together.setdefault(where.get(block.index), []).append(part)
+        roots = [
+            _merged(group, merge, f"{name}-{number}")
+            for number, group in enumerate(together.values())
+        ]
+        lazy = [_merged(roots, merge, name)]
+        with contextlib.closing(self._computed(lazy, name, set(where.values()))) as computed:
+            result, ran = next(computed)
+        self._where.update(ran)
+        return result
+
+    def _gather(self, blocks, task, broadcast, reading, found: dict[int, Any]) -> None:
+        workers = self._workers()
+        # Nowhere but where the caches are, be it out of balance.
+        where = {index: at for index, at in self._where.items() if at in workers}
+        name, parts = self._parts(blocks, task, broadcast, reading, workers, where, strictly=True)
+        with contextlib.closing(self._computed(parts, name, set(where.values()))) as computed:
+            for block, (result, ran) in zip(blocks, computed, strict=True):
+                found[block.index] = result
+                self._where.update(ran)
+
+    def _parts(
+        self, blocks, task, broadcast, reading, workers, where, strictly=False
+    ) -> tuple[str, list[Any]]:
+        """The name of a pass, and its lazy (result, where it ran) block by block."""
+        self._anchor(workers)
+        name = f"{task.__name__.strip('_')}-{self._token[:8]}-{next(self._serial)}"
+        copies = self._copies(Parcel((broadcast, reading)), name, workers)
+        lazily = dask.delayed(run_block, pure=False, traverse=False)
+        parts = []
+        for block in blocks:
+            lazy = dask.is_dask_collection(block.source)
+            carried = Parcel(block._replace(source=None) if lazy else block)
+            at = where.get(block.index)
+            with pinned(at, strictly):
+                part = lazily(
+                    self._token, task, carried, block.source if lazy else None,
+                    copies.get(at, copies[None]), dask_key_name=f"{name}-{block.index}",
+                )  # fmt: skip
+            parts.append(part)
+        return name, parts
+
+    def _copies(self, parcel: Parcel, name: str, workers: dict[str, int]) -> dict[str | None, Any]:
+        """The broadcast, lazy: what each worker takes, and what a task does that has no place.
+
+        A few workers get it from the scheduler, at once; many hand it on to each other.
+        """
+
+        def copy(number: int, address: str | None) -> Any:
+            with pinned(address, strictly=False):
+                return dask.delayed(
+                    parcel, name=f"broadcast-{name}-{number}", pure=False, traverse=False
+                )
+
+        copies = [copy(n, at) for n, at in enumerate(list(workers)[:COPIES] or [None])]
+        return {
+            None: copies[0],
+            **{at: copies[n % len(copies)] for n, at in enumerate(workers)},
+        }
+
+    def _computed(self, lazy: list[Any], name: str, pinned: set[str]) -> Generator[Any]:
+        """The results of a pass, each let go of by its worker once it is here."""
+        if self._client is None:
+            yield from dask.compute(*lazy)
+            return
+        # The broadcast travels in the graph, not scattered: scattered data dies with its worker.
+        # (Not set without a client: should distributed be imported in here for the first time, its
+        # whole configuration would be taken away again at the end of the block.)
+        with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1TiB"}):
+            futures = self._client.compute(lazy, retries=RETRIES)
+        try:
+            with making_room():
+                for future in futures:
+                    self._await(future, name, pinned)
+                    yield future.result()
+                    future.release()
+        finally:
+            for future in futures:
+                future.release()
+
+    def _await(self, future: Any, name: str, pinned: set[str]) -> None:
+        from distributed import TimeoutError, wait
+
+        while True:
+            try:
+                wait(future, timeout=STALL_SECONDS)
+            except TimeoutError:
+                self._check_progress(name, pinned)
+            else:
+                return
+
+    def _check_progress(self, name: str, pinned: set[str]) -> None:
+        """Raise _Stalled where a pass waits for a worker that is gone.
+
+        A strictly pinned task does. Another one may run elsewhere, but where no worker at all is
+        there at the moment that its own is lost, Dask (2026.8) forgets that: it then waits for that
+        very worker, for ever.
+        """
+        if pinned <= self._workers().keys():
+            return
+        running = itertools.chain.from_iterable(self._client.processing().values())
+        if not any(name in str(key) for key in running):
+            raise _Stalled
+
+    def _workers(self) -> dict[str, int]:
+        """Threads of each worker of the active client; empty without one."""
+        return {} if self._client is None else dict(self._client.nthreads())
+
+    def _anchor(self, workers: dict[str, int]) -> None:
+        """Hold the caches of every worker by a future: they go with the fit, or with its client."""
+        for gone in self._anchors.keys() - workers.keys() - {None}:
+            del self._anchors[gone]
+        for address in workers.keys() - self._anchors.keys():
+            self._anchors[address] = self._client.submit(
+                Caches.here, self._token, workers=[address], pure=False,
+                key=f"cache-{self._token[:8]}-{uuid.uuid4().hex[:8]}",
+            )  # fmt: skip
+
+    def close(self) -> None:
+        self._anchors.clear()
+
+
+def _merged(parts: list[Any], merge: Callable, name: str) -> Any:
+    """Lazy parts as one, merged by a shallow tree of tasks."""
+    lazily = dask.delayed(merge_all, pure=False)
+    for depth in itertools.count():
+        if len(parts) == 1:
+            return parts[0]
+        parts = [
+            lazily(merge, list(group), dask_key_name=f"merge-{name}-{depth}-{number}")
+            for number, group in enumerate(_grouped(parts, MERGE_ARITY))
+        ]
+
+
+def _grouped(items: list, size: int) -> Iterator[list]:
+    for first in range(0, len(items), size):
+        yield items[first : first + size]

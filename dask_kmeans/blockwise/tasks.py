@@ -1,0 +1,83 @@
+"""Tasks: what Dask runs for a pass, and how its arguments travel."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import pickle
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import psutil
+
+from dask_kmeans.blockwise.block import OpenBlock
+from dask_kmeans.blockwise.caches import Caches
+from dask_kmeans.blockwise.cluster import worker, worker_address
+
+ROOM = 1 / 8
+"""Of a process's memory, what tasks may remember in it of blocks that do not lie in memory."""
+
+
+class Parcel:
+    """Carries values through a graph to where a task opens it: once in a process.
+
+    Neither Dask looks into it nor the scheduler, through which it only passes.
+    """
+
+    def __init__(self, value: Any):
+        self._value = value
+        self._packed: bytes | None = None
+        self._lock = threading.Lock()
+
+    def open(self) -> Any:
+        """The values."""
+        with self._lock:
+            if self._packed is not None:
+                self._value, self._packed = pickle.loads(self._packed), None
+            return self._value
+
+    def __reduce__(self):
+        with self._lock:
+            packed = self._packed
+        return Parcel._sealed, (packed or pickle.dumps(self._value, pickle.HIGHEST_PROTOCOL),)
+
+    @classmethod
+    def _sealed(cls, packed: bytes) -> Parcel:
+        parcel = cls(None)
+        parcel._packed = packed
+        return parcel
+
+
+def run_block(token: str, task: Callable, carried: Parcel, source: Any, shared: Parcel):
+    """The task that Dask runs: (result, {block: where it ran})."""
+    block, (broadcast, reading) = carried.open(), shared.open()
+    if source is None:
+        source = block.source
+    else:
+        # Dask brings these rows, whether they are kept or not.
+        reading = reading._replace(budget=0, process_rows=0, brought=True)
+    # Held until the task is done even where nobody else holds it (a process without an anchor).
+    caches = Caches.here(token)
+    result = task(OpenBlock(block, source, caches, reading, room_here()), *broadcast)
+    address = worker_address()
+    return result, ({} if address is None else {block.index: address})
+
+
+def room_here() -> int:
+    """Bytes that tasks may remember in this process."""
+    here = worker()
+    limit = None if here is None else here.memory_manager.memory_limit
+    return int(ROOM * (limit or psutil.virtual_memory().total))
+
+
+def merge_all(merge: Callable, parts: Sequence[tuple[Any, dict]]) -> tuple[Any, dict]:
+    """What several tasks found, as one, and where all of them ran."""
+    where: dict[int, str] = {}
+    for _, places in parts:
+        where.update(places)
+    first, *others = (result for result, _ in parts)
+    # `merge` may write into its first argument, which is another task's result: Dask may ask for
+    # that result again, when this task is repeated.
+    merged = functools.reduce(merge, others, copy.deepcopy(first)) if others else first
+    return merged, where
