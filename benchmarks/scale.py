@@ -179,7 +179,7 @@ def measure(folder: str, chunks: int, workers: int, threads: int, passes: int) -
         for step in range(1, passes + 2):
             crew.seconds = dict.fromkeys(crew.seconds, 0.0)
             crew.tasks = crew.message_bytes = 0
-            requests = [Request(0, step, panel, panel, 0)]
+            requests = [Request(0, step, panel, None)]
             start = time.perf_counter()
             blockwise.run(assign_block, requests, fixed_point, merge=merge_for(requests))
             figures.append({
@@ -198,14 +198,14 @@ def measure(folder: str, chunks: int, workers: int, threads: int, passes: int) -
     }  # fmt: skip
 
 
-def reduction(blocks: int) -> list[dict[str, Any]]:
-    """Bytes through the merging tasks of a pass."""
+def reduction(workers: int) -> list[dict[str, Any]]:
+    """Bytes that travel to merging tasks in a pass: one partial result of each worker."""
     found = []
     for k, d in [(32, 32), (100, 100), (1000, 128), (10_000, 768)]:
         size = memory.sums_bytes(k, d)
         if size < 2**27:
             size = len(pickle.dumps(partial_result(k, d)))
-        found.append({"k": k, "d": d, "partial result": size, "of a pass": size * blocks})
+        found.append({"k": k, "d": d, "partial result": size, "of a pass": size * workers})
     return found
 
 
@@ -238,11 +238,11 @@ def tables(report: dict[str, Any]) -> str:
         [f"k={r['k']}, d={r['d']}", size_of(r["partial result"]), size_of(r["of a pass"])]
         for r in report["reduction"]
     ]
-    blocks = max(m["blocks"] for m in report["passes"])
+    workers = max(m["workers"] for m in report["passes"])
     return "\n".join([
         markdown(header, rows),
         "",
-        markdown(["sums", "one partial result", f"{blocks} of them, a pass"], tree),
+        markdown(["sums", "one partial result", f"{workers} of them, a pass"], tree),
         "",
         f"{report['cpu']}, {report['versions']}, {report['date']}; made by `benchmarks/scale.py`.",
     ])  # fmt: skip
@@ -275,7 +275,7 @@ def main() -> None:
             "cpu": cpu_name(),
             "versions": versions("dask-kmeans", "distributed", "dask", "zarr"),
             "passes": measured,
-            "reduction": reduction(max(m["blocks"] for m in measured)),
+            "reduction": reduction(max(m["workers"] for m in measured)),
         }
         if options.output:
             options.output.parent.mkdir(parents=True, exist_ok=True)

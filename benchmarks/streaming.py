@@ -121,7 +121,7 @@ def measure(path: Path, clusters: int, repeat: int) -> dict[str, float]:
         nonlocal step, centers
         step += 1
         previous, centers = prepare(centers), centers * (1 + 1e-4)
-        requests = [Request(0, step, prepare(centers), previous if step > 1 else None, 0)]
+        requests = [Request(0, step, prepare(centers), previous if step > 1 else None)]
         blockwise.run(assign_block, requests, fixed_point, merge=merge_for(requests))
 
     take_step()

@@ -103,21 +103,19 @@ def _settle(
 
     Of the restarts for a number of clusters the lowest inertia wins, ties to the first.
     """
-    last = look(runs, rules)
-    inertias = [each.measure.inertia.value() for each in last if each.measure is not None]
+    looked = look(runs, rules)
     results = []
     for first, k in zip(count(0, parameters.n_init), parameters.n_clusters, strict=False):
         restarts = range(first, first + parameters.n_init)
-        best = min(restarts, key=lambda number: (inertias[number], number))
-        run = runs[best]
+        best = min(restarts, key=lambda number: (looked[number][0], number))
+        run, (inertia, sizes) = runs[best], looked[best]
         assert run.reason is not None
         assert run.sums is not None
-        sizes = run.sums.counts + last[best].sums.counts
         found = int(np.count_nonzero(sizes))
         if found < k:
             checks.warn_fewer_distinct_rows(k, found)
         result = FitResult(
-            run.centers, _labels(best, points, rules.blockwise), inertias[best], sizes, run.history,
+            run.centers, _labels(best, points, rules.blockwise), inertia, sizes, run.history,
             run.reason, rules.blockwise.passes,
             total_inertia(rules.fixed_point, run.sums, run.scatter_offset),
         )  # fmt: skip

@@ -77,7 +77,7 @@ class Graph:
             for number, group in enumerate(together.values())
         ]
         lazy = [_merged(roots, merge, name)]
-        with contextlib.closing(self._computed(lazy, name, set(where.values()))) as computed:
+        with contextlib.closing(self._computed(lazy, name, set(workers))) as computed:
             result, ran = next(computed)
         self._where.update(ran)
         return result
@@ -87,7 +87,7 @@ class Graph:
         # Nowhere but where the caches are, be it out of balance.
         where = {index: at for index, at in self._where.items() if at in workers}
         name, parts = self._parts(blocks, task, broadcast, reading, workers, where, strictly=True)
-        with contextlib.closing(self._computed(parts, name, set(where.values()))) as computed:
+        with contextlib.closing(self._computed(parts, name, set(workers))) as computed:
             for block, (result, ran) in zip(blocks, computed, strict=True):
                 found[block.index] = result
                 self._where.update(ran)
@@ -131,7 +131,7 @@ class Graph:
             **{at: copies[n % len(copies)] for n, at in enumerate(workers)},
         }
 
-    def _computed(self, lazy: list[Any], name: str, pinned: set[str]) -> Generator[Any]:
+    def _computed(self, lazy: list[Any], name: str, workers: set[str]) -> Generator[Any]:
         """The results of a pass, each let go of by its worker once it is here."""
         if self._client is None:
             yield from dask.compute(*lazy)
@@ -144,32 +144,32 @@ class Graph:
         try:
             with making_room():
                 for future in futures:
-                    self._await(future, name, pinned)
+                    self._await(future, name, workers)
                     yield future.result()
                     future.release()
         finally:
             for future in futures:
                 future.release()
 
-    def _await(self, future: Any, name: str, pinned: set[str]) -> None:
+    def _await(self, future: Any, name: str, workers: set[str]) -> None:
         from distributed import TimeoutError, wait
 
         while True:
             try:
                 wait(future, timeout=STALL_SECONDS)
             except TimeoutError:
-                self._check_progress(name, pinned)
+                self._check_progress(name, workers)
             else:
                 return
 
-    def _check_progress(self, name: str, pinned: set[str]) -> None:
+    def _check_progress(self, name: str, workers: set[str]) -> None:
         """Raise _Stalled where a pass waits for a worker that is gone.
 
         A strictly pinned task does. Another one may run elsewhere, but where no worker at all is
         there at the moment that its own is lost, Dask (2026.8) forgets that: it then waits for that
         very worker, for ever.
         """
-        if pinned <= self._workers().keys():
+        if workers <= self._workers().keys():
             return
         running = itertools.chain.from_iterable(self._client.processing().values())
         if not any(name in str(key) for key in running):

@@ -70,8 +70,8 @@ def advance(runs: list[Run], rules: Rules) -> list[Run]:
     ]
 
 
-def look(runs: list[Run], rules: Rules) -> list[Outcome]:
-    """Look at all rows once more: the inertia about the runs' centers, and how the sums change.
+def look(runs: list[Run], rules: Rules) -> list[tuple[float, np.ndarray]]:
+    """Look at all rows once more: inertia and sizes (k,) of the clusters about each run's centers.
 
     Labels are left in the caches: those that margins prove, or that belong to these very centers,
     are the ones of the latest step.
@@ -83,7 +83,13 @@ def look(runs: list[Run], rules: Rules) -> list[Outcome]:
     passed = rules.blockwise.run(
         assign_block, requests, rules.fixed_point, merge=merge_for(requests)
     )
-    return list(passed.outcomes)
+    found = []
+    for run, outcome in zip(runs, passed.outcomes, strict=True):
+        assert run.sums is not None
+        assert outcome.measure is not None
+        sizes = run.sums.counts + outcome.sums.counts
+        found.append((outcome.measure.inertia.value(), sizes))
+    return found
 
 
 def _requests(runs: list[Run], farthest: list[int | None], rules: Rules) -> list[Request]:
