@@ -262,7 +262,7 @@ def _filter(
     return changed, n_left, compared
 
 
-@njit(cache=True, nogil=True)
+@njit(inline="always")
 def _different(picks, start, index, labels, count):
     """How many of a tile's rows have other labels than `index` found."""
     different = 0

@@ -168,7 +168,7 @@ def _extent(padded, k, shift):
     return largest
 
 
-@njit(cache=True, nogil=True, fastmath={"reassoc"})
+@njit(cache=True, nogil=True)
 def _move(padded, k, shift, scale, bound_of_unit, moved, half, bound):
     """Shift, scale and round the centers, halve their squares; write the bound for the largest.
 
