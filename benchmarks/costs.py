@@ -6,8 +6,8 @@
 Lloyd's own iterations (`algorithm="lloyd"`), every row examined, as `history_` times them: the
 median of a fit without its first two, the lowest of several fits. Rows in memory, on all cores; for
 workers, a lazy array on `dask.distributed`, in processes of one thread each, which keep their rows
-between passes (`memory_budget`), without a dashboard, and as Dask's own clusters can be set to:
-its profiler off, and its processes asked once a second, not fifty times, whether they are alive.
+between passes (`memory_budget`), without a dashboard, and set as the clusters that the command line
+starts: Dask's profiler off, and processes asked once a second, not fifty times, if they are alive.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ import numpy as np
 from common import cpu_name, versions
 
 from dask_kmeans import KMeans
+from dask_kmeans.cli.cluster import OWN_CLUSTER
 
 BASE = {"rows": 400_000, "clusters": 64, "features": 32}
 GRID = {
@@ -35,10 +36,6 @@ GRID = {
 ON_WORKERS = {"rows": 4_000_000, "clusters": 1024, "features": 64}
 WORKERS = [1, 2]
 CHUNK_ROWS = 62_500
-UNWATCHED = {
-    "distributed.worker.profile.enabled": False,
-    "distributed.admin.tick.interval": "1s",
-}
 
 
 def rows(rows: int, features: int, first: int = 0) -> np.ndarray:
@@ -91,7 +88,7 @@ def on_workers(repeat: int) -> list[dict[str, float]]:
     for _ in range(repeat):  # in turn: a machine is not equally fast at all times
         for workers in WORKERS:
             with (
-                dask.config.set(UNWATCHED),
+                dask.config.set(OWN_CLUSTER),
                 LocalCluster(
                     n_workers=workers, threads_per_worker=1, dashboard_address=None
                 ) as cluster,

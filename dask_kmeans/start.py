@@ -85,8 +85,9 @@ class Start:
         if not self._by_sample:
             return
         assert self._sampled is not None
+        # By numbers that no run has: the labels that a warm-up has left serve the first leap.
         requests = [
-            MeasureRequest(run.number, NO_STEP, run.panel_of(run.centers), 0) for run in runs
+            MeasureRequest(~run.number, NO_STEP, run.panel_of(run.centers), 0) for run in runs
         ]
         measures = self._sampled.blockwise.run(measure_block, requests, merge=merge_for(requests))
         for run, measure in zip(runs, measures, strict=True):

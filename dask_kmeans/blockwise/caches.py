@@ -13,7 +13,7 @@ import numpy as np
 from dask_kmeans.spare import Spare
 
 Piece = tuple[np.ndarray, np.ndarray | None]
-"""Rows (m, d) and their weights (m,) or None."""
+"""Rows (m, d) of a native dtype of uint8..int64, float16..float64, and weights (m,) or None."""
 
 
 class Caches:

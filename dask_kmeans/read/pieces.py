@@ -9,9 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from dask_kmeans import checks, memory
-
-Piece = tuple[np.ndarray, np.ndarray | None]
-"""Rows (m, d) of a native dtype of uint8..int64, float16..float64, and weights (m,) or None."""
+from dask_kmeans.blockwise import Piece
 
 
 def kernel_dtype(dtype: np.dtype, what: str = "X") -> np.dtype:
