@@ -1,14 +1,15 @@
-"""Whole fits in memory to strict convergence, from the same centers, against scikit-learn.
+"""Whole fits in memory to strict convergence, from the same centers, against two peers.
 
     python benchmarks/settling.py                                        # what needs no files
     python benchmarks/settling.py --covertype covtype.npz --glove glove_6B_50d_emb.npy \
         --letter letter.npz --xclara xclara.npy --output benchmarks/results/settling.json
+    python benchmarks/settling.py --peers-python PATH     # peers from another environment
 
 Every contender runs in a process of its own, on the same threads, from the same centers, until no
-label changes: ours as it is by default, ours with every row examined (`algorithm="lloyd"`), and
-scikit-learn in the best of its settings: Lloyd's and Elkan's algorithm, with the kernels that its
-BLAS chooses and with the widest ones. Rounding may lead scikit-learn to another fixed point: the
-table shows iterations and inertia of both.
+label changes: ours as it is by default, ours with every row examined (`algorithm="lloyd"`),
+scikit-learn and scikit-learn-intelex, each in the best of its settings: Lloyd's and Elkan's
+algorithm, with the kernels that the BLAS chooses and with the widest ones. Rounding may lead them
+to another fixed point: the table shows iterations and inertia of all.
 
 Then the same fits from a file, with a memory budget of a quarter of the data: how many iterations
 read anything, and how much.
@@ -29,7 +30,6 @@ from typing import Any
 import numpy as np
 from common import cpu_name, in_own_process, markdown, versions, write_between_markers
 from contenders import ALL, WIDE
-from fewer_reads import mixture, scaled
 
 SCRIPT = Path(__file__).resolve()
 MOST_ITERATIONS = 10_000
@@ -42,8 +42,11 @@ SETTINGS: dict[str, list[tuple[str, dict[str, str]]]] = {
     "scikit-learn": [
         (algorithm, {**ALL, **blas}) for algorithm in ("lloyd", "elkan") for blas in ({}, WIDE)
     ],
+    "scikit-learn-intelex": [("lloyd", ALL)],
 }
 """Contender -> algorithms and environments to try."""
+
+PEERS = ("scikit-learn", "scikit-learn-intelex")
 
 ROUNDS = 3
 HOPELESS = 1.3
@@ -55,6 +58,7 @@ BUDGET = 0.25
 
 def data_sets(options: argparse.Namespace) -> dict[str, tuple[Any, int]]:
     """Name -> (function that gives the rows, clusters) of what was asked for."""
+    from fewer_reads import mixture, scaled  # which want more than peers have
     from sklearn.datasets import load_digits
 
     sets: dict[str, tuple[Any, int]] = {
@@ -98,6 +102,8 @@ def work(contender: str, algorithm: str, folder: Path, threads: int) -> dict[str
     same = {"init": init, "n_init": 1, "tol": 0}
     if contender == "scikit-learn":
         from sklearn.cluster import KMeans
+    elif contender == "scikit-learn-intelex":
+        from sklearnex.cluster import KMeans
     else:
         import dask
 
@@ -120,8 +126,9 @@ def work(contender: str, algorithm: str, folder: Path, threads: int) -> dict[str
         "iterations": int(model.n_iter_),
         "inertia": float(model.inertia_),
         "algorithm": algorithm,
+        "versions": versions(contender),
     }
-    if contender != "scikit-learn":
+    if contender not in PEERS:
         found["examined"] = sum(each.examined for each in model.history_) / len(X) / model.n_iter_
     np.save(folder / f"labels-{contender}.npy", model.labels_)
     return found
@@ -169,6 +176,7 @@ def compete(
     one = in_own_process(
         SCRIPT,
         ["--work", contender, algorithm, str(folder), "--threads", str(options.threads)],
+        python=options.peers_python if contender in PEERS else sys.executable,
         environment=environment,
         timeout=options.timeout,
     )
@@ -203,18 +211,21 @@ def tables(results: dict[str, Any]) -> str:
     """Fits in memory, then reads with a budget."""
     rows, lazy = [], []
     for name, found in results.items():
-        auto, lloyd, peer = (found[contender] for contender in SETTINGS)
+        auto, lloyd = found["auto"], found["lloyd"]
+        peers = [found[peer] for peer in PEERS if "seconds" in found.get(peer, {})]
+        best = min(peer["seconds"] for peer in peers)
         shape = f"{name}: {found['rows']:_} x {found['features']}, k={found['k']}".replace("_", " ")
         rows.append(
             [
                 shape,
                 f"{auto['seconds']:.3g} s",
                 f"{lloyd['seconds']:.3g} s",
-                f"{peer['seconds']:.3g} s ({peer['algorithm']})",
-                f"{peer['seconds'] / auto['seconds']:.1f} x",
-                f"{auto['iterations']}, {peer['iterations']}",
+                *(_seconds(found.get(peer, {})) for peer in PEERS),
+                f"{found['scikit-learn']['seconds'] / auto['seconds']:.1f} x",
+                f"{best / auto['seconds']:.1f} x",
+                ", ".join(str(each["iterations"]) for each in (auto, *peers)),
                 f"{100 * auto['examined']:.0f} %",
-                f"{peer['inertia'] / auto['inertia']:.6f}",
+                ", ".join(f"{peer['inertia'] / auto['inertia']:.6f}" for peer in peers),
             ]
         )
         read, iterations = found["reads"], found["reads"]["iterations"]
@@ -228,8 +239,8 @@ def tables(results: dict[str, Any]) -> str:
             ]
         )
     fits = markdown(
-        ["in memory, strict", "ours", "every row examined", "scikit-learn", "ratio",
-         "iterations, theirs", "rows examined", "their inertia"], rows,
+        ["in memory, strict", "ours", "every row examined", *PEERS, "scikit-learn / ours",
+         "best peer / ours", "iterations, theirs", "rows examined", "their inertia"], rows,
     )  # fmt: skip
     budget = markdown(
         ["a quarter in memory", "iterations", "that read anything", "that read all", "bytes"], lazy
@@ -237,13 +248,24 @@ def tables(results: dict[str, Any]) -> str:
     return f"{fits}\n\n{budget}"
 
 
+def _seconds(found: dict[str, Any]) -> str:
+    if "seconds" not in found:
+        return "-"
+    return f"{found['seconds']:.3g} s ({found['algorithm']})"
+
+
 def publish(measured: dict[str, Any], readme: Path | None) -> None:
     """Print the tables, and write them where they are shown."""
     machine = measured["machine"]
+    known: dict[str, str] = {}
+    for found in measured["results"].values():
+        for peer in PEERS:
+            known |= found[peer].get("versions", {})
+    peers = ", ".join(f"{peer} {version}" for peer, version in sorted(known.items()))
     text = (
         f"{tables(measured['results'])}\n\n{machine['threads']} threads of {machine['cpu']}, "
-        f"scikit-learn {machine['versions']['scikit-learn']} in the best of its settings; bytes as "
-        f"a share of reading all in every iteration; {measured['date']}."
+        f"{peers}, each in the best of its settings; bytes as a share of reading all in every "
+        f"iteration; {measured['date']}."
     )
     print(text)
     if readme:
@@ -257,6 +279,7 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=Path)
     parser.add_argument("--data", nargs="+", help="only these")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--peers-python", default=sys.executable, help="interpreter of the peers")
     parser.add_argument("--timeout", type=float, default=600, help="seconds for one fit")
     parser.add_argument("--output", type=Path, help="JSON; what it has of other data is kept")
     parser.add_argument("--from", dest="source", type=Path, help="measure nothing: read this file")
@@ -285,7 +308,7 @@ def main() -> None:
         "machine": {
             "cpu": cpu_name(),
             "threads": options.threads,
-            "versions": versions("dask-kmeans", "numba", "numpy", "scikit-learn"),
+            "versions": versions("dask-kmeans", "numba", "numpy"),
         },
         "results": results,
     }

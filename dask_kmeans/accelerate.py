@@ -21,13 +21,13 @@ from itertools import count
 
 import numpy as np
 
-from dask_kmeans.kernels import Drift, Panel, Sums, merge_sums
+from dask_kmeans.kernels import Drift, Panel, Sums, drift_after, merge_sums
 from dask_kmeans.sample import SampledRows
-from dask_kmeans.step.advance import Rules, drift_after, margins_pay
+from dask_kmeans.step.advance import Rules, margins_pay
 from dask_kmeans.step.anchor import anchor, error_at, with_anchor
 from dask_kmeans.step.assign import Request, assign_block
 from dask_kmeans.step.combine import merge_for
-from dask_kmeans.step.move import leap, move
+from dask_kmeans.step.move import leap
 from dask_kmeans.step.run import Run
 
 PLAIN_IS_ENOUGH = 0.8
@@ -78,7 +78,7 @@ class Accelerator:
                     walk.steps > 1 and walk.share_changed <= self.rules.tol
                 ) or walk.steps >= self.rules.max_iter
                 assert walk.sums is not None
-                walk.centers = move(self.rules.fixed_point, walk.sums).or_else(walk.centers)
+                walk.centers = self.rules.fixed_point.moments(walk.sums).or_else(walk.centers)
         for walk in walks:
             walk.run.centers = walk.centers
 
@@ -136,7 +136,7 @@ class Accelerator:
         assert run.sums is not None
         assert walk.panel is not None
         assert walk.sums is not None
-        weights = move(fixed_point, run.sums).weights
+        weights = fixed_point.moments(run.sums).weights
         error = error_at(run.anchors, walk.panel.centers, weights)
         return leap(
             fixed_point, walk.sums, factor, (error.totals, error.weights), weights, run.centers

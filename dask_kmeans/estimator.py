@@ -468,6 +468,7 @@ def fit_together(models: Sequence[KMeans], X: Any, sample_weight: Any = None) ->
     parameters = dataclasses.replace(
         parameters, n_clusters=tuple(int(model.n_clusters) for model in models)
     )
+    points = points.for_clusters(sum(parameters.n_clusters) * parameters.n_init)
     checkpoint = first._checkpoint(parameters)
     with first._listeners() as listeners:
         results = fit(points, parameters, listeners, checkpoint)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from itertools import count
@@ -35,7 +35,7 @@ from dask_kmeans.survey import Survey, survey
 def fit(
     points: Points,
     parameters: FitParameters,
-    callbacks: Iterable[Callable[[IterationRecord], None]] = (),
+    callbacks: Sequence[Callable[[IterationRecord], None]] = (),
     checkpoint: Checkpoint | None = None,
 ) -> list[FitResult]:
     """Cluster `points`, once for each number of clusters, in shared passes.
@@ -64,6 +64,7 @@ def fit(
             blockwise, found.fixed_point(), found.n_rows - found.nan_rows,
             parameters.tol, parameters.max_iter, parameters.bounded,
             at_hand=points.in_memory or blockwise.room() >= (points.bytes or math.inf),
+            watched=checkpoint is not None or bool(callbacks),
         )  # fmt: skip
         start = Start(points, blockwise, found, parameters, sampled)
         accelerator = Accelerator(sampled if parameters.accelerated else None, rules)
@@ -76,14 +77,14 @@ def fit(
             # Where the budget does not hold all rows, those that a step will most likely want.
             blockwise.choosing = parameters.bounded and 0 < blockwise.room() < (points.bytes or 0)
             while moving := [run for run in state.runs if run.reason is None]:
-                began = time.perf_counter()
+                began, steps = time.perf_counter(), [run.iteration for run in moving]
                 stepped = advance(moving, rules)
                 if start.has_missed(moving):
                     state.runs = start.runs_of_all_rows()
                     accelerator.warm_up(state.runs)
                     continue
                 accelerator.leap(stepped)
-                _note_seconds(moving, time.perf_counter() - began)
+                _note_seconds(moving, steps, time.perf_counter() - began)
                 state.passes = blockwise.passes
                 keeper.note(state)
                 for callback in callbacks:
@@ -91,9 +92,11 @@ def fit(
         return _settle(state.runs, points, rules, parameters)
 
 
-def _note_seconds(moving: list[Run], seconds: float) -> None:
-    for run in moving:
-        run.history[-1] = run.history[-1]._replace(seconds=seconds)
+def _note_seconds(moving: list[Run], steps: list[int], seconds: float) -> None:
+    """Share out the time among the records of the steps since there were so many."""
+    for run, first in zip(moving, steps, strict=True):
+        each = seconds / (run.iteration - first)
+        run.history[first:] = [record._replace(seconds=each) for record in run.history[first:]]
 
 
 def _settle(

@@ -30,7 +30,12 @@ MAX_BLOCK_ROWS = 2**24
 """Rows of a block of a store at most: a task holds a label for each of them."""
 
 SMALL = 200_000
-"""Values below which one task is faster than several."""
+"""Values below which one task is faster than several, where the work is not known."""
+
+SMALL_WORK, MOVING_IN = 2**26, 32
+"""Values, each times the centers that it is compared with, below which one thread has done a pass
+before others have woken up: half a millisecond; and the centers that bringing a value into place
+costs as much as."""
 
 ROW_ALIGNMENT = 1024
 """Rows that blocks in memory are a multiple of, so that kernels seldom meet a partial tile."""
@@ -102,12 +107,22 @@ def plan_blocks(
     return Plan(_pairs(edges), read_rows)
 
 
-def plan_in_memory(n_rows: int, n_features: int, threads: int) -> list[tuple[int, int]]:
-    """Cut an array in memory into blocks: one where it is small, else a few a thread."""
+def plan_in_memory(
+    n_rows: int, n_features: int, threads: int, n_clusters: int | None = None
+) -> list[tuple[int, int]]:
+    """Cut an array in memory into blocks: one where it is small, else a few a thread.
+
+    n_clusters : centers that each row is compared with; by default as many as make little of it
+        worth a thread.
+    """
     values = n_rows * n_features
-    if values < SMALL or threads == 1:
+    if n_clusters is None:
+        small = values < SMALL
+    else:
+        small = values * (n_clusters + MOVING_IN) < SMALL_WORK
+    if small or threads == 1:
         return [(0, n_rows)]
-    n_blocks = min(BLOCKS_PER_THREAD * threads, values // (SMALL // 2))
+    n_blocks = max(1, min(BLOCKS_PER_THREAD * threads, values // (SMALL // 2)))
     if n_blocks > threads:  # as many for each: one with another one's share costs as much again
         n_blocks -= n_blocks % threads
     edges = [edge // ROW_ALIGNMENT * ROW_ALIGNMENT for edge in spread(n_rows, n_blocks)]

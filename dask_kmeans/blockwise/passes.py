@@ -90,6 +90,11 @@ class Blockwise:
             reading = reading._replace(process_rows=-(-n_rows // self._engine.processes()))
         return reading
 
+    @property
+    def alone(self) -> bool:
+        """Whether all rows lie in this process, before a single task."""
+        return self.in_memory and len(self.blocks) == 1
+
     def room(self) -> int:
         """Bytes of lazy rows that all processes together may keep."""
         return self._budget * self._engine.processes()

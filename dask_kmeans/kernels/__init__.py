@@ -8,27 +8,30 @@ layout -> lanes -> tile, panel -> assign  labels, certified to be what float64 b
           extent                          what the survey of the data needs
 """
 
-from .assign import Tally, assign, nearest
+from .assign import Assignment, Tally, assign, nearest
 from .distances import distances, labelled_distances
 from .draws import exponential, uniform
 from .exact_sum import ExactSum, exact_total
 from .extent import extent
-from .margins import NO_MARGINS, Drift, Margins, failing, no_drift, no_margins
+from .margins import NO_MARGINS, Drift, Margins, drift_after, failing, no_drift, no_margins
 from .panel import Panel, prepare
-from .sums import FixedPoint, Sums, accumulate, merge_sums, scatter
+from .sums import FixedPoint, Moments, Sums, accumulate, merge_sums
 
 __all__ = [
     "NO_MARGINS",
+    "Assignment",
     "Drift",
     "ExactSum",
     "FixedPoint",
     "Margins",
+    "Moments",
     "Panel",
     "Sums",
     "Tally",
     "accumulate",
     "assign",
     "distances",
+    "drift_after",
     "exact_total",
     "exponential",
     "extent",
@@ -39,6 +42,5 @@ __all__ = [
     "no_drift",
     "no_margins",
     "prepare",
-    "scatter",
     "uniform",
 ]

@@ -47,6 +47,9 @@ FEW = 8
 """Labels of a tile that are looked for by themselves: a branch for each would be missed too often
 where there are more, and all are gone through."""
 
+NEAR = 2**19
+"""Bytes of rows that lie in a cache which needs no notice."""
+
 TRIAL = 32
 """One in so many rows goes to the lattice filter first, to see what it is worth."""
 
@@ -90,7 +93,7 @@ def nearest(
     """Write the label of every row's nearest center, ties to the lowest, -1 for a row with a NaN.
 
     X : (m, d), any numeric dtype and strides; labels : int32 (m,), written; picks, margins : see
-    `assign`.
+    `Assignment.to`.
     """
     return assign(X, None, panel, _NO_SUMS, labels, _NO_SUMS.zero_sums(0), picks, margins)
 
@@ -107,71 +110,100 @@ def assign(
 ) -> Tally:
     """`nearest`, and move rows whose label changed from the old cluster's sums to the new one's.
 
-    X : (m, d), any numeric dtype and strides; weights : float64 (m,) or None;
-    labels : int32 (m,), -1 = in no cluster yet, updated in place; sums : updated in place;
-    picks : int64, the rows to look at, or None for all of them; margins : of m rows, those of the
-    rows looked at are written; or of no rows.
+    See `Assignment`, for which these are its rows.
     """
-    if picks is not None and len(picks) == 0:
-        return Tally(0, 0, 0, 0, 0)
-    X = numeric(X)
-    if fixed_point.lift is not None:
-        before = labels.copy()
-        tally = nearest(X, panel, labels, picks, margins)
-        accumulate(X, weights, fixed_point, before, labels, sums)
-        return tally
-    rows, left = rows_of(X), np.empty(len(X), np.int64)
-    move = (
-        checked_weights(weights, fixed_point), owned(fixed_point.shift), owned(fixed_point.scale),
-        fixed_point.weight_scale, sums,
-    )  # fmt: skip
-    chosen, m = (EVERY_ROW, len(X)) if picks is None else (picks, len(picks))
-    single, of_single = panel.single, (widths(panel.single), margins)
-    size = len(panel.centers) * rows.d
-    changed = candidates = n_left = looked = 0
-    # Rows are picked since their two nearest centers are about as far: a lattice leaves candidates.
-    lattices = panel.lattices if picks is None or size > LARGE else ()
-    for lattice in lattices:
-        per_lane = lattice.centers.shape[3]
-        for until in (min(m, looked + m // TRIAL), m):
-            left_before, seen = n_left, until - looked
-            more, n_left, compared = _filter(
-                rows, chosen, looked, until, single, lattice, panel.padded, labels, left, n_left,
-                *of_single, *move,
-            )  # fmt: skip
-            changed, candidates, looked = changed + more, candidates + compared, until
-            lost = compared * (1.5 * rows.d + COMPARISON) + (n_left - left_before) * size
-            if lost * per_lane > seen * size:
-                break
-        if looked == m:
-            break
-    coarse = n_left
-    if n_left:
-        more, n_left, _ = _filter(
-            rows, left, 0, n_left, single, None, panel.padded, labels, left, 0, *of_single, *move
-        )
-        changed += more
-    if looked < m:
-        more, n_left, _ = _filter(
-            rows, chosen, looked, m, single, None, panel.padded, labels, left, n_left,
-            *of_single, *move,
+    return Assignment(X, weights, fixed_point, labels, sums).to(panel, picks, margins)
+
+
+class Assignment:
+    """Rows, with labels and sums that are updated in place: what all assignments of them share.
+
+    X : (m, d), any numeric dtype and strides; weights : float64 (m,) or None;
+    labels : int32 (m,), -1 = in no cluster yet.
+    """
+
+    def __init__(
+        self,
+        X: np.ndarray,
+        weights: np.ndarray | None,
+        fixed_point: FixedPoint,
+        labels: np.ndarray,
+        sums: Sums,
+    ):
+        X = numeric(X)
+        if fixed_point.lift is None:
+            self._lifted = None
+        else:
+            self._lifted = X, weights, fixed_point, sums
+            fixed_point, weights, sums = _NO_SUMS, None, _NO_SUMS.zero_sums(0)
+        self._X = X  # whose memory the rows are
+        self._rows, self._labels, self._left = rows_of(X), labels, np.empty(len(X), np.int64)
+        self._move = (
+            checked_weights(weights, fixed_point), owned(fixed_point.shift),
+            owned(fixed_point.scale), fixed_point.weight_scale, sums,
         )  # fmt: skip
-        changed += more
-    undecided = n_left
-    if n_left * size > LITTLE:
-        double, of_double = panel.double, (widths(panel.double), margins)
-        more, n_left, _ = _filter(
-            rows, left, 0, n_left, double, None, panel.padded, labels, left, 0, *of_double, *move
-        )
-        changed += more
-    if n_left:
-        if len(margins.values):
-            margins.values[left[:n_left]] = NOTHING
-        origin = np.zeros(rows.d)
-        changed += _define(
-            rows, left[:n_left], panel.padded, len(panel.centers), origin, labels, *move
-        )
-    return Tally(int(changed), int(candidates), int(coarse), int(undecided), int(n_left))
+
+    def to(
+        self, panel: Panel, picks: np.ndarray | None = None, margins: Margins = NO_MARGINS
+    ) -> Tally:
+        """Give rows the label of their nearest center, and move those whose label changes.
+
+        picks : int64, the rows to look at, or None for all of them; margins : of m rows, those of
+        the rows looked at are written; or of no rows.
+        """
+        if picks is not None and len(picks) == 0:
+            return Tally(0, 0, 0, 0, 0)
+        if self._lifted is None:
+            return self._to(panel, picks, margins)
+        X, weights, fixed_point, sums = self._lifted
+        before = self._labels.copy()
+        tally = self._to(panel, picks, margins)
+        accumulate(X, weights, fixed_point, before, self._labels, sums)
+        return tally
+
+    def _to(self, panel: Panel, picks: np.ndarray | None, margins: Margins) -> Tally:
+        rows, labels, left, move = self._rows, self._labels, self._left, self._move
+        padded = panel.padded
+
+        def look(chosen, first, last, n_left, panel, lattice=None):
+            return _filter(
+                rows, chosen, first, last, panel, lattice, padded, labels, left, n_left,
+                widths(panel), margins, *move,
+            )  # fmt: skip
+
+        chosen, m = (EVERY_ROW, rows.m) if picks is None else (picks, len(picks))
+        size = len(panel.centers) * rows.d
+        changed = candidates = n_left = looked = 0
+        # Rows are picked since their two nearest centers are about as far: a lattice leaves
+        # candidates.
+        for lattice in panel.lattices if picks is None or size > LARGE else ():
+            per_lane = lattice.centers.shape[3]
+            for until in (min(m, looked + m // TRIAL), m):
+                left_before, seen = n_left, until - looked
+                more, n_left, compared = look(chosen, looked, until, n_left, panel.single, lattice)
+                changed, candidates, looked = changed + more, candidates + compared, until
+                lost = compared * (1.5 * rows.d + COMPARISON) + (n_left - left_before) * size
+                if lost * per_lane > seen * size:
+                    break
+            if looked == m:
+                break
+        coarse = n_left
+        if n_left:
+            more, n_left, _ = look(left, 0, n_left, 0, panel.single)
+            changed += more
+        if looked < m:
+            more, n_left, _ = look(chosen, looked, m, n_left, panel.single)
+            changed += more
+        undecided = n_left
+        if n_left * size > LITTLE:
+            more, n_left, _ = look(left, 0, n_left, 0, panel.double)
+            changed += more
+        if n_left:
+            if len(margins.values):
+                margins.values[left[:n_left]] = NOTHING
+            origin, k = np.zeros(rows.d), len(panel.centers)
+            changed += _define(rows, left[:n_left], padded, k, origin, labels, *move)
+        return Tally(changed, candidates, coarse, undecided, n_left)
 
 
 @njit(cache=True, nogil=True)
@@ -202,6 +234,7 @@ def _filter(
     if lattice is not None:
         memory = bench(lattice, d, B)
     side_by_side = rows.row_stride == rows.itemsize
+    far = rows.m * abs(rows.row_stride) > NEAR
     changed = n_moved = compared = 0
     for start in range(first, last, B):
         count = min(B, last - start)
@@ -211,9 +244,9 @@ def _filter(
         else:
             locate(rows, picks, start, addresses, count)
             fill(rows, B, at_addresses, at_origin, factor, at_tile)
-            if len(picks) == 0:
+            if len(picks) == 0 and far:
                 announce(rows, B, start + B)
-            else:
+            elif far:
                 announce_picks(rows, picks, start + count, min(start + 2 * B, last))
         if lattice is not None:
             compared += decide(

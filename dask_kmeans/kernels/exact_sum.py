@@ -38,13 +38,17 @@ class ExactSum:
         self._infinite += other._infinite
         return self
 
+    def _used(self) -> np.ndarray:
+        """Exponents that occur, in order."""
+        return np.flatnonzero(self._bins[:, 0] | self._bins[:, 1])
+
     def value(self) -> float:
         """The sum, rounded once to the nearest float64."""
         if self._infinite:
             return self._infinite
         total = 0
-        for exponent in np.flatnonzero(self._bins.any(axis=1)).tolist():
-            low, high = self._bins[exponent].tolist()
+        used = self._used()
+        for exponent, (low, high) in zip(used.tolist(), self._bins[used].tolist(), strict=True):
             total += ((high << SPLIT) + low) << exponent
         try:
             return total / (1 << 1075)  # the quotient of Python integers is correctly rounded
@@ -52,7 +56,7 @@ class ExactSum:
             return float("inf") if total > 0 else float("-inf")
 
     def __getstate__(self) -> tuple[int, np.ndarray, float]:
-        used = np.flatnonzero(self._bins.any(axis=1))
+        used = self._used()
         first, stop = (int(used[0]), int(used[-1]) + 1) if len(used) else (0, 0)
         return first, self._bins[first:stop].copy(), self._infinite
 

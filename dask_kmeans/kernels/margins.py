@@ -142,6 +142,13 @@ def _go_on(before, after, total, latest):
             total[j] = np.nextafter(total[j] + latest[j], np.inf)
 
 
+def drift_after(drift: Drift | None, before: np.ndarray | None, after: np.ndarray) -> Drift:
+    """The drift that the step to `after` adds to; none of it for the first centers."""
+    if drift is None or before is None:
+        return no_drift(len(after))
+    return drift.further(before, after)
+
+
 def no_drift(n_clusters: int) -> Drift:
     """Before the first step."""
     return Drift(np.zeros(n_clusters), np.zeros(n_clusters))
@@ -170,39 +177,28 @@ def _failing(margins, labels, drift, picks):
     return n
 
 
-class Widths(NamedTuple):
-    """The constants of "making margins", in the lane dtype of a filter.
+def widths(panel: Filter) -> np.ndarray:
+    """The constants of "making margins" for a filter, in its lane dtype: (7,).
 
-    square : what multiplies Y**2 for D_j and for D_a; spread : what multiplies the result;
-    underflow : of both; most : of D_j, squared; unit : 1 / scale.
+    What multiplies Y**2 for D_j and for D_a; what multiplies the result for either; underflow, of
+    both; the most that D_j**2 may be; 1 / scale.
     """
-
-    square_lower: np.floating
-    square_upper: np.floating
-    spread_lower: np.floating
-    spread_upper: np.floating
-    underflow: np.floating
-    most: np.floating
-    unit: np.floating
-
-
-def widths(panel: Filter) -> Widths:
-    """The constants for a filter."""
     single = panel.half.dtype == np.float32
     return _widths(panel.centers.shape[1], single, float(panel.bound[4]), float(panel.scale))
 
 
 @cache
-def _widths(d: int, single: bool, underflow: float, scale: float) -> Widths:
+def _widths(d: int, single: bool, underflow: float, scale: float) -> np.ndarray:
     lane = np.float32 if single else np.float64
     u, p, q = constants(d, lane)
     of_square = 1.05 * u * (p + q / 2 + d + 10)
     of_distance = 1.05 * u * (q / 2 + 8)
-    return Widths(
-        lane(1 - of_square), lane(1 + of_square),
-        lane(1 / (1 + of_distance)), lane(1 / (1 - of_distance)),
-        lane(2 * underflow), lane(2.0**84 if single else 2.0**250), lane(1 / scale),
-    )  # fmt: skip
+    spread_lower, spread_upper = 1 / (1 + of_distance), 1 / (1 - of_distance)
+    most = 2.0**84 if single else 2.0**250
+    return np.array(
+        [1 - of_square, 1 + of_square, spread_lower, spread_upper, 2 * underflow, most, 1 / scale],
+        lane,
+    )
 
 
 @njit(cache=True, nogil=True)
@@ -213,14 +209,20 @@ def keep_margins(picks, start, count, index, best, second, squares, widths, room
     best, second, squares (Y**2) : (B,) in lane dtype; room : float32 (2, B) to work in.
     """
     two, zero, largest = best.dtype.type(2), best.dtype.type(0), best.dtype.type(LARGE)
-    more = widths.underflow
+    square_lower, square_upper, spread_lower, spread_upper = (
+        widths[0],
+        widths[1],
+        widths[2],
+        widths[3],
+    )
+    underflow, furthest, unit = widths[4], widths[5], widths[6]
     uppers, lowers = room[0], room[1]
     for r in range(len(best)):
-        most = (squares[r] * widths.square_upper + (two * best[r] + more)) * widths.spread_upper
-        least = (squares[r] * widths.square_lower + (two * second[r] - more)) * widths.spread_lower
-        least = min(max(least, zero), widths.most)
-        uppers[r] = np.float32(np.sqrt(max(most, zero)) * widths.unit) * WIDE
-        lowers[r] = np.float32(min(np.sqrt(least) * widths.unit, largest)) * IN
+        most = (squares[r] * square_upper + (two * best[r] + underflow)) * spread_upper
+        least = (squares[r] * square_lower + (two * second[r] - underflow)) * spread_lower
+        least = min(max(least, zero), furthest)
+        uppers[r] = np.float32(np.sqrt(max(most, zero)) * unit) * WIDE
+        lowers[r] = np.float32(min(np.sqrt(least) * unit, largest)) * IN
     values, drift = margins
     for r in range(count):
         j = index[r]

@@ -105,26 +105,27 @@ class Panel:
     @cached_property
     def single(self) -> Filter:
         """The float32 filter, scaled to numbers below one."""
-        extent = _extent(self.padded, len(self.centers), self.shift)
-        exponent = math.frexp(extent)[1] if 0 < extent < math.inf else 0
-        return self._filter(math.ldexp(1.0, -min(max(exponent, -100), 100)), np.float32)
+        return self._filter(np.float32)
 
     @cached_property
     def double(self) -> Filter:
         """The float64 filter, for which most steps have no rows."""
-        return self._filter(1.0, np.float64)
+        return self._filter(np.float64)
 
     @cached_property
     def lattices(self) -> tuple[Lattice, ...]:
         """The centers of `single` rounded to fewer bits, where that may be of use."""
         return lattices(self.single.centers, self.single.half, len(self.centers))
 
-    def _filter(self, scale: float, dtype: type) -> Filter:
-        padded, k = self.padded, len(self.centers)
+    def _filter(self, dtype: type) -> Filter:
+        padded = self.padded
         moved, half = np.empty(padded.shape, dtype), np.empty(len(padded), dtype)
-        bound = np.empty(6, dtype)
-        _move(padded, k, self.shift, scale, _bound(padded.shape[1], dtype), moved, half, bound)
-        return Filter(moved, half, self.shift * -scale, dtype(scale), bound)
+        bound, origin = np.empty(6, dtype), np.empty(padded.shape[1])
+        scale = _move(
+            padded, len(self.centers), self.shift, _bound(len(origin), dtype), moved, half, origin,
+            bound,
+        )  # fmt: skip
+        return Filter(moved, half, origin, dtype(scale), bound)
 
     def at(self, centers: np.ndarray) -> "Panel":
         """Other centers, about the same origin: float64 (k, d), C order."""
@@ -159,22 +160,19 @@ def pad(centers: np.ndarray) -> np.ndarray:
 
 
 @njit(cache=True, nogil=True)
-def _extent(padded, k, shift):
-    """The largest coordinate of the shifted centers, in size."""
-    largest = 0.0
-    for j in range(k):
-        for feature in range(len(shift)):
-            largest = max(largest, abs(padded[j, feature] - shift[feature]))
-    return largest
+def _move(padded, k, shift, bound_of_unit, moved, half, origin, bound):
+    """Write a filter's arrays, in compiled code, since every iteration waits for it.
 
-
-@njit(cache=True, nogil=True)
-def _move(padded, k, shift, scale, bound_of_unit, moved, half, bound):
-    """Shift, scale and round the centers, halve their squares; write the bound for the largest.
-
-    In compiled code, since every iteration waits for it.
+    Returns the scale: for float32 the power of two that takes all coordinates below one, if it is
+    no more than 2**100 away from one.
     """
-    largest = 0.0
+    extent, largest = 0.0, 0.0
+    if half.itemsize == 4:
+        for j in range(k):
+            for feature in range(len(shift)):
+                extent = max(extent, abs(padded[j, feature] - shift[feature]))
+    exponent = math.frexp(extent)[1] if 0.0 < extent < np.inf else 0
+    scale = math.ldexp(1.0, -min(max(exponent, -100), 100))
     for j in range(len(padded)):
         square = 0.0
         for feature in range(len(shift)):
@@ -184,8 +182,11 @@ def _move(padded, k, shift, scale, bound_of_unit, moved, half, bound):
             square += wide * wide
         half[j] = square / 2 if j < k else np.inf
         largest = max(largest, square)
+    for feature in range(len(shift)):
+        origin[feature] = shift[feature] * -scale
     for n in range(len(bound)):
         bound[n] = bound_of_unit[n] * (largest if n == FAR_CONSTANT else 1.0)
+    return scale
 
 
 @cache

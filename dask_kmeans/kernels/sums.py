@@ -54,6 +54,36 @@ def merge_sums(a: Sums, b: Sums) -> Sums:
     )
 
 
+class Moments(NamedTuple):
+    """What sums say of k clusters, beside centers (k, d) that they are to move from.
+
+    means : float64 (k, d), NaN for a cluster without weight.
+    weights : float64 (k,).
+    complete : whether all clusters have a mean.
+    scatter : float64 (k,), how much the inertia of each cluster about its center differs from that
+        about the data's shift; with c' = center - shift and m' = mean - shift
+        weight * sum over features of c' (c' - 2 m'), and 0 without weight.
+    center_shift : the Euclidean norm of the way from the centers to the means, of those there are.
+    moved : whether any mean is not where its center is.
+    """
+
+    means: np.ndarray
+    weights: np.ndarray
+    complete: bool
+    scatter: np.ndarray
+    center_shift: float
+    moved: bool
+
+    @property
+    def filled(self) -> np.ndarray:
+        """(k,) bool: the clusters that have a mean."""
+        return self.weights > 0
+
+    def or_else(self, centers: np.ndarray) -> np.ndarray:
+        """The means, (k, d); a cluster without weight stays where it is in `centers`."""
+        return self.means if self.complete else np.where(self.filled[:, None], self.means, centers)
+
+
 @dataclass(frozen=True)
 class FixedPoint:
     """How a feature's values become integers.
@@ -86,7 +116,7 @@ class FixedPoint:
         """
         minimum, maximum = np.asarray(minimum, np.float64), np.asarray(maximum, np.float64)
         bits = min(29, 62 - int(rows).bit_length())
-        shift = np.clip(0.0, minimum, maximum)
+        shift = np.minimum(np.maximum(0.0, minimum), maximum)  # np.clip takes five times as long
         exponent = bits - np.frexp(np.maximum(maximum - shift, shift - minimum))[1]
         weight_scale = 0.0
         if max_weight is not None:
@@ -114,54 +144,56 @@ class FixedPoint:
         )  # fmt: skip
 
     def means(self, sums: Sums) -> tuple[np.ndarray, np.ndarray]:
-        """(centers float64 (k, d), weights float64 (k,)); the row of an empty cluster is NaN."""
+        """(means float64 (k, d), weights float64 (k,)); the mean of an empty cluster is NaN."""
+        moments = self.moments(sums)
+        return moments.means, moments.weights
+
+    def moments(self, sums: Sums, centers: np.ndarray | None = None) -> Moments:
+        """Means and weights of the clusters, and how they lie to `centers` (k, d).
+
+        centers : float64; by default the means themselves.
+        """
         if self.weighted:
             weights = (sums.weight_high + sums.weight_low / LOW) / self.weight_scale
         else:
             weights = sums.counts.astype(np.float64)
-        centers = np.empty(sums.high.shape)
-        _means(
+        means, scatter = np.empty(sums.high.shape), np.empty(len(weights))
+        center_shift, moved, complete = _moments(
             owned(sums.high), owned(sums.low), owned(sums.counts), weights, owned(self.shift),
-            owned(self.scale), self._lift_or_ones, centers,
+            *self._units, means if centers is None else owned(centers), means, scatter,
         )  # fmt: skip
-        return centers, weights
+        return Moments(means, weights, complete, scatter, center_shift, moved)
 
     @cached_property
-    def _lift_or_ones(self) -> np.ndarray:
-        return np.ones_like(self.scale) if self.lift is None else owned(self.lift)
+    def _units(self) -> tuple[np.ndarray, np.ndarray]:
+        """Reciprocals of `scale` and `lift`, which are exact: they are powers of two."""
+        lift = np.ones_like(self.scale) if self.lift is None else self.lift
+        return 1.0 / self.scale, 1.0 / lift
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _means(high, low, counts, weights, shift, scale, lift, centers):
+def _moments(high, low, counts, weights, shift, unit, unlift, centers, means, scatter):
+    """Write means (k, d) and scatter (k,); return center_shift, moved and complete.
+
+    `centers` may be `means` itself. In one compiled function, since every iteration waits for it;
+    added up one after the other, an order that no instruction set changes.
+    """
+    complete, moved, squares = True, False, 0.0
     for j in range(len(weights)):
-        weight = weights[j] if counts[j] else np.nan
+        weight, apart = weights[j] if counts[j] else 0.0, 0.0
+        filled = weight > 0
+        complete &= filled
         for feature in range(len(shift)):
             total = high[j, feature] + low[j, feature] / LOW
-            offset = total / weight / scale[feature] / lift[feature]
-            centers[j, feature] = shift[feature] + offset
-
-
-def scatter(
-    weights: np.ndarray, means: np.ndarray, shift: np.ndarray, centers: np.ndarray
-) -> np.ndarray:
-    """How much the inertia of each cluster differs from that of its rows about `shift`, (k,).
-
-    With c' = center - shift and m' = mean - shift:  weight * sum over features of c' (c' - 2 m').
-    weights : (k,); means, centers : (k, d); shift : (d,); all float64.
-    """
-    out = np.empty(len(weights))
-    _scatter(weights, owned(means), owned(shift), owned(centers), out)
-    return out
-
-
-@njit(cache=True, nogil=True)
-def _scatter(weights, means, shift, centers, out):
-    for j in range(len(weights)):
-        total = 0.0
-        for feature in range(len(shift)):
-            moved, mean = centers[j, feature] - shift[feature], means[j, feature] - shift[feature]
-            total += moved * (moved - 2 * mean)
-        out[j] = weights[j] * total
+            offset = total / weight * unit[feature] * unlift[feature]
+            means[j, feature] = shift[feature] + offset if filled else np.nan
+            mean, center = means[j, feature] - shift[feature], centers[j, feature] - shift[feature]
+            apart += center * (center - 2 * mean)
+            move = means[j, feature] - centers[j, feature] if filled else 0.0
+            squares += move * move
+            moved |= move != 0
+        scatter[j] = weight * apart if filled else 0.0
+    return np.sqrt(squares), moved, complete
 
 
 def accumulate(

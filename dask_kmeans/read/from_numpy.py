@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from dask_kmeans import checks, memory
-from dask_kmeans.blockwise import Blockwise, OpenBlock, parallelism
+from dask_kmeans.blockwise import Block, Blockwise, OpenBlock, parallelism
 from dask_kmeans.read.pieces import Rows, RowsInMemory, as_weights, kernel_dtype
 from dask_kmeans.read.points import Kind, Points, RowFunction, numbered, result_of
 
@@ -32,13 +32,18 @@ def read_rows(
     dtype = kernel_dtype(rows.dtype)
     checks.check_not_empty(n_rows, n_features)
     weights = weights_in_memory(sample_weight, n_rows)
-    bounds = memory.plan_in_memory(n_rows, n_features, parallelism(in_memory=True))
-    sources = [
-        rows.rows(start, stop, None if weights is None else weights[start:stop])
-        for start, stop in bounds
-    ]
+
+    def cut(n_clusters: int | None = None) -> tuple[Block, ...]:
+        threads = parallelism(in_memory=True)
+        bounds = memory.plan_in_memory(n_rows, n_features, threads, n_clusters)
+        sources = [
+            rows.rows(start, stop, None if weights is None else weights[start:stop])
+            for start, stop in bounds
+        ]
+        return numbered(sources, bounds)
+
     return Points(
-        blocks=numbered(sources, bounds),
+        blocks=cut(),
         n_features=n_features,
         dtype=dtype,
         n_rows=n_rows,
@@ -46,6 +51,7 @@ def read_rows(
         kind=kind,
         feature_names=feature_names,
         weighted=weights is not None,
+        cut=cut,
     )
 
 

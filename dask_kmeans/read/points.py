@@ -50,6 +50,8 @@ class Points:
     feature_names : tuple of str or None
     weighted : bool
         Whether rows come with weights.
+    cut : callable or None
+        Of rows in memory: the blocks for as many clusters as each row is to be compared with.
     """
 
     blocks: tuple[Block, ...]
@@ -60,6 +62,7 @@ class Points:
     kind: Kind = field(repr=False)
     feature_names: tuple[str, ...] | None = None
     weighted: bool = False
+    cut: Callable[[int], tuple[Block, ...]] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         checks.check_not_empty(1 if self.n_rows is None else self.n_rows, self.n_features)
@@ -71,6 +74,10 @@ class Points:
             return None
         row = self.n_features * self.dtype.itemsize + (8 if self.weighted else 0)
         return self.n_rows * row
+
+    def for_clusters(self, n_clusters: int) -> Points:
+        """The same points in blocks that suit passes which compare with so many centers."""
+        return self if self.cut is None else replace(self, blocks=self.cut(n_clusters))
 
     def with_counts(self, counts: Sequence[int]) -> Points:
         """The same points, now that the rows of every block are counted."""

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from dask_kmeans.blockwise import Blockwise
-from dask_kmeans.kernels import Drift, FixedPoint, merge_sums, no_drift
+from dask_kmeans.kernels import Drift, FixedPoint, Moments, drift_after, exact_total, merge_sums
+from dask_kmeans.step.alone import Alone
 from dask_kmeans.step.assign import Outcome, Request, assign_block
 from dask_kmeans.step.combine import merge_for
 from dask_kmeans.step.measure import Measure, MeasureRequest, measure_block
-from dask_kmeans.step.move import (
-    Moments,
-    center_shift,
-    move,
-    relocate,
-    scatter_of_centers,
-)
+from dask_kmeans.step.move import inertia_of, relocate, scatter_of
 from dask_kmeans.step.run import IterationRecord, Run
 from dask_kmeans.step.stop import stop
 
@@ -51,16 +47,24 @@ class Rules:
     """Whether steps may keep margins, so as to look at fewer rows."""
     at_hand: bool = False
     """Whether rows can be looked at once more without being read again."""
+    watched: bool = False
+    """Whether somebody wants to hear of every step when it has been taken."""
 
 
 def advance(runs: list[Run], rules: Rules) -> list[Run]:
     """Take one step with each of the runs; returns those that may leap on from there."""
     wanted = [_far_rows_wanted(run, run is runs[0], rules) for run in runs]
-    requests = _requests(runs, wanted, rules)
+    requests = [
+        _alone(run, request, rules)
+        for run, request in zip(runs, _requests(runs, wanted, rules), strict=True)
+    ]
     passed = rules.blockwise.visit(
         assign_block, requests, rules.fixed_point, merge=merge_for(requests)
     )
-    rules.blockwise.passes += passed.bytes_read > 0
+    if passed.bytes_read:
+        rules.blockwise.passes += max(
+            1 if outcome.walk is None else outcome.walk.passes for outcome in passed.outcomes
+        )
     if runs[0].iteration == 0:
         _note_scatter_offset(runs, passed.outcomes[0], rules.fixed_point)
     return [
@@ -103,11 +107,20 @@ def _requests(runs: list[Run], farthest: list[int | None], rules: Rules) -> list
     ]  # fmt: skip
 
 
+def _alone(run: Run, request: Request, rules: Rules) -> Request:
+    """The request of a run whose task may take more steps than one, if that is so."""
+    if (
+        run.sums is None or run.longest_leap or rules.watched or not rules.blockwise.alone
+    ):  # fmt: skip
+        return request
+    alone = Alone(run.sums, run.scatter_offset, rules.n_rows, rules.tol, rules.max_iter)
+    return request._replace(alone=alone)
+
+
 def _note_scatter_offset(runs: list[Run], first: Outcome, fixed_point: FixedPoint) -> None:
     """Note the constant that the first run has measured: it is one of the data, for all runs."""
     assert first.measure is not None
-    moments = move(fixed_point, first.sums)
-    scatter = scatter_of_centers(moments, fixed_point.shift, runs[0].centers)
+    scatter = scatter_of(fixed_point.moments(first.sums, runs[0].centers))
     for run in runs:
         run.scatter_offset = first.measure.inertia.value() - scatter
 
@@ -126,33 +139,26 @@ def margins_pay(centers: np.ndarray, n_rows: int) -> bool:
     return centers.size >= LEAST_SIZE and centers.size * n_rows >= LEAST_WORK
 
 
-def drift_after(drift: Drift | None, before: np.ndarray | None, after: np.ndarray) -> Drift:
-    """The drift that the step to `after` adds to; none of it for the first centers."""
-    if drift is None or before is None:
-        return no_drift(len(after))
-    return drift.further(before, after)
-
-
 def _far_rows_wanted(run: Run, leads: bool, rules: Rules) -> int | None:
-    """Far rows to bring back from the next step, in case that it empties a cluster; None: none.
+    """Far rows to bring back from the next step, in case that it empties a cluster.
 
-    The first step brings some: seeds are most often the ones that get no rows. It measures
-    distances anyway, for the run that `leads`, to know the inertia; of the others none does that
-    has been warmed up. A later step empties a cluster only by changing the labels of all its rows,
-    of which the changes of the step before give an idea. Mostly that is next to impossible, and the
-    step does not look at distances. Where all rows are at hand, or those that are kept may do, none
-    does: rows are looked at once more when a cluster has been emptied.
+    0: measure the inertia alone; None: measure nothing. The first step measures distances, for the
+    run that `leads`, to know the inertia. It brings far rows too: seeds are most often the ones
+    that get no rows; but for runs that do not lead and have been warmed up. A later step empties a
+    cluster only by changing the labels of all its rows, of which the changes of the step before
+    give an idea. Mostly that is next to impossible, and the step does not look at distances. Where
+    all rows are at hand, or those that are kept may do, no step brings any: rows are looked at once
+    more when a cluster has been emptied.
     """
-    k = len(run.centers)
+    if rules.at_hand or rules.blockwise.choosing:
+        return 0 if run.sums is None and leads else None
     if run.sums is None:
         spared = run.longest_leap > 0 and not leads
-    elif rules.at_hand or rules.blockwise.choosing:
-        spared = True
     else:
         counts = run.sums.counts
         leaving = min(MOST, LIVELY * run.history[-1].changed / max(1, counts.sum()))
         spared = bool((leaving**counts).sum() < RARE)
-    return None if spared else min(k, FARTHEST)
+    return None if spared else min(len(run.centers), FARTHEST)
 
 
 def _take_step(run: Run, request: Request, outcome: Outcome, bytes_read: int, rules: Rules) -> bool:
@@ -161,22 +167,29 @@ def _take_step(run: Run, request: Request, outcome: Outcome, bytes_read: int, ru
     It may not once it has settled, nor after empty clusters were relocated.
     """
     sums = outcome.sums if run.sums is None else merge_sums(run.sums, outcome.sums)
+    if outcome.walk is not None:
+        records, panel, run.drift, bytes_read = outcome.walk
+        run.history.extend(records)
+        run.centers = panel.centers
+        request = request._replace(step=request.step + len(records), panel=panel)
     assigned = run.centers
     run.sums, run.assigned, run.panel = sums, assigned, request.panel
-    moments = move(rules.fixed_point, sums)
-    scatter = scatter_of_centers(moments, rules.fixed_point.shift, assigned)
-    inertia = max(0.0, run.scatter_offset + scatter)
+    moments = rules.fixed_point.moments(sums, assigned)
+    inertia = inertia_of(moments, run.scatter_offset)
     spoilt = not run.plain and inertia > run.lowest_inertia
     image: np.ndarray
     if spoilt:
         assert run.image is not None
         # A leap too far: back to the plain step that it replaced.
         image, relocated = run.image, 0
+        center_shift, moved = math.sqrt(exact_total((image - assigned) ** 2)), True
     else:
-        image, relocated = _image(run, request, moments, outcome.measure, rules)
-    moves = image - assigned
+        moments, relocated = _filled(run, request, moments, outcome.measure, rules)
+        image, center_shift, moved = (
+            moments.or_else(assigned), moments.center_shift, moments.moved
+        )  # fmt: skip
     run.reason = stop(
-        outcome.changed / rules.n_rows, bool(moves.any()), relocated,
+        outcome.changed / rules.n_rows, moved, relocated,
         request.step, plain=run.plain, tol=rules.tol, max_iter=rules.max_iter,
     )  # fmt: skip
     run.longest_leap = _next_longest_leap(run.longest_leap, spoilt, run.plain)
@@ -188,7 +201,7 @@ def _take_step(run: Run, request: Request, outcome: Outcome, bytes_read: int, ru
             request.step,
             outcome.changed,
             inertia,
-            center_shift(moves),
+            center_shift,
             outcome.examined,
             bytes_read,
             seconds=0.0,
@@ -205,22 +218,23 @@ def _next_longest_leap(longest: int, spoilt: bool, plain: bool) -> int:
     return longest if plain else min(LONGEST_LEAP, 2 * longest)
 
 
-def _image(
+def _filled(
     run: Run, request: Request, moments: Moments, measure: Measure | None, rules: Rules
-) -> tuple[np.ndarray, int]:
-    """Where Lloyd's iteration moves the centers, and how many empty clusters were relocated."""
+) -> tuple[Moments, int]:
+    """The moments with far rows in empty clusters, and how many of these were relocated."""
     assert run.sums is not None
     sums, relocated = run.sums, 0
-    if not moments.complete:
-        k, empty = len(run.centers), np.flatnonzero(~moments.filled)
-        if measure is not None:
-            sums, relocated = relocate(rules.fixed_point, run.sums, empty, measure.farthest)
-        if relocated < len(empty) and (request.farthest or 0) < k:
-            measure = _measure_farthest(run, request, k, rules.blockwise)
-            sums, relocated = relocate(rules.fixed_point, run.sums, empty, measure.farthest)
+    if moments.complete:
+        return moments, 0
+    k, empty = len(run.centers), np.flatnonzero(~moments.filled)
+    if measure is not None:
+        sums, relocated = relocate(rules.fixed_point, run.sums, empty, measure.farthest)
+    if relocated < len(empty) and (request.farthest or 0) < k:
+        measure = _measure_farthest(run, request, k, rules.blockwise)
+        sums, relocated = relocate(rules.fixed_point, run.sums, empty, measure.farthest)
     if relocated:
-        moments = move(rules.fixed_point, sums)
-    return moments.or_else(run.centers), relocated
+        moments = rules.fixed_point.moments(sums, run.centers)
+    return moments, relocated
 
 
 def _measure_farthest(run: Run, request: Request, wanted: int, blockwise: Blockwise) -> Measure:

@@ -14,18 +14,22 @@ import numpy as np
 from dask_kmeans.blockwise import OpenBlock
 from dask_kmeans.kernels import (
     NO_MARGINS,
+    Assignment,
     Drift,
     FixedPoint,
+    Margins,
     Panel,
     Sums,
-    assign,
+    drift_after,
     failing,
     nearest,
     no_margins,
 )
 from dask_kmeans.labels import Labels
+from dask_kmeans.step.alone import Alone, Walk
 from dask_kmeans.step.keep import NONE, Keeping, KeptRows, Proof, kept_rows
 from dask_kmeans.step.measure import Measure, measure_rows, no_measure
+from dask_kmeans.step.run import IterationRecord
 
 WORTH = 0.5
 """Share of a block's rows that may fail for them to be picked: rows in order cost less each."""
@@ -55,6 +59,8 @@ class Request(NamedTuple):
     """Measure distances too, and bring back so many of the farthest rows; None: measure nothing."""
     drift: Drift | None = None
     """How far the centers have gone; None: keep no margins, look at every row."""
+    alone: Alone | None = None
+    """For a step over rows in memory that are all of one block: more may follow at once."""
 
 
 class Outcome(NamedTuple):
@@ -65,6 +71,8 @@ class Outcome(NamedTuple):
     changed: int
     examined: int
     measure: Measure | None
+    walk: Walk | None = None
+    """Where more steps than one were taken; all else but `sums` is of the last one."""
 
 
 class Assigned(NamedTuple):
@@ -118,30 +126,35 @@ class _Step:
         if self.rebuild or proof.step != request.step - 1:
             proof = Proof(0)
         self.rest, self.next_rest = proof.rest, proof.next_rest
-        self.margins, self.picks = self._prove(proof, block.rows, frugal)
+        self.frugal = frugal
+        self._prove(proof.margins, block.rows)
         self.sums = fixed_point.zero_sums(k, block.zeros)
         self.measure = None if request.farthest is None else no_measure(len(fixed_point.shift))
         self.changed = 0
-        self.examined = block.rows if self.picks is None else len(self.picks)
+        self.walk: Walk | None = None
 
-    def _prove(self, proof: Proof, rows: int, frugal: bool) -> tuple[np.ndarray, np.ndarray | None]:
-        """Margins to keep from this step on, and the rows to look at: None for all of them."""
+    def _prove(self, margins: np.ndarray, rows: int) -> None:
+        """Find margins to keep from this step on, and the rows to look at: None for all of them."""
+        self.margins, self.picks = self._proved(margins, rows)
+        self.examined = rows if self.picks is None else len(self.picks)
+
+    def _proved(self, margins: np.ndarray, rows: int) -> tuple[np.ndarray, np.ndarray | None]:
         drift = self.request.drift
         if self.request.panel is self.request.previous:
-            return proof.margins, NO_ROWS
+            return margins, NO_ROWS
         if drift is None:
             return NONE, None
-        if len(proof.margins) == 0:
-            if self.rest and not frugal:
+        if len(margins) == 0:
+            if self.rest and not self.frugal:
                 self.rest -= 1
                 return NONE, None
             return no_margins(rows), None
-        picks = failing(proof.margins, self.labels.of(slice(None)), drift)
+        picks = failing(margins, self.labels.of(slice(None)), drift)
         if len(picks) <= WORTH * rows:
             self.next_rest = 1
-            return proof.margins, picks
+            return margins, picks
         self.rest, self.next_rest = self.next_rest - 1, min(2 * self.next_rest, LONGEST_REST)
-        return (NONE if self.rest and not frugal else proof.margins), None
+        return (NONE if self.rest and not self.frugal else margins), None
 
     def needs_no_more_than(self, kept: KeptRows | None) -> bool:
         """Whether all rows that it has to look at are kept."""
@@ -161,6 +174,8 @@ class _Step:
             begin, end = np.searchsorted(picks, [first, stop])
             picks = picks[begin:end] - first
         self._assign(values, weights, known, picks, self.margins[rows])
+        if self.request.alone is not None and len(values) == len(self.labels.stored):
+            self._walk_on(self.request.alone, values, weights, known)
         self.labels.put(rows, known)
         if self.measure is not None:
             self.measure = measure_rows(
@@ -179,12 +194,40 @@ class _Step:
         self.margins[kept.rows] = margins
 
     def _assign(self, values, weights, labels, picks, margins) -> None:
+        assignment = Assignment(values, weights, self.fixed_point, labels, self.sums)
+        self.changed += assignment.to(self.request.panel, picks, self._written(margins)).changed
+
+    def _written(self, margins: np.ndarray) -> Margins:
+        """Margins as the kernels write them."""
         drift = self.request.drift
-        tally = assign(
-            values, weights, self.request.panel, self.fixed_point, labels, self.sums, picks,
-            NO_MARGINS if drift is None else drift.margins(margins),
-        )  # fmt: skip
-        self.changed += tally.changed
+        return NO_MARGINS if drift is None else drift.margins(margins)
+
+    def _walk_on(self, alone: Alone, values, weights, labels) -> None:
+        """Take the steps that follow, as long as the driver would do nothing else."""
+        total = Sums(*(a + b for a, b in zip(alone.sums, self.sums, strict=True)))
+        assignment = Assignment(values, weights, self.fixed_point, labels, total)
+        records: list[IterationRecord] = []
+        while True:
+            step, panel, drift = self.request.step, self.request.panel, self.request.drift
+            bytes_read = values.nbytes if self.examined else 0
+            moments = self.fixed_point.moments(total, panel.centers)
+            if not alone.goes_on(moments, self.changed, step):
+                break
+            records.append(
+                IterationRecord(
+                    step, self.changed, alone.inertia(moments), moments.center_shift, self.examined,
+                    bytes_read, seconds=0.0,
+                )
+            )  # fmt: skip
+            if drift is not None:
+                drift = drift_after(drift, panel.centers, moments.means)
+            following = panel.at(moments.means)
+            self.request = self.request._replace(step=step + 1, panel=following, drift=drift)
+            self._prove(self.margins, len(values))
+            self.changed = assignment.to(following, self.picks, self._written(self.margins)).changed
+        self.walk = Walk(records, panel, drift, bytes_read)
+        for whole, before, change in zip(total, alone.sums, self.sums, strict=True):
+            np.subtract(whole, before, out=change)
 
     def lifetime(self, rows: slice) -> np.ndarray:
         """For how many steps like the last one the labels of rows are proved."""
@@ -205,4 +248,4 @@ class _Step:
 
     @property
     def outcome(self) -> Outcome:
-        return Outcome(self.sums, self.changed, self.examined, self.measure)
+        return Outcome(self.sums, self.changed, self.examined, self.measure, self.walk)

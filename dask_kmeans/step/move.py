@@ -2,40 +2,13 @@
 
 from __future__ import annotations
 
-import math
-from typing import NamedTuple
-
 import numpy as np
 
-from dask_kmeans.kernels import FixedPoint, Sums, accumulate, exact_total, scatter
+from dask_kmeans.kernels import FixedPoint, Moments, Sums, accumulate, exact_total
 from dask_kmeans.step.measure import Farthest
 
 LEAST_LEFT = 0.3
 """Share of a cluster's weight that must be left for a leap of its center to be trusted."""
-
-
-class Moments(NamedTuple):
-    """What sums say of the clusters."""
-
-    means: np.ndarray
-    """(k, d) float64; NaN for a cluster without weight"""
-    weights: np.ndarray
-    """(k,) float64"""
-    filled: np.ndarray
-    """(k,) bool: the clusters that have a mean"""
-    complete: bool
-    """Whether all have."""
-
-    def or_else(self, centers: np.ndarray) -> np.ndarray:
-        """The means, (k, d); a cluster without weight stays where it is in `centers`."""
-        return self.means if self.complete else np.where(self.filled[:, None], self.means, centers)
-
-
-def move(fixed_point: FixedPoint, sums: Sums) -> Moments:
-    """Means and weights of the clusters."""
-    means, weights = fixed_point.means(sums)
-    filled = weights > 0
-    return Moments(means, weights, filled, bool(filled.all()))
 
 
 def relocate(
@@ -109,25 +82,28 @@ def leap(
 
 def offsets(fixed_point: FixedPoint, sums: Sums) -> tuple[np.ndarray, np.ndarray]:
     """Sums of weight * (x - shift), (k, d), and of weights, (k,), in float64."""
-    moments = move(fixed_point, sums)
+    moments = fixed_point.moments(sums)
     total = (moments.means - fixed_point.shift) * moments.weights[:, None]
     return np.where(moments.filled[:, None], total, 0.0), moments.weights
 
 
-def scatter_of_centers(moments: Moments, shift: np.ndarray, centers: np.ndarray) -> float:
-    """Inertia of the labels behind `moments` about `centers`, less a constant of the data.
+def scatter_of(moments: Moments) -> float:
+    """Inertia of the clusters about the centers beside `moments`, less a constant of the data.
 
     With S_j the sum of w (x - shift) over cluster j, W_j its weight and c'_j = c_j - shift,
     sum w |x - c_j|^2 = sum w |x - shift|^2 + sum_j (W_j |c'_j|^2 - 2 c'_j . S_j), and the first sum
     is the same for all centers and labels. So one measured inertia gives that of every later step
     without another look at the rows.
     """
-    if moments.complete:
-        parts = scatter(moments.weights, moments.means, shift, centers)
-    else:
-        filled = moments.filled
-        parts = scatter(moments.weights[filled], moments.means[filled], shift, centers[filled])
-    return exact_total(parts)
+    return exact_total(moments.scatter)
+
+
+def inertia_of(moments: Moments, scatter_offset: float) -> float:
+    """Inertia of the clusters about the centers beside `moments`.
+
+    scatter_offset : inertia less `scatter_of`, the constant of the data.
+    """
+    return max(0.0, scatter_offset + scatter_of(moments))
 
 
 def total_inertia(fixed_point: FixedPoint, sums: Sums, scatter_offset: float) -> float:
@@ -138,14 +114,7 @@ def total_inertia(fixed_point: FixedPoint, sums: Sums, scatter_offset: float) ->
     sums : Sums
         Of any clusters that have all rows between them.
     scatter_offset : float
-        Inertia less `scatter_of_centers`, the constant of the data.
+        See `inertia_of`.
     """
     one = Sums(*(part.sum(axis=0, keepdims=True) for part in sums))
-    moments = move(fixed_point, one)
-    scatter = scatter_of_centers(moments, fixed_point.shift, moments.means)
-    return max(0.0, scatter_offset + scatter)
-
-
-def center_shift(moves: np.ndarray) -> float:
-    """Euclidean norm of how far the centers have moved together, in the unit of the data."""
-    return math.sqrt((moves * moves).sum())
+    return inertia_of(fixed_point.moments(one), scatter_offset)

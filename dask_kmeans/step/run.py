@@ -54,7 +54,7 @@ class Run:
     sums: Sums | None = None
     """Sums and counts of the latest step's labels."""
     scatter_offset: float = 0.0
-    """Inertia less `step.move.scatter_of_centers`: the same in every step."""
+    """Inertia less `step.move.scatter_of`: the same in every step."""
     history: list[IterationRecord] = field(default_factory=list)
     reason: StopReason | None = None
     plain: bool = True
