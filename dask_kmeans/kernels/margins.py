@@ -95,30 +95,32 @@ def no_margins(rows: int) -> np.ndarray:
 
 
 class Drift(NamedTuple):
-    """How far centers have gone, as far as it matters to the rows of each; float64 (k,) both.
+    """How far centers have gone, as far as it matters to the rows of each; (k,) all.
 
-    total : what the steps so far have added, see above; latest : the latest one's part of it.
+    total : float64, what the steps so far have added, see above; latest : float64, the latest
+    one's part of it; below, above : float32 next to the total.
     """
 
     total: np.ndarray
     latest: np.ndarray
+    below: np.ndarray
+    above: np.ndarray
 
     def margins(self, values: np.ndarray) -> Margins:
         """`values` (m,), to be written by a step that compares with the centers as they are now."""
-        with np.errstate(over="ignore"):
-            below = np.nextafter(self.total.astype(np.float32), NOTHING)
-        return Margins(values, np.minimum(below, LARGE))
+        return Margins(values, self.below)
 
     def further(self, before: np.ndarray, after: np.ndarray) -> "Drift":
         """The drift after centers (k, d) have gone from `before` to `after`."""
         total, latest = self.total.copy(), np.empty(len(after))
-        _go_on(owned(before), owned(after), total, latest)
-        return Drift(total, latest)
+        below, above = np.empty((2, len(after)), np.float32)
+        _go_on(owned(before), owned(after), total, latest, below, above)
+        return Drift(total, latest, below, above)
 
 
 @njit(cache=True, nogil=True)
-def _go_on(before, after, total, latest):
-    """Write what a step adds to the drift of each center, and add it."""
+def _go_on(before, after, total, latest, below, above):
+    """Add what a step adds to the drift of each center, and write all that follows from it."""
     k, d = after.shape
     most, second, farthest = 0.0, 0.0, 0
     for j in range(k):
@@ -140,6 +142,9 @@ def _go_on(before, after, total, latest):
         if latest[j] + others > 0:
             latest[j] = np.nextafter(latest[j] * GAP + others, np.inf)
             total[j] = np.nextafter(total[j] + latest[j], np.inf)
+        near = np.float32(total[j])
+        below[j] = min(np.nextafter(near, NOTHING), LARGE)
+        above[j] = np.nextafter(near, -NOTHING)
 
 
 def drift_after(drift: Drift | None, before: np.ndarray | None, after: np.ndarray) -> Drift:
@@ -151,7 +156,9 @@ def drift_after(drift: Drift | None, before: np.ndarray | None, after: np.ndarra
 
 def no_drift(n_clusters: int) -> Drift:
     """Before the first step."""
-    return Drift(np.zeros(n_clusters), np.zeros(n_clusters))
+    zero = np.zeros((n_clusters, 1))
+    nothing = np.zeros(n_clusters), np.zeros(n_clusters), *np.zeros((2, n_clusters), np.float32)
+    return Drift(*nothing).further(zero, zero)
 
 
 def failing(margins: np.ndarray, labels: np.ndarray, drift: Drift) -> np.ndarray:
@@ -160,10 +167,8 @@ def failing(margins: np.ndarray, labels: np.ndarray, drift: Drift) -> np.ndarray
     margins : float32 (m,); labels : int32 (m,), -1 = a row with a NaN, whose label stands whatever
     the centers do.
     """
-    with np.errstate(over="ignore"):
-        above = np.nextafter(drift.total.astype(np.float32), -NOTHING)
     picks = np.empty(len(labels) + 1, np.int64)
-    n = _failing(margins, labels, above, picks)
+    n = _failing(margins, labels, drift.above, picks)
     return picks[:n]
 
 

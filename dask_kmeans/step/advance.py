@@ -25,7 +25,7 @@ LIVELY, MOST, RARE = 4, 0.75, 0.01
 them that does so at most, as if each were free to go; and how many clusters a step may be expected
 to empty before the far rows are worth looking for."""
 
-LEAST_SIZE, LEAST_WORK = 128, 2**22
+LEAST_SIZE, LEAST_WORK = 128, 2**20
 """Numbers in the centers, and times the rows: below these, looking at every row costs about as
 little as finding out which rows need no look."""
 
