@@ -3,6 +3,7 @@
 import math
 import pickle
 import sys
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -281,6 +282,48 @@ def test_sums_are_a_group():
     for a, b in zip(undone, whole, strict=True):
         assert not a.any()
         assert a.shape == b.shape
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_sums_of_more_rows_than_a_limb_could_count(weighted):
+    """A block of 2**24 rows, 2**20 times: without carrying, low limbs would overflow."""
+    rng, doublings = np.random.default_rng(2), 20
+    values = rng.random((64, 3)) * [1.0, 1e-9, 1e9]
+    weights = rng.random(64) if weighted else None
+    fixed_point = kernels.FixedPoint.from_range(
+        values.min(axis=0), values.max(axis=0), 64 << (18 + doublings), 1.0 if weighted else None
+    )
+    block = fixed_point.zero_sums(1)
+    nothing, all_here = np.full(64, -1, np.int32), np.zeros(64, np.int32)
+    kernels.accumulate(values, weights, fixed_point, nothing, all_here, block)
+    one = fixed_point.means(block)
+    # As large as the low limbs of a block can be, all of the same sign.
+    block = kernels.Sums(*(part << 18 for part in block))
+    total, unlike = block, kernels.Sums(*(part.copy() for part in block))
+    for _ in range(doublings):
+        total = kernels.merge_sums(total, kernels.Sums(*(part.copy() for part in total)))
+    means, totals = fixed_point.means(total)
+    np.testing.assert_allclose(means, one[0], rtol=0, atol=0)
+    assert totals[0] == one[1][0] * 2.0 ** (18 + doublings)
+    assert total.counts[0] == 64 << (18 + doublings)
+    # The same sums, whatever has been carried over, stand for the same means.
+    carried = kernels.merge_sums(unlike, fixed_point.zero_sums(1))
+    assert not np.array_equal(carried.low, block.low)
+    np.testing.assert_array_equal(fixed_point.means(carried)[0], fixed_point.means(block)[0])
+
+
+def test_exact_sum_of_more_numbers_than_a_part_could_count():
+    values = np.random.default_rng(3).random(1000) * np.repeat([1e-300, 1.0, 1e280, 1e300], 250)
+    total = kernels.ExactSum().add(values)
+    for _ in range(40):
+        total.merge(pickle.loads(pickle.dumps(total)))
+        assert total.value() == math.inf or total.value() >= 0
+    exact = sum(map(Fraction, values.tolist())) * 2**40
+    small = kernels.ExactSum().add(values[:500])
+    for _ in range(60):
+        small.merge(pickle.loads(pickle.dumps(small)))
+    assert total.value() == (float(exact) if exact < Fraction(2) ** 1024 else math.inf)
+    assert small.value() == float(sum(map(Fraction, values[:500].tolist())) * 2**60)
 
 
 def test_exact_sum_is_fsum():

@@ -19,9 +19,11 @@ from .lanes import (
     CR,
     UNDECIDED,
     certify,
+    lowest,
     score,
     squared_differences,
     tile_rows,
+    unlike,
 )
 from .lattice import bench, decide
 from .layout import numeric, owned, rows_of
@@ -42,10 +44,6 @@ from .tile import (
 
 MOVED_ITEMS = 1 << 14
 """Numbers in the rows whose moves are saved up before they are summed, while they are in cache."""
-
-FEW = 8
-"""Labels of a tile that are looked for by themselves: a branch for each would be missed too often
-where there are more, and all are gone through."""
 
 NEAR = 2**19
 """Bytes of rows that lie in a cache which needs no notice."""
@@ -119,7 +117,7 @@ class Assignment:
     """Rows, with labels and sums that are updated in place: what all assignments of them share.
 
     X : (m, d), any numeric dtype and strides; weights : float64 (m,) or None;
-    labels : int32 (m,), -1 = in no cluster yet.
+    labels : int32 (m,), side by side, -1 = in no cluster yet.
     """
 
     def __init__(
@@ -226,7 +224,8 @@ def _filter(
     tile[d * B :] = 0
     squares, keeping = aligned(B, half), len(margins.values) > 0
     work = np.empty((2, B), np.float32)
-    index, addresses = np.empty(B, np.int32), np.empty(B, np.int64)
+    index, was, addresses = np.empty(B, np.int32), np.empty(B, np.int32), np.empty(B, np.int64)
+    at_labels, at_was = address_of(labels), address_of(was)
     room = max(B, MOVED_ITEMS // d)
     which = np.empty(room + B, np.int64)
     before, after = np.empty(room + B, np.int32), np.empty(room + B, np.int32)
@@ -270,22 +269,27 @@ def _filter(
                 keep_margins(
                     picks, start, count, index, best, second, squares, widths, work, margins
                 )
-        different = _different(picks, start, index, labels, count)
-        if different == 0:
-            continue
-        for r in range(count):
+        if len(picks) or count < B:
+            for r in range(B):
+                i = start + min(r, count - 1)
+                was[r] = labels[picks[i] if len(picks) else i]
+                index[r] = index[r] if r < count else was[r]
+            differ = unlike(half, index, at_was)
+        else:
+            differ = unlike(half, index, at_labels + start * labels.itemsize)
+        # One by one: in most tiles that is none, and going through all costs as much as a filter.
+        while differ:
+            r = lowest(differ)
+            differ &= differ - np.uint64(1)
             i = picks[start + r] if len(picks) else start + r
-            new, old = index[r], labels[i]
-            if new == old and different <= FEW:
-                continue
-            decided = new != UNDECIDED
-            left[n_left] = i
-            n_left += not decided
-            labels[i] = new if decided else old
-            which[n_moved], before[n_moved], after[n_moved] = i, old, new
-            moves = decided and new != old
-            n_moved += moves
-            changed += moves
+            if index[r] == UNDECIDED:
+                left[n_left] = i
+                n_left += 1
+            else:
+                which[n_moved], before[n_moved], after[n_moved] = i, labels[i], index[r]
+                labels[i] = index[r]
+                n_moved += 1
+                changed += 1
         if n_moved > room:
             moved = which[:n_moved]
             move_rows(rows, moved, before, after, weights, shift, scale, weight_scale, sums)
@@ -293,19 +297,6 @@ def _filter(
     moved = which[:n_moved]
     move_rows(rows, moved, before, after, weights, shift, scale, weight_scale, sums)
     return changed, n_left, compared
-
-
-@njit(inline="always")
-def _different(picks, start, index, labels, count):
-    """How many of a tile's rows have other labels than `index` found."""
-    different = 0
-    if len(picks):
-        for r in range(count):
-            different += index[r] != labels[np.uint64(picks[start + r])]
-    else:
-        for r in range(count):
-            different += index[r] != labels[start + r]
-    return different
 
 
 @njit(cache=True, nogil=True)

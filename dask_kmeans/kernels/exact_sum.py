@@ -5,12 +5,17 @@ import math
 import numba
 import numpy as np
 
-EXPONENTS = 2047
 FEW = 2048
 """Numbers that `math.fsum` adds sooner."""
 
 SPLIT = 27
 """A 53-bit significand is added in two parts of at most 27 bits: 2**36 additions fit into int64."""
+
+MOST = 2**35
+"""Additions after which sums have to be carried over."""
+
+EXPONENTS = 2047 + 2 * SPLIT
+"""Those of finite numbers, and those that are carried over to."""
 
 
 class ExactSum:
@@ -23,6 +28,7 @@ class ExactSum:
     def __init__(self) -> None:
         self._bins = np.zeros((EXPONENTS, 2), np.int64)
         self._infinite = 0.0
+        self._additions = 0
 
     def add(self, values: np.ndarray, weights: np.ndarray | None = None) -> "ExactSum":
         """Add `values` float64 (m,), each times its weight (rounded once) if weights are given."""
@@ -30,13 +36,31 @@ class ExactSum:
         if weights is not None:
             values = values * weights
         self._infinite += _add(values, self._bins)
+        self._additions += len(values)
         return self
 
     def merge(self, other: "ExactSum") -> "ExactSum":
         """Add another sum to this one, in place."""
         self._bins += other._bins
         self._infinite += other._infinite
+        self._additions += other._additions
+        if self._additions > MOST:
+            self._carry()
         return self
+
+    def _carry(self) -> None:
+        """Bring both parts of every sum down to about 27 bits.
+
+        2**(2 SPLIT) of one exponent are one of the exponent that is 2 SPLIT higher.
+        """
+        low, high = self._bins[:, 0], self._bins[:, 1]
+        over = low >> SPLIT
+        low -= over << SPLIT
+        high += over
+        over = high[: -2 * SPLIT] >> SPLIT
+        high[: -2 * SPLIT] -= over << SPLIT
+        low[2 * SPLIT :] += over
+        self._additions = MOST // 2**10
 
     def _used(self) -> np.ndarray:
         """Exponents that occur, in order."""
@@ -55,13 +79,13 @@ class ExactSum:
         except OverflowError:
             return float("inf") if total > 0 else float("-inf")
 
-    def __getstate__(self) -> tuple[int, np.ndarray, float]:
+    def __getstate__(self) -> tuple[int, np.ndarray, float, int]:
         used = self._used()
         first, stop = (int(used[0]), int(used[-1]) + 1) if len(used) else (0, 0)
-        return first, self._bins[first:stop].copy(), self._infinite
+        return first, self._bins[first:stop].copy(), self._infinite, self._additions
 
-    def __setstate__(self, state: tuple[int, np.ndarray, float]) -> None:
-        first, bins, self._infinite = state
+    def __setstate__(self, state: tuple[int, np.ndarray, float, int]) -> None:
+        first, bins, self._infinite, self._additions = state
         self._bins = np.zeros((EXPONENTS, 2), np.int64)
         self._bins[first : first + len(bins)] = bins
 

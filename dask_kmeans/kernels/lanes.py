@@ -309,6 +309,31 @@ def prefetch(typingctx, address):
     return types.void(address), codegen
 
 
+@intrinsic
+def unlike(typingctx, items, index, address):
+    """Bits of a tile's rows, the lowest of the first: which of the labels at an address are others
+    than those in `index`. items : of the tile's dtype."""
+
+    def codegen(context, builder, signature, arguments):
+        e = Emitter(context, builder, signature.args[0].dtype)
+        labels = ir.VectorType(I32, NV * e.W)
+        found = e.load(e.element(signature.args[1], arguments[1], I64(0)), labels, 4)
+        differ = builder.icmp_signed("!=", found, e.load(e.pointer(arguments[2], I32), labels, 4))
+        return builder.zext(builder.bitcast(differ, ir.IntType(NV * e.W)), I64)
+
+    return types.uint64(items, index, address), codegen
+
+
+@intrinsic
+def lowest(typingctx, bits):
+    """Position of the lowest bit of a number that is not zero."""
+
+    def codegen(context, builder, signature, arguments):
+        return builder.cttz(arguments[0], ir.IntType(1)(True))
+
+    return types.int64(bits), codegen
+
+
 # ---- tile x centers -----------------------------------------------------------------------------
 
 
@@ -574,32 +599,31 @@ def widen(typingctx, tile, d, low, high):
 
 
 @intrinsic(prefer_literal=True)
-def deposit(typingctx, P, rows, address, feature, weight, shift, scale, sign, high, low, place):
-    """Add (sign = 0) or subtract (sign = -1) P features of a row, as two integer limbs.
+def deposit(typingctx, P, rows, address, feature, weight, shift, scale, high, low, leaves, joins):
+    """Move P features of a row from the sums of one cluster to another's, as two integer limbs.
 
     rows : Rows; address : of the row's feature, P of them side by side; shift, scale : of float64
-    (d,); high, low : of int64 sums, where those of this cluster and feature have number `place`.
+    (d,); high, low : of int64 sums; leaves, joins : the numbers that the old and the new cluster's
+    sums of this feature have there, negative for no cluster.
     """
-    signature = types.void(P, rows, address, feature, weight, shift, scale, sign, high, low, place)
+    signature = types.void(
+        P, rows, address, feature, weight, shift, scale, high, low, leaves, joins
+    )
     P = P.literal_value
 
     def codegen(context, builder, signature, arguments):
         e = Emitter(context, builder, types.float64)
-        _, view, address, feature, weight, shift, scale, sign, high, low, place = arguments
-        reals, integers, minus = ir.VectorType(F64, P), ir.VectorType(I64, P), e.splat(sign, P)
+        _, view, address, feature, weight, shift, scale, high, low, leaves, joins = arguments
+        reals, integers = ir.VectorType(F64, P), ir.VectorType(I64, P)
 
         def constant(number):
             return reals([F64(number)] * P)
 
-        def add(limb, sums):
-            """Add rint(limb) to the sums; return it as a real."""
-            rounded = builder.fadd(limb, constant(MAGIC))
-            bits = builder.bitcast(rounded, integers)
-            whole = builder.sub(bits, integers([I64(MAGIC_BITS)] * P))
-            whole = builder.sub(builder.xor(whole, minus), minus)
-            at = builder.gep(e.pointer(sums, I64), [place])
-            e.store(builder.add(e.load(at, integers), whole), at)
-            return builder.fsub(rounded, constant(MAGIC))
+        def rounded(limb):
+            """rint(limb), as integers and as reals."""
+            shifted = builder.fadd(limb, constant(MAGIC))
+            whole = builder.sub(builder.bitcast(shifted, integers), integers([I64(MAGIC_BITS)] * P))
+            return whole, builder.fsub(shifted, constant(MAGIC))
 
         items = e.items(rows, view)
         x = items.to_real(items.load(address, P), F64)
@@ -607,8 +631,13 @@ def deposit(typingctx, P, rows, address, feature, weight, shift, scale, sign, hi
             e.load(builder.gep(e.pointer(array, F64), [feature]), reals) for array in (shift, scale)
         )
         t = builder.fmul(builder.fmul(e.splat(weight, P), builder.fsub(x, shift)), scale)
-        rest = builder.fsub(t, add(t, high))
-        add(builder.fmul(rest, constant(LOW)), low)
+        of_high, whole = rounded(t)
+        of_low, _ = rounded(builder.fmul(builder.fsub(t, whole), constant(LOW)))
+        for place, combine in ((leaves, builder.sub), (joins, builder.add)):
+            with builder.if_then(builder.icmp_signed(">=", place, I64(0))):
+                for sums, limb in ((high, of_high), (low, of_low)):
+                    at = builder.gep(e.pointer(sums, I64), [place])
+                    e.store(combine(e.load(at, integers), limb), at)
         return context.get_dummy_value()
 
     return signature, codegen

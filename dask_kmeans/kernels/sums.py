@@ -28,6 +28,12 @@ from .lanes import LOW, deposit
 from .layout import numeric, owned, rows_of
 from .tile import address_of
 
+LOW_BITS = 30
+"""Of a unit of the high limb, that the low one has."""
+
+LINE = 8
+"""Numbers of 64 bits in a cache line."""
+
 BATCH = 1024
 """Rows moved in one call."""
 
@@ -48,10 +54,31 @@ class Sums(NamedTuple):
 
 
 def merge_sums(a: Sums, b: Sums) -> Sums:
-    """Add `b` to `a`, in `a`'s memory where that is writeable."""
-    return Sums(
-        *(np.add(x, y, out=x if x.flags.writeable else None) for x, y in zip(a, b, strict=True))
-    )
+    """Add `b` to `a`, in `a`'s memory where that is writeable.
+
+    What has gathered in the low limbs goes over to the high ones, so that no limb overflows,
+    however many rows come together.
+    """
+    high, low, counts, weight_high, weight_low = map(owned, a)
+    _add_limbs(high.ravel(), low.ravel(), owned(b.high).ravel(), owned(b.low).ravel())
+    _add_limbs(weight_high, weight_low, owned(b.weight_high), owned(b.weight_low))
+    counts += b.counts
+    return Sums(high, low, counts, weight_high, weight_low)
+
+
+@njit(cache=True, nogil=True)
+def _add_limbs(high, low, other_high, other_low):
+    for i in range(len(high)):
+        total = low[i] + other_low[i]
+        over = carry(total)
+        high[i] += other_high[i] + over
+        low[i] = total - (over << LOW_BITS)
+
+
+@njit(inline="always")
+def carry(low):
+    """What the low limb has of whole units of the high one: it leaves half a unit at most."""
+    return (low + (1 << (LOW_BITS - 1))) >> LOW_BITS
 
 
 class Moments(NamedTuple):
@@ -135,12 +162,15 @@ class FixedPoint:
         """The neutral element for `n_clusters` clusters, in memory that `zeros` gets."""
         shape = (n_clusters, len(self.shift))
         limb, weights = n_clusters * len(self.shift), n_clusters if self.weighted else 0
-        # One array: its memory is used again as a whole.
-        flat = zeros((2 * limb + n_clusters + 2 * weights,), np.int64)
-        high, low, rest = flat[:limb], flat[limb : 2 * limb], flat[2 * limb :]
+        # One array, whose memory is used again as a whole; both limbs begin on a cache line, which
+        # spares a quarter of the time that a row takes.
+        begins = -(-limb // LINE) * LINE
+        flat = zeros((2 * begins + n_clusters + 2 * weights + LINE,), np.int64)
+        flat = flat[-flat.ctypes.data // flat.itemsize % LINE :]
+        high, low, rest = flat[:limb], flat[begins : begins + limb], flat[2 * begins :]
         return Sums(
             high.reshape(shape), low.reshape(shape), rest[:n_clusters],
-            rest[n_clusters : n_clusters + weights], rest[n_clusters + weights :],
+            rest[n_clusters : n_clusters + weights], rest[n_clusters + weights :][:weights],
         )  # fmt: skip
 
     def means(self, sums: Sums) -> tuple[np.ndarray, np.ndarray]:
@@ -154,7 +184,9 @@ class FixedPoint:
         centers : float64; by default the means themselves.
         """
         if self.weighted:
-            weights = (sums.weight_high + sums.weight_low / LOW) / self.weight_scale
+            over = carry(sums.weight_low)
+            rest = sums.weight_low - (over << LOW_BITS)
+            weights = (sums.weight_high + over + rest / LOW) / self.weight_scale
         else:
             weights = sums.counts.astype(np.float64)
         means, scatter = np.empty(sums.high.shape), np.empty(len(weights))
@@ -184,7 +216,10 @@ def _moments(high, low, counts, weights, shift, unit, unlift, centers, means, sc
         filled = weight > 0
         complete &= filled
         for feature in range(len(shift)):
-            total = high[j, feature] + low[j, feature] / LOW
+            # Of all pairs of limbs that stand for the same sum, the one that `carry` makes.
+            over = carry(low[j, feature])
+            rest = low[j, feature] - (over << LOW_BITS)
+            total = np.float64(high[j, feature] + over) + rest / LOW
             offset = total / weight * unit[feature] * unlift[feature]
             means[j, feature] = shift[feature] + offset if filled else np.nan
             mean, center = means[j, feature] - shift[feature], centers[j, feature] - shift[feature]
@@ -247,42 +282,41 @@ def move_rows(rows, which, old, new, weights, shift, scale, weight_scale, sums):
     -1 = no cluster. Does nothing where there are no sums. Many rows a call: a row costs less than
     the call.
     """
-    if len(sums.counts):
-        for joins in range(2):  # a sign written out would be compiled twice, as a constant
-            labels, sign = (new if joins else old), 2 * joins - 1
-            _add_rows(rows, which, labels, sign, weights, shift, scale, weight_scale, sums)
-
-
-@njit(cache=True, nogil=True)
-def _add_rows(rows, which, labels, sign, weights, shift, scale, weight_scale, sums):
-    """Add row which[n] to the sums of cluster labels[n], or subtract it where sign = -1."""
     high, low, counts, weight_high, weight_low = sums
+    if len(counts) == 0:
+        return
     at_shift, at_scale = address_of(shift), address_of(scale)
     at_high, at_low = address_of(high), address_of(low)
-    d, itemsize, minus, w = rows.d, rows.itemsize, sign >> 1, 1.0
+    d, itemsize, w = rows.d, rows.itemsize, 1.0
     side_by_side = rows.column_stride == itemsize
     for n in range(len(which)):
-        i, j = which[n], labels[n]
-        if j < 0:
+        i, leaves, joins = which[n], np.int64(old[n]), np.int64(new[n])
+        if leaves == joins:
             continue
-        counts[j] += sign
         if len(weight_high):
             w = weights[i]
             t = w * weight_scale
             whole = np.rint(t)
-            weight_high[j] += sign * np.int64(whole)
-            weight_low[j] += sign * np.int64(np.rint((t - whole) * LOW))
-        at, feature, to = rows.address + i * rows.row_stride, 0, j * d
+            of_high, of_low = np.int64(whole), np.int64(np.rint((t - whole) * LOW))
+        for cluster, sign in ((leaves, -1), (joins, 1)):
+            if cluster >= 0:
+                counts[cluster] += sign
+                if len(weight_high):
+                    weight_high[cluster] += sign * of_high
+                    weight_low[cluster] += sign * of_low
+        # Of a row without a cluster these stay negative.
+        a, b = leaves * d, joins * d
+        at, feature = rows.address + i * rows.row_stride, 0
         if side_by_side:
             while feature + 8 <= d:
-                deposit(8, rows, at, feature, w, at_shift, at_scale, minus, at_high, at_low, to)
-                at, feature, to = at + 8 * itemsize, feature + 8, to + 8
+                deposit(8, rows, at, feature, w, at_shift, at_scale, at_high, at_low, a, b)
+                at, feature, a, b = at + 8 * itemsize, feature + 8, a + 8, b + 8
             if d & 4:
-                deposit(4, rows, at, feature, w, at_shift, at_scale, minus, at_high, at_low, to)
-                at, feature, to = at + 4 * itemsize, feature + 4, to + 4
+                deposit(4, rows, at, feature, w, at_shift, at_scale, at_high, at_low, a, b)
+                at, feature, a, b = at + 4 * itemsize, feature + 4, a + 4, b + 4
             if d & 2:
-                deposit(2, rows, at, feature, w, at_shift, at_scale, minus, at_high, at_low, to)
-                at, feature, to = at + 2 * itemsize, feature + 2, to + 2
+                deposit(2, rows, at, feature, w, at_shift, at_scale, at_high, at_low, a, b)
+                at, feature, a, b = at + 2 * itemsize, feature + 2, a + 2, b + 2
         while feature < d:
-            deposit(1, rows, at, feature, w, at_shift, at_scale, minus, at_high, at_low, to)
-            at, feature, to = at + rows.column_stride, feature + 1, to + 1
+            deposit(1, rows, at, feature, w, at_shift, at_scale, at_high, at_low, a, b)
+            at, feature, a, b = at + rows.column_stride, feature + 1, a + 1, b + 1

@@ -222,9 +222,7 @@ class _Step:
             if drift is not None:
                 drift = drift_after(drift, panel.centers, moments.means)
             following = panel.at(moments.means)
-            self.request = Request(
-                self.request.run, step + 1, following, panel, None, drift, alone
-            )
+            self.request = Request(self.request.run, step + 1, following, panel, None, drift, alone)
             self._prove(self.margins, len(values))
             self.changed = assignment.to(following, self.picks, self._written(self.margins)).changed
         self.walk = Walk(records, panel, drift, bytes_read)
