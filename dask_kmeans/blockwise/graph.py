@@ -12,7 +12,8 @@ import dask
 
 from dask_kmeans.blockwise.caches import Caches
 from dask_kmeans.blockwise.cluster import active_client, cluster_failures, making_room
-from dask_kmeans.blockwise.placement import balanced, pinned
+from dask_kmeans.blockwise.layers import Tasks
+from dask_kmeans.blockwise.placement import balanced
 from dask_kmeans.blockwise.tasks import Parcel, merge_all, run_block
 
 MERGE_ARITY = 8
@@ -67,17 +68,17 @@ class Graph:
     def _run(self, blocks, task, broadcast, merge, reading):
         workers = self._workers()
         where = balanced(self._where, workers, [block.index for block in blocks])
-        name, parts = self._parts(blocks, task, broadcast, reading, workers, where)
+        tasks, parts = self._parts(blocks, task, broadcast, reading, workers, where)
         # Those of a worker first, so that a single one of each has to travel.
-        together: dict[str | None, list[Any]] = {}
+        together: dict[str | None, list[str]] = {}
         for block, part in zip(blocks, parts, strict=True):
             together.setdefault(where.get(block.index), []).append(part)
         roots = [
-            _merged(group, merge, f"{name}-{number}")
+            _merged(tasks, group, merge, f"{tasks.name}-{number}")
             for number, group in enumerate(together.values())
         ]
-        lazy = [_merged(roots, merge, name)]
-        with contextlib.closing(self._computed(lazy, name, set(workers))) as computed:
+        lazy = tasks.lazily([_merged(tasks, roots, merge, tasks.name)])
+        with contextlib.closing(self._computed(lazy, tasks.name, set(workers))) as computed:
             result, ran = next(computed)
         self._where.update(ran)
         return result
@@ -86,50 +87,36 @@ class Graph:
         workers = self._workers()
         # Nowhere but where the caches are, be it out of balance.
         where = {index: at for index, at in self._where.items() if at in workers}
-        name, parts = self._parts(blocks, task, broadcast, reading, workers, where, strictly=True)
-        with contextlib.closing(self._computed(parts, name, set(workers))) as computed:
+        tasks, parts = self._parts(blocks, task, broadcast, reading, workers, where, strictly=True)
+        lazy = tasks.lazily(parts)
+        with contextlib.closing(self._computed(lazy, tasks.name, set(workers))) as computed:
             for block, (result, ran) in zip(blocks, computed, strict=True):
                 found[block.index] = result
                 self._where.update(ran)
 
     def _parts(
         self, blocks, task, broadcast, reading, workers, where, strictly=False
-    ) -> tuple[str, list[Any]]:
-        """The name of a pass, and its lazy (result, where it ran) block by block."""
+    ) -> tuple[Tasks, list[str]]:
+        """The tasks of a pass, and which of them make (result, where it ran), block by block."""
         self._anchor(workers)
         name = f"{task.__name__.strip('_')}-{self._token[:8]}-{next(self._serial)}"
-        copies = self._copies(Parcel((broadcast, reading)), name, workers)
-        lazily = dask.delayed(run_block, pure=False, traverse=False)
+        tasks = Tasks(name, strictly)
+        copies = _copies(tasks, Parcel((broadcast, reading)), workers)
         parts = []
         for block in blocks:
             lazy = dask.is_dask_collection(block.source)
             carried = Parcel(block._replace(source=None) if lazy else block)
+            source = tasks.take(block.source) if lazy else None
             at = where.get(block.index)
-            with pinned(at, strictly):
-                part = lazily(
-                    self._token, task, carried, block.source if lazy else None,
-                    copies.get(at, copies[None]), dask_key_name=f"{name}-{block.index}",
-                )  # fmt: skip
-            parts.append(part)
-        return name, parts
-
-    def _copies(self, parcel: Parcel, name: str, workers: dict[str, int]) -> dict[str | None, Any]:
-        """The broadcast, lazy: what each worker takes, and what a task does that has no place.
-
-        A few workers get it from the scheduler, at once; many hand it on to each other.
-        """
-
-        def copy(number: int, address: str | None) -> Any:
-            with pinned(address, strictly=False):
-                return dask.delayed(
-                    parcel, name=f"broadcast-{name}-{number}", pure=False, traverse=False
+            shared = copies.get(at, copies[None])
+            parts.append(
+                tasks.add(
+                    f"{name}-{block.index}",
+                    (run_block, self._token, task, carried, source, shared),
+                    at,
                 )
-
-        copies = [copy(n, at) for n, at in enumerate(list(workers)[:COPIES] or [None])]
-        return {
-            None: copies[0],
-            **{at: copies[n % len(copies)] for n, at in enumerate(workers)},
-        }
+            )
+        return tasks, parts
 
     def _computed(self, lazy: list[Any], name: str, workers: set[str]) -> Generator[Any]:
         """The results of a pass, each let go of by its worker once it is here."""
@@ -193,16 +180,32 @@ class Graph:
         self._anchors.clear()
 
 
-def _merged(parts: list[Any], merge: Callable, name: str) -> Any:
-    """Lazy parts as one, merged by a shallow tree of tasks."""
-    lazily = dask.delayed(merge_all, pure=False)
-    for depth in itertools.count():
-        if len(parts) == 1:
-            return parts[0]
+def _copies(tasks: Tasks, parcel: Parcel, workers: dict[str, int]) -> dict[str | None, str]:
+    """The broadcast: what each worker takes, and what a task does that has no place.
+
+    A few copies are sent out by the scheduler, at once; workers hand them on to each other. They
+    have no place of their own: one that is lost with its worker is sent to any other.
+    """
+    copies = [
+        tasks.share(f"broadcast-{tasks.name}-{number}", parcel)
+        for number in range(min(COPIES, max(1, len(workers))))
+    ]
+    return {
+        None: copies[0],
+        **{address: copies[number % len(copies)] for number, address in enumerate(workers)},
+    }
+
+
+def _merged(tasks: Tasks, parts: list[str], merge: Callable, name: str) -> str:
+    """Parts as one, merged by a shallow tree of tasks."""
+    depth = 0
+    while len(parts) > 1:
         parts = [
-            lazily(merge, list(group), dask_key_name=f"merge-{name}-{depth}-{number}")
+            tasks.add(f"merge-{name}-{depth}-{number}", (merge_all, merge, group))
             for number, group in enumerate(_grouped(parts, MERGE_ARITY))
         ]
+        depth += 1
+    return parts[0]
 
 
 def _grouped(items: list, size: int) -> Iterator[list]:

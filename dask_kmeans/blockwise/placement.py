@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import heapq
 import math
 from collections import Counter
-
-import dask
 
 
 def balanced(where: dict[int, str], workers: dict[str, int], blocks: list[int]) -> dict[int, str]:
@@ -40,9 +37,3 @@ def balanced(where: dict[int, str], workers: dict[str, int], blocks: list[int]) 
             busy, placed[index] = idlest[0]
             heapq.heapreplace(idlest, (busy + 1 / workers[placed[index]], placed[index]))
     return placed
-
-
-def pinned(address: str | None, strictly: bool):
-    if address is None:
-        return contextlib.nullcontext()
-    return dask.annotate(workers=[address], allow_other_workers=not strictly)
