@@ -109,9 +109,7 @@ def _requests(runs: list[Run], farthest: list[int | None], rules: Rules) -> list
 
 def _alone(run: Run, request: Request, rules: Rules) -> Request:
     """The request of a run whose task may take more steps than one, if that is so."""
-    if (
-        run.sums is None or run.longest_leap or rules.watched or not rules.blockwise.alone
-    ):  # fmt: skip
+    if run.sums is None or run.longest_leap or rules.watched or not rules.blockwise.alone:
         return request
     alone = Alone(run.sums, run.scatter_offset, rules.n_rows, rules.tol, rules.max_iter)
     return request._replace(alone=alone)
