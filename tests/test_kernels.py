@@ -264,6 +264,12 @@ def test_the_filters_decide_ordinary_rows():
     assert tally.tied == 0
 
 
+@pytest.mark.parametrize("labels", [np.empty(8, np.int64), np.empty(16, np.int32)[::2]])
+def test_labels_that_the_kernels_cannot_write_are_refused(labels):
+    with pytest.raises(ValueError, match="int32 labels side by side"):
+        kernels.nearest(np.zeros((8, 2)), kernels.prepare(np.zeros((1, 2))), labels)
+
+
 def test_sums_are_a_group():
     X, centers = CASES["random"]
     fixed_point = kernels.FixedPoint.from_range(X.min(axis=0), X.max(axis=0), len(X))

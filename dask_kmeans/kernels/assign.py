@@ -129,6 +129,10 @@ class Assignment:
         sums: Sums,
     ):
         X = numeric(X)
+        if labels.dtype != np.int32 or not labels.flags.c_contiguous:
+            raise ValueError(
+                f"int32 labels side by side expected, got {labels.dtype}, strides {labels.strides}"
+            )
         if fixed_point.lift is None:
             self._lifted = None
         else:

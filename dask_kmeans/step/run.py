@@ -30,7 +30,8 @@ class IterationRecord(NamedTuple):
     bytes_read : int
         Bytes of the blocks read, as they lie in memory; restarts that share a pass share them.
     seconds : float
-        Wall time of the iteration.
+        Wall time of the iteration; those that a task took on end (small data in memory) have
+        equal shares of it.
     """
 
     iteration: int
