@@ -1,7 +1,8 @@
 """The story of a fit: survey -> seed -> (assign, combine, move, stop) until settled -> measure.
 
 One loop for one run and for many: restarts are a list, every pass over the data serves all of them
-that still move, and a run that settles drops out. The loop knows no mathematics.
+that still move, and a run that settles drops out. The loop knows no mathematics. Over small data in
+memory one turn of it is many steps, unless somebody wants to hear of each (`step.alone`).
 """
 
 from __future__ import annotations
