@@ -196,7 +196,8 @@ def compare(X: np.ndarray, k: int, options: argparse.Namespace) -> dict[str, Any
             for contender, settings in SETTINGS.items():
                 for algorithm, environment in settings:
                     compete(found, contender, algorithm, environment, folder, options)
-        labels = {each: np.load(folder / f"labels-{each}.npy") for each in SETTINGS}
+        compared = ("auto", "lloyd", "scikit-learn")
+        labels = {each: np.load(folder / f"labels-{each}.npy") for each in compared}
         assert np.array_equal(labels["auto"], labels["lloyd"])
         found["same labels"] = float((labels["auto"] == labels["scikit-learn"]).mean())
         found["reads"] = in_own_process(
@@ -260,7 +261,7 @@ def publish(measured: dict[str, Any], readme: Path | None) -> None:
     known: dict[str, str] = {}
     for found in measured["results"].values():
         for peer in PEERS:
-            known |= found[peer].get("versions", {})
+            known |= found.get(peer, {}).get("versions", {})
     peers = ", ".join(f"{peer} {version}" for peer, version in sorted(known.items()))
     text = (
         f"{tables(measured['results'])}\n\n{machine['threads']} threads of {machine['cpu']}, "

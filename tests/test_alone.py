@@ -86,7 +86,7 @@ def test_margins_are_kept_alone_too(monkeypatch, visits):
     assert_same(alone, fitted(X, X[:9], watched=True, tol=0))
 
 
-def test_an_emptied_cluster_is_the_drivers(visits):
+def test_an_emptied_cluster_is_the_drivers():
     X = np.concatenate([rows(2), np.full((1, FEATURES), 1e3)])
     # All between two of the seeds: the third loses its rows after a few steps.
     init = np.array([[0.0] * FEATURES, [9.0] * FEATURES, [40.0] * FEATURES, [500.0] * FEATURES])
