@@ -122,14 +122,14 @@ BELIEVING = {**vars(ASSIGN), "score": _score_alone, "certify": _certify_nothing}
 _believing_filter = njit(nogil=True)(FunctionType(ASSIGN._filter.py_func.__code__, BELIEVING))
 
 
-def believe(X, panel, *others):
+def believe(X, prepared, *others):
     """`kernels.assign` as it would be if the first float32 score were believed.
 
     panel : without lattices.
     """
     certain, ASSIGN._filter = ASSIGN._filter, _believing_filter
     try:
-        return kernels.assign(X, None, panel, *others)
+        return kernels.assign(X, None, prepared, *others)
     finally:
         ASSIGN._filter = certain
 
@@ -161,17 +161,17 @@ def measure(X, centers, repeat):
     lo, hi = np.full(X.shape[1], np.inf), np.full(X.shape[1], -np.inf)
     kernels.extent(X, lo, hi)
     fixed_point = kernels.FixedPoint.from_range(lo, hi, len(X))
-    panel, labels = kernels.prepare(centers), np.empty(len(X), np.int32)
+    prepared, labels = kernels.prepare(centers), np.empty(len(X), np.int32)
     bare = kernels.prepare(centers)
-    bare.lattices = ()
+    bare.quantized_by_bits = ()
     sums = fixed_point.zero_sums(k)
 
     def first():
         labels[:] = -1
-        return kernels.assign(X, None, panel, fixed_point, labels, sums)
+        return kernels.assign(X, None, prepared, fixed_point, labels, sums)
 
     def again():
-        return kernels.assign(X, None, panel, fixed_point, labels, sums)
+        return kernels.assign(X, None, prepared, fixed_point, labels, sums)
 
     def believed():
         return believe(X, bare, fixed_point, labels, sums)

@@ -21,7 +21,7 @@ from itertools import count
 
 import numpy as np
 
-from dask_kmeans.kernels import Drift, Panel, Sums, drift_after, merge_sums
+from dask_kmeans.kernels import Drift, PreparedCenters, Sums, drift_after, merge_sums
 from dask_kmeans.sample import SampledRows
 from dask_kmeans.step.advance import Rules, margins_pay
 from dask_kmeans.step.anchor import anchor, error_at, with_anchor
@@ -35,14 +35,14 @@ PLAIN_IS_ENOUGH = 0.8
 
 
 @dataclass
-class _Walk:
+class _SampleRun:
     """One run on its way over the sample, which goes on from leap to leap."""
 
     run: Run
     centers: np.ndarray
     serial: int
-    """Number of its latest step, which no other walk of the run has."""
-    panel: Panel | None = None
+    """Number of its latest step, which no other sample run of it has."""
+    prepared: PreparedCenters | None = None
     """The centers that the sample's labels belong to."""
     sums: Sums | None = None
     """Of the sample, for these labels."""
@@ -63,105 +63,116 @@ class Accelerator:
 
     sampled: SampledRows | None
     rules: Rules
-    _walks: dict[int, _Walk] = field(default_factory=dict, init=False)
+    _sample_runs: dict[int, _SampleRun] = field(default_factory=dict, init=False)
     _serials: Iterator[int] = field(default_factory=lambda: count(0, 2**32), init=False)
 
     def warm_up(self, runs: Iterable[Run]) -> None:
         """Move the runs' centers to where Lloyd's iteration on the sample settles."""
         if self.sampled is None:
             return
-        walks = [self._walk(run, run.centers) for run in runs]
-        while going := [walk for walk in walks if not walk.settled]:
+        sampled_runs = [self._sample_run(run, run.centers) for run in runs]
+        while going := [sampled for sampled in sampled_runs if not sampled.settled]:
             self._assign(going)
-            for walk in going:
-                walk.settled = (
-                    walk.steps > 1 and walk.share_changed <= self.rules.tol
-                ) or walk.steps >= self.rules.max_iter
-                assert walk.sums is not None
-                walk.centers = self.rules.fixed_point.moments(walk.sums).or_else(walk.centers)
-        for walk in walks:
-            walk.run.centers = walk.centers
+            for sampled in going:
+                sampled.settled = (
+                    sampled.steps > 1 and sampled.share_changed <= self.rules.tol
+                ) or sampled.steps >= self.rules.max_iter
+                assert sampled.sums is not None
+                sampled.centers = self.rules.fixed_point.moments(sampled.sums).or_else(
+                    sampled.centers
+                )
+        for sampled in sampled_runs:
+            sampled.run.centers = sampled.centers
 
     def leap(self, runs: Iterable[Run]) -> None:
         """Replace the runs' next centers, the plain ones, by farther ones if that saves passes."""
         if self.sampled is None:
             return
-        walks = [self._walk(run, run.assigned) for run in runs if run.assigned is not None]
-        if not walks:
+        sampled_runs = [
+            self._sample_run(run, run.assigned) for run in runs if run.assigned is not None
+        ]
+        if not sampled_runs:
             return
-        self._assign(walks)  # the sample's sums where those of all rows are known
+        self._assign(sampled_runs)  # the sample's sums where those of all rows are known
         factor = 1.0 / self.sampled.plan.share
-        for walk in walks:
-            run = walk.run
+        for sampled in sampled_runs:
+            run = sampled.run
             assert run.assigned is not None
             assert run.sums is not None
-            assert walk.sums is not None
-            here = anchor(self.rules.fixed_point, run.assigned, run.sums, walk.sums, factor)
+            assert sampled.sums is not None
+            here = anchor(self.rules.fixed_point, run.assigned, run.sums, sampled.sums, factor)
             run.anchors = with_anchor(run.anchors, here)
-            walk.centers = run.centers
-        while going := [walk for walk in walks if not walk.settled]:
+            sampled.centers = run.centers
+        while going := [sampled for sampled in sampled_runs if not sampled.settled]:
             self._assign(going)
-            for walk in going:
-                if walk.steps == 2 and self._plain_is_enough(walk):
-                    walk.settled = True
+            for sampled in going:
+                if sampled.steps == 2 and self._plain_is_enough(sampled):
+                    sampled.settled = True
                     continue
-                walk.centers = self._leapt(walk, factor)
-                walk.settled = (
-                    walk.share_changed <= self.rules.tol or walk.steps > walk.run.longest_leap
+                sampled.centers = self._leapt(sampled, factor)
+                sampled.settled = (
+                    sampled.share_changed <= self.rules.tol
+                    or sampled.steps > sampled.run.longest_leap
                 )
-        for walk in walks:
-            walk.run.plain = walk.centers is walk.run.centers
-            walk.run.centers = walk.centers
+        for sampled in sampled_runs:
+            sampled.run.is_lloyd_step = sampled.centers is sampled.run.centers
+            sampled.run.centers = sampled.centers
 
-    def _walk(self, run: Run, centers: np.ndarray) -> _Walk:
-        """The run's walk, about to step to these centers from wherever it is."""
-        walk = self._walks.get(run.number)
-        if walk is None or walk.run is not run:
-            walk = self._walks[run.number] = _Walk(run, centers, next(self._serials))
-        walk.centers, walk.steps, walk.settled = centers, 0, False
-        return walk
+    def _sample_run(self, run: Run, centers: np.ndarray) -> _SampleRun:
+        """The run on the sample, about to step to these centers from wherever it is."""
+        sampled = self._sample_runs.get(run.number)
+        if sampled is None or sampled.run is not run:
+            sampled = self._sample_runs[run.number] = _SampleRun(run, centers, next(self._serials))
+        sampled.centers, sampled.steps, sampled.settled = centers, 0, False
+        return sampled
 
-    def _plain_is_enough(self, walk: _Walk) -> bool:
-        """Whether the plain step, the first that the walk has made, is likely to settle its run.
+    def _plain_is_enough(self, sampled: _SampleRun) -> bool:
+        """Whether the Lloyd step, the first on the sample, is likely to settle its run.
 
         Not after a leap too far: the labels that the step changes are those of the leap.
         """
-        run = walk.run
+        run = sampled.run
         spoilt = run.history[-1].inertia > run.lowest_inertia
-        return not spoilt and walk.share_changed <= PLAIN_IS_ENOUGH * self.rules.tol
+        return not spoilt and sampled.share_changed <= PLAIN_IS_ENOUGH * self.rules.tol
 
-    def _leapt(self, walk: _Walk, factor: float) -> np.ndarray:
+    def _leapt(self, sampled: _SampleRun, factor: float) -> np.ndarray:
         """Centers after one more step of a leap."""
-        run, fixed_point = walk.run, self.rules.fixed_point
+        run, fixed_point = sampled.run, self.rules.fixed_point
         assert run.sums is not None
-        assert walk.panel is not None
-        assert walk.sums is not None
+        assert sampled.prepared is not None
+        assert sampled.sums is not None
         weights = fixed_point.moments(run.sums).weights
-        error = error_at(run.anchors, walk.panel.centers, weights)
+        error = error_at(run.anchors, sampled.prepared.centers, weights)
         return leap(
-            fixed_point, walk.sums, factor, (error.totals, error.weights), weights, run.centers
+            fixed_point, sampled.sums, factor, (error.totals, error.weights), weights, run.centers
         )
 
-    def _assign(self, walks: list[_Walk]) -> None:
-        """One step of each walk's sums to its centers."""
+    def _assign(self, sampled_runs: list[_SampleRun]) -> None:
+        """One step on the sample of each run's sums to its centers."""
         assert self.sampled is not None
         n_rows = self.sampled.n_rows
         requests = []
-        for walk in walks:
-            if self.rules.bounded and margins_pay(walk.centers, n_rows):
-                before = None if walk.panel is None else walk.panel.centers
-                walk.drift = drift_after(walk.drift, before, walk.centers)
-            walk.serial += 1
-            panel = walk.run.panel_of(walk.centers)
+        for sampled in sampled_runs:
+            if self.rules.bounded and margins_pay(sampled.centers, n_rows):
+                before = None if sampled.prepared is None else sampled.prepared.centers
+                sampled.drift = drift_after(sampled.drift, before, sampled.centers)
+            sampled.serial += 1
+            prepared = sampled.run.prepare(sampled.centers)
             requests.append(
-                Request(walk.run.number, walk.serial, panel, walk.panel, drift=walk.drift)
+                Request(
+                    sampled.run.number,
+                    sampled.serial,
+                    prepared,
+                    sampled.prepared,
+                    drift=sampled.drift,
+                )
             )
         passed = self.sampled.blockwise.run(
             assign_block, requests, self.rules.fixed_point, merge=merge_for(requests)
         )
-        for walk, request, outcome in zip(walks, requests, passed.outcomes, strict=True):
-            known = walk.sums
-            walk.sums = outcome.sums if known is None else merge_sums(known, outcome.sums)
-            walk.panel = request.panel
-            walk.share_changed = outcome.changed / n_rows
-            walk.steps += 1
+        for sampled, request, outcome in zip(sampled_runs, requests, passed.outcomes, strict=True):
+            known = sampled.sums
+            sampled.sums = outcome.sums if known is None else merge_sums(known, outcome.sums)
+            sampled.prepared = request.prepared
+            sampled.share_changed = outcome.changed / n_rows
+            sampled.steps += 1

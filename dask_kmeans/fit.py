@@ -2,7 +2,7 @@
 
 One loop for one run and for many: restarts are a list, every pass over the data serves all of them
 that still move, and a run that settles drops out. The loop knows no mathematics. Over small data in
-memory one turn of it is many steps, unless somebody wants to hear of each (`step.alone`).
+memory one turn of it is many steps, unless somebody wants to hear of each (`step.fused`).
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ import numpy as np
 from dask_kmeans import checks
 from dask_kmeans.accelerate import Accelerator
 from dask_kmeans.blockwise import Blockwise, OpenBlock
-from dask_kmeans.keep import Checkpoint, Keeper
+from dask_kmeans.checkpoint_schedule import Checkpoint, CheckpointSchedule
 from dask_kmeans.parameters import FitParameters
 from dask_kmeans.read import Points
 from dask_kmeans.result import FitResult, FitState
 from dask_kmeans.sample import SampledRows
 from dask_kmeans.start import Start, sample_for
-from dask_kmeans.step.advance import Rules, advance, look
+from dask_kmeans.step.advance import Rules, advance, final_pass
 from dask_kmeans.step.move import total_inertia
 from dask_kmeans.step.run import IterationRecord, Run
 from dask_kmeans.survey import Survey, survey
@@ -64,30 +64,32 @@ def fit(
         rules = Rules(
             blockwise, found.fixed_point(), found.n_rows - found.nan_rows,
             parameters.tol, parameters.max_iter, parameters.bounded,
-            at_hand=points.in_memory or blockwise.room() >= (points.bytes or math.inf),
+            at_hand=points.in_memory or blockwise.row_budget() >= (points.bytes or math.inf),
             watched=checkpoint is not None or bool(callbacks),
         )  # fmt: skip
         start = Start(points, blockwise, found, parameters, sampled)
         accelerator = Accelerator(sampled if parameters.accelerated else None, rules)
-        with Keeper(checkpoint) as keeper:
+        with CheckpointSchedule(checkpoint) as schedule:
             if state is None:
                 runs = start.runs()
                 accelerator.warm_up(runs)
-                start.foretell(runs)
+                start.expect_inertia(runs)
                 state = FitState(data, runs, blockwise.passes, parameters.seed)
             # Where the budget does not hold all rows, those that a step will most likely want.
-            blockwise.choosing = parameters.bounded and 0 < blockwise.room() < (points.bytes or 0)
+            blockwise.choosing = parameters.bounded and 0 < blockwise.row_budget() < (
+                points.bytes or 0
+            )
             while moving := [run for run in state.runs if run.reason is None]:
                 began, steps = time.perf_counter(), [run.iteration for run in moving]
                 stepped = advance(moving, rules)
-                if start.has_missed(moving):
+                if start.sample_underestimates(moving):
                     state.runs = start.runs_of_all_rows()
                     accelerator.warm_up(state.runs)
                     continue
                 accelerator.leap(stepped)
                 _note_seconds(moving, steps, time.perf_counter() - began)
                 state.passes = blockwise.passes
-                keeper.note(state)
+                schedule.note(state)
                 for callback in callbacks:
                     callback(moving[0].history[-1])
         return _settle(state.runs, points, rules, parameters)
@@ -107,12 +109,12 @@ def _settle(
 
     Of the restarts for a number of clusters the lowest inertia wins, ties to the first.
     """
-    looked = look(runs, rules)
+    final = final_pass(runs, rules)
     results = []
     for first, k in zip(count(0, parameters.n_init), parameters.n_clusters, strict=False):
         restarts = range(first, first + parameters.n_init)
-        best = min(restarts, key=lambda number: (looked[number][0], number))
-        run, (inertia, sizes) = runs[best], looked[best]
+        best = min(restarts, key=lambda number: (final[number][0], number))
+        run, (inertia, sizes) = runs[best], final[best]
         assert run.reason is not None
         assert run.sums is not None
         found = int(np.count_nonzero(sizes))

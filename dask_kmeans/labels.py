@@ -36,7 +36,7 @@ class Labels:
         They leave the cache while they are being changed: a task that fails half-way and is run
         again must not take them for what they were.
         """
-        size = 4 if block.room is None else memory.label_bytes(n_clusters)
+        size = 4 if block.label_budget is None else memory.label_bytes(n_clusters)
         dtype = np.dtype(f"i{size}")
         left, stored = block.cache.pop(slot, (None, None))
         if stored is None or left != tag:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from dask_kmeans.blockwise import MERGE_ARITY, ROOM
+from dask_kmeans.blockwise import LABEL_BUDGET, MERGE_ARITY
 
 PIECE_BYTES = 16 * 2**20
 """What is read and handed over at once: large for a store, small beside a worker's memory."""
@@ -216,7 +216,7 @@ READS_HELD = 4
 PAGE_BYTES = 3 * 2**20
 """Of each Parquet column a dictionary and a page, the latter also as stored (1 MiB is usual)."""
 
-PANEL_BYTES = 31
+PREPARED_BYTES = 31
 """A center's value as float64 (as it came, and padded), as float64 and float32 about the shift, and
 rounded to 16 and to 8 bits (filters)."""
 
@@ -280,7 +280,7 @@ def worker_bytes(
     sample : int
         Bytes of the rows of this worker that are in the sample.
     """
-    remembered = min(labels, int(ROOM * memory_limit))
+    remembered = min(labels, int(LABEL_BUDGET * memory_limit))
     held = threads + MERGE_ARITY + 1
     return PROCESS_BYTES + threads * task + held * partial + remembered + 2 * sample
 
@@ -364,5 +364,5 @@ def task_bytes(
     labels = label_bytes(n_clusters) * block_rows * n_runs + (4 + MEASURE_BYTES) * piece_rows
     labels += MARGIN_BYTES * block_rows * n_runs * bounded + 2 * kept
     weights = 8 * piece_rows if weighted else 0
-    panel = PANEL_BYTES * n_clusters * n_features
-    return reading + labels + weights + n_runs * (panel + sums_bytes(n_clusters, n_features))
+    prepared = PREPARED_BYTES * n_clusters * n_features
+    return reading + labels + weights + n_runs * (prepared + sums_bytes(n_clusters, n_features))

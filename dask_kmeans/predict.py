@@ -27,7 +27,7 @@ class RowFunction:
     """
 
     def __init__(self, centers: np.ndarray, nan: str, feature_names: tuple[str, ...] | None):
-        self.panel = prepare(centers)
+        self.prepared = prepare(centers)
         self.nan = nan
         self.feature_names = feature_names
 
@@ -55,7 +55,7 @@ class LabelRows(RowFunction):
     def __call__(self, values: np.ndarray) -> np.ndarray:
         self.check(values)
         labels = np.empty(len(values), np.int32)
-        nearest(values, self.panel, labels)
+        nearest(values, self.prepared, labels)
         return labels
 
 
@@ -64,8 +64,8 @@ class DistanceRows(RowFunction):
 
     def __call__(self, values: np.ndarray) -> np.ndarray:
         self.check(values)
-        out = np.empty((len(values), len(self.panel.centers)))
-        distances(values, self.panel.centers, out)
+        out = np.empty((len(values), len(self.prepared.centers)))
+        distances(values, self.prepared.centers, out)
         return np.sqrt(out, out=out)
 
 
@@ -75,7 +75,7 @@ def inertia_of_block(block: OpenBlock, function: LabelRows) -> ExactSum:
     for values, weights in block.pieces():
         labels = function(values)
         out = np.empty(len(values))
-        labelled_distances(values, function.panel.centers, labels, out)
+        labelled_distances(values, function.prepared.centers, labels, out)
         total.add(out, weights)
     return total
 

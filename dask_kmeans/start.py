@@ -2,9 +2,9 @@
 
 k-means|| reads its data a few times. Where rows abound, a sample shows where they gather as well as
 all of them do, and reading it costs nothing. But it may miss what is rare and far away, for which
-k-means|| has an eye. So the sample is not believed: it foretells the inertia of the first step,
-which looks at every row. Where that turns out higher than chance explains, the runs start anew from
-seeds drawn on all rows.
+k-means|| has an eye. So the sample is not believed: it says which inertia to expect of the
+first step, which looks at every row. Where that turns out higher than chance explains, the runs
+start anew from seeds drawn on all rows.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ LEAST_ROWS = 2**14
 """Sampled rows from which seeds may be drawn: chance alone does not often take their inertia from
 that of all rows by more than `MISSED`."""
 
-MISSED = 1.03
-"""Inertia of all rows in units of that foretold, beyond which the sample has missed something. On
+UNDERESTIMATED = 1.03
+"""Ratio of the inertia found to the one expected, beyond which the sample has missed something. On
 covertype, with features that few rows have, it is 1.16, and the fit would end 15 % worse than from
 seeds of all rows; on mixtures, flights and GloVe it is at most 1.01."""
 
@@ -63,7 +63,7 @@ class Start:
         self._points, self._blockwise, self._survey = points, blockwise, survey
         self._parameters, self._sampled = parameters, sampled
         self._by_sample = False
-        self._foretold: dict[int, float] = {}
+        self._expected_inertia: dict[int, float] = {}
 
     def runs(self) -> list[Run]:
         """The runs at their seeds: of the sample if it will do, else of all rows."""
@@ -80,26 +80,26 @@ class Start:
         """The runs at seeds drawn on all rows."""
         return self._runs(self._seeds(self._blockwise))
 
-    def foretell(self, runs: list[Run]) -> None:
+    def expect_inertia(self, runs: list[Run]) -> None:
         """Note what the first step will find, where seeds came from the sample."""
         if not self._by_sample:
             return
         assert self._sampled is not None
         # By numbers that no run has: the labels that a warm-up has left serve the first leap.
         requests = [
-            MeasureRequest(~run.number, NO_STEP, run.panel_of(run.centers), 0) for run in runs
+            MeasureRequest(~run.number, NO_STEP, run.prepare(run.centers), 0) for run in runs
         ]
         measures = self._sampled.blockwise.run(measure_block, requests, merge=merge_for(requests))
         for run, measure in zip(runs, measures, strict=True):
-            self._foretold[run.number] = measure.inertia.value() / self._sampled.plan.share
+            self._expected_inertia[run.number] = measure.inertia.value() / self._sampled.plan.share
 
-    def has_missed(self, runs: list[Run]) -> bool:
-        """Whether the first step of any of the runs has found more than was foretold."""
-        foretold, self._foretold = self._foretold, {}
+    def sample_underestimates(self, runs: list[Run]) -> bool:
+        """Whether the first step of any run has found more inertia than the sample lets expect."""
+        expected, self._expected_inertia = self._expected_inertia, {}
         return any(
-            run.history[0].inertia > MISSED * foretold[run.number]
+            run.history[0].inertia > UNDERESTIMATED * expected[run.number]
             for run in runs
-            if run.number in foretold
+            if run.number in expected
         )
 
     def _seeds(self, blockwise: Blockwise) -> list[Seeds]:

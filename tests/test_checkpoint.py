@@ -22,7 +22,7 @@ import numpy as np
 import pytest
 from inputs import blobs
 
-from dask_kmeans import KMeans, keep, load_model
+from dask_kmeans import KMeans, checkpoint_schedule, load_model
 from dask_kmeans.sample import plan_sample
 
 X = blobs(7000, 4, 6, seed=3)
@@ -422,7 +422,7 @@ def test_a_folder_is_no_place_for_a_checkpoint(tmp_path):
 
 def test_a_failing_write_keeps_the_state_before(url, monkeypatch):
     """The disk is full when the third iteration is to be kept."""
-    monkeypatch.setattr(keep, "SHARE", 1.0)  # each iteration is saved at once
+    monkeypatch.setattr(checkpoint_schedule, "SHARE", 1.0)  # each iteration is saved at once
     written = []
     real = os.fsync
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from dask_kmeans import kernels
-from dask_kmeans.kernels.lanes import PACKED
+from dask_kmeans.kernels.lanes import INTEGER_DOT
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -42,8 +42,8 @@ def adversarial(n=391, d=19, k=13):
 
     X = normal(n, d)
     cases = {"random": (X, normal(k, d)), "rows as centers": (X, X[:k])}
-    lattice = rng.integers(0, 3, (n, 4)).astype(float)
-    cases["exact ties"] = lattice, rng.integers(0, 3, (k, 4)) + 0.5
+    quantized = rng.integers(0, 3, (n, 4)).astype(float)
+    cases["exact ties"] = quantized, rng.integers(0, 3, (k, 4)) + 0.5
     cases["duplicate centers"] = X, np.tile(normal(3, d), (5, 1))
     cases["midpoints"] = (
         (X[:k][rng.integers(k, size=n)] + X[:k][rng.integers(k, size=n)]) / 2,
@@ -116,13 +116,13 @@ def check_assign(X, centers, start=None, weights=None):
     labels = np.full(n, -1, np.int32) if start is None else start.astype(np.int32)
     before = labels.copy()
     sums = fixed_point.zero_sums(k)
-    panel = kernels.prepare(centers)
+    prepared = kernels.prepare(centers)
     ordinary = np.isfinite(X.astype(np.float64)).all()
     if not ordinary:
-        tally = kernels.nearest(X, panel, labels)
+        tally = kernels.nearest(X, prepared, labels)
     else:
         kernels.accumulate(X, weights, fixed_point, np.full(n, -1, np.int32), before, sums)
-        tally = kernels.assign(X, weights, panel, fixed_point, labels, sums)
+        tally = kernels.assign(X, weights, prepared, fixed_point, labels, sums)
     np.testing.assert_array_equal(labels, expected)
     assert tally.changed == np.count_nonzero(before != expected)
     assert tally.tied <= tally.undecided <= n
@@ -215,13 +215,13 @@ def test_no_shift_can_change_a_label(shift):
 
 def test_a_panel_travels_as_its_centers():
     centers = CASES["scaled features"][1]
-    panel = kernels.prepare(centers)
-    pickled = pickle.dumps(panel)
+    prepared = kernels.prepare(centers)
+    pickled = pickle.dumps(prepared)
     assert len(pickled) < centers.nbytes + 1000
     there = pickle.loads(pickled)
-    for a, b in ((panel.centers, there.centers), (panel.padded, there.padded)):
+    for a, b in ((prepared.centers, there.centers), (prepared.padded, there.padded)):
         np.testing.assert_array_equal(a, b)
-    for a, b in zip(panel.single + panel.double, there.single + there.double, strict=True):
+    for a, b in zip(prepared.single + prepared.double, there.single + there.double, strict=True):
         np.testing.assert_array_equal(a, b)
 
 
@@ -230,20 +230,20 @@ def test_a_panel_travels_as_its_centers():
 def test_rounding_to_few_bits_costs_no_label(name, bits):
     """Each lattice alone, where the machine multiplies small integers at all."""
     X, centers = MANY[name]
-    panel = kernels.prepare(centers)
-    chosen = [one for one in panel.lattices if one.centers.itemsize * 8 == bits]
-    assert len(chosen) == len(panel.lattices) / 2
-    panel.lattices = tuple(chosen)
+    prepared = kernels.prepare(centers)
+    chosen = [one for one in prepared.quantized_by_bits if one.centers.itemsize * 8 == bits]
+    assert len(chosen) == len(prepared.quantized_by_bits) / 2
+    prepared.quantized_by_bits = tuple(chosen)
     labels, expected = np.empty(len(X), np.int32), brute_force(X, centers)[1]
     with np.errstate(all="ignore"):
         single = X.astype(np.float32)
     for values, truth in ((X, expected), (single, brute_force(single, centers)[1])):
         for laid_out in (values, np.asfortranarray(values), values[::-1, ::-1][::-1, ::-1]):
-            kernels.nearest(laid_out, panel, labels)
+            kernels.nearest(laid_out, prepared, labels)
             np.testing.assert_array_equal(labels, truth)
 
 
-@pytest.mark.skipif(not PACKED, reason="this machine does not multiply packed integers")
+@pytest.mark.skipif(not INTEGER_DOT, reason="this machine does not multiply packed integers")
 def test_few_candidates_are_left_of_ordinary_rows():
     rng = np.random.default_rng(0)
     X, centers = rng.standard_normal((5000, 96)), rng.standard_normal((300, 96))
@@ -305,7 +305,7 @@ def test_sums_of_more_rows_than_a_limb_could_count(weighted):
     one = fixed_point.means(block)
     # As large as the low limbs of a block can be, all of the same sign.
     block = kernels.Sums(*(part << 18 for part in block))
-    total, unlike = block, kernels.Sums(*(part.copy() for part in block))
+    total, not_equal = block, kernels.Sums(*(part.copy() for part in block))
     for _ in range(doublings):
         total = kernels.merge_sums(total, kernels.Sums(*(part.copy() for part in total)))
     means, totals = fixed_point.means(total)
@@ -313,7 +313,7 @@ def test_sums_of_more_rows_than_a_limb_could_count(weighted):
     assert totals[0] == one[1][0] * 2.0 ** (18 + doublings)
     assert total.counts[0] == 64 << (18 + doublings)
     # The same sums, whatever has been carried over, stand for the same means.
-    carried = kernels.merge_sums(unlike, fixed_point.zero_sums(1))
+    carried = kernels.merge_sums(not_equal, fixed_point.zero_sums(1))
     assert not np.array_equal(carried.low, block.low)
     np.testing.assert_array_equal(fixed_point.means(carried)[0], fixed_point.means(block)[0])
 

@@ -104,7 +104,7 @@ def bits(model):
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.7])
 def test_a_fit_without_room_for_its_labels_is_the_same(share, init, monkeypatch):
     """They are found again from the centers: more work, and no more passes."""
-    monkeypatch.setattr(tasks, "room_here", lambda: int(share * len(X)))
+    monkeypatch.setattr(tasks, "label_budget_here", lambda: int(share * len(X)))
     monkeypatch.setattr(memory, "MIN_BLOCK_BYTES", 1)
     parameters = {"n_clusters": 6, "random_state": 1, "tol": 0.0, "init": init, "n_init": 1}
     lazy = da.from_array(X, chunks=(500, 4))

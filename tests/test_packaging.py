@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "dask_kmeans"
 
 ORDER = [
-    ["checks", "parameters", "spare"],
+    ["buffer_pool", "checks", "parameters"],
     ["kernels"],
     ["blockwise"],
     ["memory"],
@@ -24,7 +24,7 @@ ORDER = [
     ["labels", "sample", "standardize"],
     ["seed", "step"],
     ["accelerate", "predict", "progress", "result", "start"],
-    ["keep"],
+    ["checkpoint_schedule"],
     ["fit"],
     ["write"],
     ["estimator"],

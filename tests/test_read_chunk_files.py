@@ -8,11 +8,11 @@ import pytest
 import zarr
 from zarr.codecs import BloscCodec, GzipCodec, ZstdCodec
 
+from dask_kmeans.buffer_pool import ReadingBufferPool
 from dask_kmeans.read import as_points, chunk_files
 from dask_kmeans.read.chunk_files import ChunkFiles
 from dask_kmeans.read.columns import Columns
 from dask_kmeans.read.from_zarr import ZarrRows
-from dask_kmeans.spare import SpareWhileReading
 
 ROWS, FEATURES = 103, 5
 X = np.random.default_rng(0).normal(size=(ROWS, FEATURES)).astype(np.float32)
@@ -42,7 +42,7 @@ def stored(path, values=X, **options):
 def rows_of(array, start=0, stop=ROWS, read_rows=40):
     columns = Columns.of_positions(array.shape[1], None, None, "it")
     pieces = list(
-        ZarrRows(array, "it", start, stop, read_rows, columns, SpareWhileReading()).pieces()
+        ZarrRows(array, "it", start, stop, read_rows, columns, ReadingBufferPool()).pieces()
     )
     return np.concatenate([values for values, _ in pieces])
 

@@ -19,10 +19,19 @@ from dask_kmeans.blockwise.block import UNCOUNTED, Block, OpenBlock, Reading
 from dask_kmeans.blockwise.caches import Piece
 from dask_kmeans.blockwise.graph import MERGE_ARITY
 from dask_kmeans.blockwise.passes import Blockwise, parallelism
-from dask_kmeans.blockwise.tasks import ROOM
+from dask_kmeans.blockwise.tasks import LABEL_BUDGET
 from dask_kmeans.blockwise.threads import thread_count, threads_of_its_own
 
 __all__ = [
-    "MERGE_ARITY", "ROOM", "UNCOUNTED", "Block", "Blockwise", "OpenBlock", "Piece", "Reading",
-    "parallelism", "thread_count", "threads_of_its_own",
+    "LABEL_BUDGET",
+    "MERGE_ARITY",
+    "UNCOUNTED",
+    "Block",
+    "Blockwise",
+    "OpenBlock",
+    "Piece",
+    "Reading",
+    "parallelism",
+    "thread_count",
+    "threads_of_its_own",
 ]  # fmt: skip

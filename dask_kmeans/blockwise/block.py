@@ -73,13 +73,13 @@ class OpenBlock:
         source: Any,
         caches: Caches,
         reading: Reading,
-        room: int | None = None,
+        label_budget: int | None = None,
     ):
         self.index = block.index
         self.start = UNCOUNTED if block.start is None else block.start
         self.rows = UNCOUNTED if block.rows is None else block.rows
         self.cache = caches.block(block.index)
-        self.room = room
+        self.label_budget = label_budget
         self.bytes_read = 0
         self._source, self._caches, self._reading = source, caches, reading
         self.read_anyway = reading.brought
@@ -101,12 +101,14 @@ class OpenBlock:
 
     def zeros(self, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
         """Like `np.zeros`, for what a task brings back: in memory that others have let go of."""
-        return self._caches.spare.zeros(shape, dtype)
+        return self._caches.buffers.zeros(shape, dtype)
 
     def remember(self, key: Hashable, value: Any, n_bytes: int, share: float = 1.0) -> None:
         """Put something of this size into the cache, if this share of the room has space for it."""
-        room = self.room
-        if room is None or self._caches.has_room(self.index, key, n_bytes, int(share * room)):
+        label_budget = self.label_budget
+        if label_budget is None or self._caches.has_room(
+            self.index, key, n_bytes, int(share * label_budget)
+        ):
             self.cache[key] = value
 
     def _read(self) -> Iterator[Piece]:

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from dask_kmeans.spare import Spare
+from dask_kmeans.buffer_pool import BufferPool
 
 Piece = tuple[np.ndarray, np.ndarray | None]
 """Rows (m, d) of a native dtype of uint8..int64, float16..float64, and weights (m,) or None."""
@@ -31,7 +31,7 @@ class Caches:
         self._bytes_remembered = 0
         self._granted: Counter[int] = Counter()
         self._bytes_granted = 0
-        self.spare = Spare()
+        self.buffers = BufferPool()
 
     @classmethod
     def here(cls, token: str) -> Caches:
@@ -49,11 +49,11 @@ class Caches:
     def block(self, index: int) -> dict:
         return self.blocks.setdefault(index, {})
 
-    def has_room(self, index: int, key: Hashable, n_bytes: int, room: int) -> bool:
+    def has_room(self, index: int, key: Hashable, n_bytes: int, budget: int) -> bool:
         """Whether so much may be remembered of a block, in place of what it was; if so, it is."""
         with self._lock:
             self._bytes_remembered -= self._remembered.pop((index, key), 0)
-            fits = self._bytes_remembered + n_bytes <= room
+            fits = self._bytes_remembered + n_bytes <= budget
             if fits:
                 self._remembered[index, key] = n_bytes
                 self._bytes_remembered += n_bytes

@@ -48,7 +48,7 @@ def worker_address() -> str | None:
 
 
 @contextlib.contextmanager
-def making_room() -> Iterator[None]:
+def seceded() -> Iterator[None]:
     """Inside a task: let its worker run others meanwhile, for they are those that it waits for."""
     if worker_address() is None:
         yield

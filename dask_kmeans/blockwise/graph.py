@@ -11,7 +11,7 @@ from typing import Any
 import dask
 
 from dask_kmeans.blockwise.caches import Caches
-from dask_kmeans.blockwise.cluster import active_client, cluster_failures, making_room
+from dask_kmeans.blockwise.cluster import active_client, cluster_failures, seceded
 from dask_kmeans.blockwise.layers import Tasks
 from dask_kmeans.blockwise.placement import balanced
 from dask_kmeans.blockwise.tasks import Parcel, merge_all, run_block
@@ -129,7 +129,7 @@ class Graph:
         with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1TiB"}):
             futures = self._client.compute(lazy, retries=RETRIES)
         try:
-            with making_room():
+            with seceded():
                 for future in futures:
                     self._await(future, name, workers)
                     yield future.result()

@@ -91,11 +91,11 @@ class Blockwise:
         return reading
 
     @property
-    def alone(self) -> bool:
+    def single_task(self) -> bool:
         """Whether all rows lie in this process, before a single task."""
         return self.in_memory and len(self.blocks) == 1
 
-    def room(self) -> int:
+    def row_budget(self) -> int:
         """Bytes of lazy rows that all processes together may keep."""
         return self._budget * self._engine.processes()
 

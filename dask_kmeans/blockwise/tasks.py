@@ -15,7 +15,7 @@ from dask_kmeans.blockwise.block import OpenBlock
 from dask_kmeans.blockwise.caches import Caches
 from dask_kmeans.blockwise.cluster import worker, worker_address
 
-ROOM = 1 / 8
+LABEL_BUDGET = 1 / 8
 """Of a process's memory, what tasks may remember in it of blocks that do not lie in memory."""
 
 
@@ -59,16 +59,16 @@ def run_block(token: str, task: Callable, carried: Parcel, source: Any, shared: 
         reading = reading._replace(budget=0, process_rows=0, brought=True)
     # Held until the task is done even where nobody else holds it (a process without an anchor).
     caches = Caches.here(token)
-    result = task(OpenBlock(block, source, caches, reading, room_here()), *broadcast)
+    result = task(OpenBlock(block, source, caches, reading, label_budget_here()), *broadcast)
     address = worker_address()
     return result, ({} if address is None else {block.index: address})
 
 
-def room_here() -> int:
+def label_budget_here() -> int:
     """Bytes that tasks may remember in this process."""
     here = worker()
     limit = None if here is None else here.memory_manager.memory_limit
-    return int(ROOM * (limit or psutil.virtual_memory().total))
+    return int(LABEL_BUDGET * (limit or psutil.virtual_memory().total))
 
 
 def merge_all(merge: Callable, parts: Sequence[tuple[Any, dict]]) -> tuple[Any, dict]:

@@ -1,7 +1,7 @@
 """Arrays in, arrays out: nearest centers, exact sums, distances, random draws. Knows no Dask.
 
-layout -> lanes -> tile, panel -> assign  labels, certified to be what float64 brute force gives
-          packed -> lattice               most of them from integers of 8 or 16 bits
+layout -> lanes -> tile, prepared_centers -> assign   labels, as float64 brute force gives them
+          integer_dot -> quantized        most of them from integers of 8 or 16 bits
           margins                         which labels stand without another look
           sums                            integer sums of rows: any order, the same bits
           distances, exact_sum, draws     every float that decides or is reported
@@ -14,7 +14,7 @@ from .draws import exponential, uniform
 from .exact_sum import ExactSum, exact_total
 from .extent import extent
 from .margins import NO_MARGINS, Drift, Margins, drift_after, failing, no_drift, no_margins
-from .panel import Panel, prepare
+from .prepared_centers import PreparedCenters, prepare
 from .sums import FixedPoint, Moments, Sums, accumulate, merge_sums
 
 __all__ = [
@@ -25,7 +25,7 @@ __all__ = [
     "FixedPoint",
     "Margins",
     "Moments",
-    "Panel",
+    "PreparedCenters",
     "Sums",
     "Tally",
     "accumulate",

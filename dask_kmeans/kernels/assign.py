@@ -1,8 +1,9 @@
 """Nearest centers, and the sums of the rows that changed cluster, in one pass over a block.
 
-A row is decided by the first of four stages that can prove its label (`panel` has the proof):
+A row is decided by the first of four stages that can prove its label (the proof is in
+`prepared_centers`):
 
-1. the lattice filter, in integers of 8 or 16 bits, where that pays (see `lattice`): a multiple of
+1. the filter in integers of 8 or 16 bits, where that pays (see `quantized`): a multiple of
 2. the float32 filter, at the machine's peak rate of multiply-adds, for every row else;
 3. the float64 filter, for the rows that are left, one in a thousand, say, where they are many;
 4. the definition, for exact ties and pathological ranges: the float64 sum of (x - c)**2 in order.
@@ -15,31 +16,31 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
+from .integer_dot import BEST, SECOND, SQUARE
 from .lanes import (
     CR,
     UNDECIDED,
     certify,
     lowest,
+    not_equal,
     score,
     squared_differences,
     tile_rows,
-    unlike,
 )
-from .lattice import bench, decide
 from .layout import numeric, owned, rows_of
 from .margins import NO_MARGINS, NOTHING, Margins, keep_margins, widths
-from .packed import BEST, SECOND, SQUARE
-from .panel import Panel
+from .prepared_centers import PreparedCenters
+from .quantized import decide, workspace
 from .sums import FixedPoint, Sums, accumulate, checked_weights, move_rows
 from .tile import (
     EVERY_ROW,
     address_of,
     aligned,
-    announce,
-    announce_picks,
     fill,
     fill_side_by_side,
     locate,
+    prefetch_picked,
+    prefetch_rows,
 )
 
 MOVED_ITEMS = 1 << 14
@@ -49,10 +50,10 @@ NEAR = 2**19
 """Bytes of rows that lie in a cache which needs no notice."""
 
 TRIAL = 32
-"""One in so many rows goes to the lattice filter first, to see what it is worth."""
+"""One in so many rows goes to the quantized filter first, to see what it is worth."""
 
 LARGE = 2**15
-"""Numbers in the centers from which on picked rows go to the lattice filter, too."""
+"""Numbers in the centers from which on picked rows go to the quantized filter, too."""
 
 LITTLE = 2**18
 """Differences of coordinates that the definition takes before a float64 filter has been prepared
@@ -68,7 +69,7 @@ class Tally(NamedTuple):
     """What one call did.
 
     changed : rows whose label changed.
-    candidates : pairs of a row and a center that the lattice filter left to be compared.
+    candidates : pairs of a row and a center that the quantized filter left to be compared.
     coarse : rows that it left to the float32 filter.
     undecided : rows that the float32 filter could not decide.
     tied : rows that the float64 filter could not decide either.
@@ -83,7 +84,7 @@ class Tally(NamedTuple):
 
 def nearest(
     X: np.ndarray,
-    panel: Panel,
+    prepared: PreparedCenters,
     labels: np.ndarray,
     picks: np.ndarray | None = None,
     margins: Margins = NO_MARGINS,
@@ -93,13 +94,13 @@ def nearest(
     X : (m, d), any numeric dtype and strides; labels : int32 (m,), written; picks, margins : see
     `Assignment.to`.
     """
-    return assign(X, None, panel, _NO_SUMS, labels, _NO_SUMS.zero_sums(0), picks, margins)
+    return assign(X, None, prepared, _NO_SUMS, labels, _NO_SUMS.zero_sums(0), picks, margins)
 
 
 def assign(
     X: np.ndarray,
     weights: np.ndarray | None,
-    panel: Panel,
+    prepared: PreparedCenters,
     fixed_point: FixedPoint,
     labels: np.ndarray,
     sums: Sums,
@@ -110,7 +111,7 @@ def assign(
 
     See `Assignment`, for which these are its rows.
     """
-    return Assignment(X, weights, fixed_point, labels, sums).to(panel, picks, margins)
+    return Assignment(X, weights, fixed_point, labels, sums).to(prepared, picks, margins)
 
 
 class Assignment:
@@ -146,7 +147,10 @@ class Assignment:
         )  # fmt: skip
 
     def to(
-        self, panel: Panel, picks: np.ndarray | None = None, margins: Margins = NO_MARGINS
+        self,
+        prepared: PreparedCenters,
+        picks: np.ndarray | None = None,
+        margins: Margins = NO_MARGINS,
     ) -> Tally:
         """Give rows the label of their nearest center, and move those whose label changes.
 
@@ -156,33 +160,35 @@ class Assignment:
         if picks is not None and len(picks) == 0:
             return Tally(0, 0, 0, 0, 0)
         if self._lifted is None:
-            return self._to(panel, picks, margins)
+            return self._to(prepared, picks, margins)
         X, weights, fixed_point, sums = self._lifted
         before = self._labels.copy()
-        tally = self._to(panel, picks, margins)
+        tally = self._to(prepared, picks, margins)
         accumulate(X, weights, fixed_point, before, self._labels, sums)
         return tally
 
-    def _to(self, panel: Panel, picks: np.ndarray | None, margins: Margins) -> Tally:
+    def _to(self, prepared: PreparedCenters, picks: np.ndarray | None, margins: Margins) -> Tally:
         rows, labels, left, move = self._rows, self._labels, self._left, self._move
-        padded = panel.padded
+        padded = prepared.padded
 
-        def look(chosen, first, last, n_left, panel, lattice=None):
+        def look(chosen, first, last, n_left, prepared, quantized=None):
             return _filter(
-                rows, chosen, first, last, panel, lattice, padded, labels, left, n_left,
-                widths(panel), margins, *move,
+                rows, chosen, first, last, prepared, quantized, padded, labels, left, n_left,
+                widths(prepared), margins, *move,
             )  # fmt: skip
 
         chosen, m = (EVERY_ROW, rows.m) if picks is None else (picks, len(picks))
-        size = len(panel.centers) * rows.d
+        size = len(prepared.centers) * rows.d
         changed = candidates = n_left = looked = 0
-        # Rows are picked since their two nearest centers are about as far: a lattice leaves
+        # Rows are picked since their two nearest centers are about as far: the integers leave
         # candidates.
-        for lattice in panel.lattices if picks is None or size > LARGE else ():
-            per_lane = lattice.centers.shape[3]
+        for quantized in prepared.quantized_by_bits if picks is None or size > LARGE else ():
+            per_lane = quantized.centers.shape[3]
             for until in (min(m, looked + m // TRIAL), m):
                 left_before, seen = n_left, until - looked
-                more, n_left, compared = look(chosen, looked, until, n_left, panel.single, lattice)
+                more, n_left, compared = look(
+                    chosen, looked, until, n_left, prepared.single, quantized
+                )
                 changed, candidates, looked = changed + more, candidates + compared, until
                 lost = compared * (1.5 * rows.d + COMPARISON) + (n_left - left_before) * size
                 if lost * per_lane > seen * size:
@@ -191,38 +197,38 @@ class Assignment:
                 break
         coarse = n_left
         if n_left:
-            more, n_left, _ = look(left, 0, n_left, 0, panel.single)
+            more, n_left, _ = look(left, 0, n_left, 0, prepared.single)
             changed += more
         if looked < m:
-            more, n_left, _ = look(chosen, looked, m, n_left, panel.single)
+            more, n_left, _ = look(chosen, looked, m, n_left, prepared.single)
             changed += more
         undecided = n_left
         if n_left * size > LITTLE:
-            more, n_left, _ = look(left, 0, n_left, 0, panel.double)
+            more, n_left, _ = look(left, 0, n_left, 0, prepared.double)
             changed += more
         if n_left:
             if len(margins.values):
                 margins.values[left[:n_left]] = NOTHING
-            origin, k = np.zeros(rows.d), len(panel.centers)
+            origin, k = np.zeros(rows.d), len(prepared.centers)
             changed += _define(rows, left[:n_left], padded, k, origin, labels, *move)
         return Tally(changed, candidates, coarse, undecided, n_left)
 
 
 @njit(cache=True, nogil=True)
 def _filter(
-    rows, picks, first, last, panel, lattice, padded, labels, left, n_left, widths, margins,
+    rows, picks, first, last, prepared, quantized, padded, labels, left, n_left, widths, margins,
     weights, shift, scale, weight_scale, sums,
 ):  # fmt: skip
     """Label the rows whose nearest center this filter proves; list the others in `left`.
 
     picks : rows, of which those from `first` to `last` are looked at, may be `left` itself; empty =
-    rows `first` to `last`. lattice : the centers in fewer bits, to compare with first, or None;
+    rows `first` to `last`. quantized : the centers in fewer bits, to compare with first, or None;
     padded : float64 (k', d), the centers. n_left : rows that are in `left` already.
     widths, margins : to keep those of the rows that are labelled, unless they are of no rows.
     Returns (rows whose label changed, rows in `left`, candidates that were compared).
     """
     # Fields are taken out of their tuples once: in the loop that would count references.
-    centers, half, origin, factor, bound = panel
+    centers, half, origin, factor, bound = prepared
     d, B = rows.d, tile_rows(half)
     tile, best, second = aligned((d + 3) // 4 * 4 * B, half), aligned(B, half), aligned(B, half)
     tile[d * B :] = 0
@@ -234,8 +240,8 @@ def _filter(
     which = np.empty(room + B, np.int64)
     before, after = np.empty(room + B, np.int32), np.empty(room + B, np.int32)
     at_addresses, at_origin, at_tile = address_of(addresses), address_of(origin), address_of(tile)
-    if lattice is not None:
-        memory = bench(lattice, d, B)
+    if quantized is not None:
+        memory = workspace(quantized, d, B)
     side_by_side = rows.row_stride == rows.itemsize
     far = rows.m * abs(rows.row_stride) > NEAR
     changed = n_moved = compared = 0
@@ -248,12 +254,12 @@ def _filter(
             locate(rows, picks, start, addresses, count)
             fill(rows, B, at_addresses, at_origin, factor, at_tile)
             if len(picks) == 0 and far:
-                announce(rows, B, start + B)
+                prefetch_rows(rows, B, start + B)
             elif far:
-                announce_picks(rows, picks, start + count, min(start + 2 * B, last))
-        if lattice is not None:
+                prefetch_picked(rows, picks, start + count, min(start + 2 * B, last))
+        if quantized is not None:
             compared += decide(
-                rows, addresses, count, tile, panel, padded, lattice, memory, keeping, index
+                rows, addresses, count, tile, prepared, padded, quantized, memory, keeping, index
             )
             if keeping:
                 lanes = memory.lanes
@@ -278,9 +284,9 @@ def _filter(
                 i = start + min(r, count - 1)
                 was[r] = labels[picks[i] if len(picks) else i]
                 index[r] = index[r] if r < count else was[r]
-            differ = unlike(half, index, at_was)
+            differ = not_equal(half, index, at_was)
         else:
-            differ = unlike(half, index, at_labels + start * labels.itemsize)
+            differ = not_equal(half, index, at_labels + start * labels.itemsize)
         # One by one: in most tiles that is none, and going through all costs as much as a filter.
         while differ:
             r = lowest(differ)

@@ -9,8 +9,8 @@ from numba import njit
 
 from .lanes import CR, NV, add_squares, squared_differences, tile_rows
 from .layout import numeric, owned, rows_of
-from .panel import pad
-from .tile import EVERY_ROW, address_of, aligned, announce, at_once, fill, locate
+from .prepared_centers import pad
+from .tile import EVERY_ROW, address_of, aligned, at_once, fill, locate, prefetch_rows
 
 
 def labelled_distances(
@@ -48,7 +48,7 @@ def _labelled_distances(rows, centers, labels, out):
     for start in range(0, rows.m, B):
         count = min(B, rows.m - start)
         locate(rows, EVERY_ROW, start, addresses, count)
-        announce(rows, B, start + B)
+        prefetch_rows(rows, B, start + B)
         for r in range(B):
             j = max(labels[start + min(r, count - 1)], 0)
             of_centers[r] = centers.address + j * centers.row_stride

@@ -5,7 +5,7 @@ from numba import njit
 
 from .lanes import NV, tile_rows, widen
 from .layout import numeric, rows_of
-from .tile import EVERY_ROW, address_of, aligned, announce, fill, fill_side_by_side, locate
+from .tile import EVERY_ROW, address_of, aligned, fill, fill_side_by_side, locate, prefetch_rows
 
 
 def extent(X: np.ndarray, minimum: np.ndarray, maximum: np.ndarray) -> tuple[int, int, bool, int]:
@@ -45,7 +45,7 @@ def _extent(rows, one, lanes, origin, minimum, maximum):
         else:
             locate(rows, EVERY_ROW, start, addresses, count)
             fill(rows, B, at_addresses, at_origin, one, at_tile)
-            announce(rows, B, start + B)
+            prefetch_rows(rows, B, start + B)
         if widen(tile, d, low, high):
             for r in range(count):
                 missing = False

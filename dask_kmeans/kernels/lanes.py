@@ -49,7 +49,7 @@ def _vector_shape():
     return (128, 4, 4, False) if "neon" in features else (128, 2, 4, False)
 
 
-VECTOR_BITS, CR, NV, PACKED = _vector_shape()
+VECTOR_BITS, CR, NV, INTEGER_DOT = _vector_shape()
 
 UNDECIDED = -2
 """The label of a row that a filter leaves to the next one; -1 is the label of a row with a NaN."""
@@ -310,7 +310,7 @@ def prefetch(typingctx, address):
 
 
 @intrinsic
-def unlike(typingctx, items, index, address):
+def not_equal(typingctx, items, index, address):
     """Bits of a tile's rows, the lowest of the first: which of the labels at an address are others
     than those in `index`. items : of the tile's dtype."""
 
@@ -442,7 +442,7 @@ def score(typingctx, centers, first, half, tile, d, best, second, index):
 
 @intrinsic
 def certify(typingctx, tile, d, best, second, bound, squares, index):
-    """index[lane] = UNDECIDED where second - best is within the bound that `panel` derives.
+    """index[lane] = UNDECIDED where second - best is within the bound (see `prepared_centers`).
 
     tile : (d, NV * W); best, second : (NV * W,); bound : (6,); squares : (NV * W,), written, of the
     rows; all of lane dtype; index : int32.
@@ -599,7 +599,9 @@ def widen(typingctx, tile, d, low, high):
 
 
 @intrinsic(prefer_literal=True)
-def deposit(typingctx, P, rows, address, feature, weight, shift, scale, high, low, leaves, joins):
+def scatter_add(
+    typingctx, P, rows, address, feature, weight, shift, scale, high, low, leaves, joins
+):
     """Move P features of a row from the sums of one cluster to another's, as two integer limbs.
 
     rows : Rows; address : of the row's feature, P of them side by side; shift, scale : of float64

@@ -25,17 +25,18 @@ count how far a center has come, instead of the way that it went: 2 to 4 % fewer
 than what was added in between. The float32 numbers that rows are compared with, or made with, are
 drifts rounded up, or down.
 
-**Making** margins from the scores of a filter (`panel` has S, Y, A, D, u, g). For any center j
+**Making** margins from the scores of a filter (`prepared_centers` has S, Y, A, D, u, g). For any
+center j
 
     E_j <= u ((d + 2) Y A_j + A_j D_j + (1 + (d + 3) g) A_j**2 / 2 + |S_j|)
 
 and with A_j <= Y + D_j, M = (Y**2 + D_j**2) / 2:   Y A_j <= Y**2 + M,  A_j D_j <= 3 M,
-A_j**2 / 2 <= 2 M,  |S_j| <= M,  so that with the p and q of `panel`
+A_j**2 / 2 <= 2 M,  |S_j| <= M,  so that with the p and q of `prepared_centers`
 
     2 E_j <= u ((p + q/2) Y**2 + (q/2) D_j**2)
 
 A filter knows that the score of every other center is at least `second`, and that of its own at
-most `best`, but for E_j and what underflow adds, w (the lattice's own error is in these two
+most `best`, but for E_j and what underflow adds, w (own error is in these two
 numbers). From D_j**2 = Y**2 + 2 S_j follows
 
     D_j**2 (1 + u q/2) >= Y**2 (1 - u (p + q/2)) + 2 second - 2 w      for every other center
@@ -61,7 +62,7 @@ from numba import njit
 
 from .lanes import UNDECIDED
 from .layout import owned
-from .panel import Filter, constants
+from .prepared_centers import Filter, constants
 
 GAP = 1 + 2.0**-20
 LEAST, TRUSTED = 1e-30, np.float32(1e-22)
@@ -182,14 +183,16 @@ def _failing(margins, labels, drift, picks):
     return n
 
 
-def widths(panel: Filter) -> np.ndarray:
+def widths(prepared: Filter) -> np.ndarray:
     """The constants of "making margins" for a filter, in its lane dtype: (7,).
 
     What multiplies Y**2 for D_j and for D_a; what multiplies the result for either; underflow, of
     both; the most that D_j**2 may be; 1 / scale.
     """
-    single = panel.half.dtype == np.float32
-    return _widths(panel.centers.shape[1], single, float(panel.bound[4]), float(panel.scale))
+    single = prepared.half.dtype == np.float32
+    return _widths(
+        prepared.centers.shape[1], single, float(prepared.bound[4]), float(prepared.scale)
+    )
 
 
 @cache

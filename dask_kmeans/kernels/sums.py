@@ -24,7 +24,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from .lanes import LOW, deposit
+from .lanes import LOW, scatter_add
 from .layout import numeric, owned, rows_of
 from .tile import address_of
 
@@ -309,14 +309,14 @@ def move_rows(rows, which, old, new, weights, shift, scale, weight_scale, sums):
         at, feature = rows.address + i * rows.row_stride, 0
         if side_by_side:
             while feature + 8 <= d:
-                deposit(8, rows, at, feature, w, at_shift, at_scale, at_high, at_low, a, b)
+                scatter_add(8, rows, at, feature, w, at_shift, at_scale, at_high, at_low, a, b)
                 at, feature, a, b = at + 8 * itemsize, feature + 8, a + 8, b + 8
             if d & 4:
-                deposit(4, rows, at, feature, w, at_shift, at_scale, at_high, at_low, a, b)
+                scatter_add(4, rows, at, feature, w, at_shift, at_scale, at_high, at_low, a, b)
                 at, feature, a, b = at + 4 * itemsize, feature + 4, a + 4, b + 4
             if d & 2:
-                deposit(2, rows, at, feature, w, at_shift, at_scale, at_high, at_low, a, b)
+                scatter_add(2, rows, at, feature, w, at_shift, at_scale, at_high, at_low, a, b)
                 at, feature, a, b = at + 2 * itemsize, feature + 2, a + 2, b + 2
         while feature < d:
-            deposit(1, rows, at, feature, w, at_shift, at_scale, at_high, at_low, a, b)
+            scatter_add(1, rows, at, feature, w, at_shift, at_scale, at_high, at_low, a, b)
             at, feature, a, b = at + rows.column_stride, feature + 1, a + 1, b + 1

@@ -87,7 +87,7 @@ def fill_side_by_side(rows, B, address, origin, scale, tile):
 
 
 @njit(inline="always")
-def announce(rows, B, start):
+def prefetch_rows(rows, B, start):
     """Ask memory for the B rows from `start` on, which come next, while these are computed.
 
     The first lines of each row: the hardware finds the rest of a longer one by itself.
@@ -100,8 +100,8 @@ def announce(rows, B, start):
 
 
 @njit(inline="always")
-def announce_picks(rows, picks, start, stop):
-    """`announce` for the rows that picks[start:stop] lists: all of their lines, up to a limit."""
+def prefetch_picked(rows, picks, start, stop):
+    """`prefetch_rows` for the rows in picks[start:stop]: all of their lines, up to a limit."""
     lines = min(8 * CACHE_LINE, rows.d * rows.itemsize)
     for r in range(start, stop):
         for line in range(0, lines + CACHE_LINE - 1, CACHE_LINE):

@@ -14,13 +14,13 @@ import numpy as np
 
 from dask_kmeans import checks, memory
 from dask_kmeans.blockwise import Block
+from dask_kmeans.buffer_pool import ReadingBufferPool
 from dask_kmeans.read.columns import numeric_columns
 from dask_kmeans.read.pieces import Piece, cut
 from dask_kmeans.read.points import numbered
 from dask_kmeans.read.retry import Part, retried
 from dask_kmeans.read.stored import Source
 from dask_kmeans.read.url import full_name, is_local
-from dask_kmeans.spare import SpareWhileReading
 
 FOOTERS_AT_ONCE = 16
 """Footers that are fetched side by side: they are small and far away, so latency is what counts."""
@@ -99,7 +99,7 @@ class ParquetSource(Source):
         self.feature_names = checks.check_feature_names(self.columns)
         self.weight_column = weight_column
         self.weighted = weight_column is not None
-        self._spare = SpareWhileReading()
+        self._buffers = ReadingBufferPool()
         self.n_features = len(self.columns)
         self.dtype = np.result_type(*(dtypes[name] for name in self.columns))
         self._parts = [
@@ -127,7 +127,7 @@ class ParquetSource(Source):
                 self.columns,
                 self.weight_column,
                 self.dtype,
-                self._spare,
+                self._buffers,
             )
             for a, b in groups
         ]
@@ -152,11 +152,11 @@ class ParquetRows:
     columns: tuple[str, ...]
     weight_column: str | None
     dtype: np.dtype
-    spare: SpareWhileReading
+    buffers: ReadingBufferPool
 
     def pieces(self) -> Iterator[Piece]:
         start = self.start
-        with self.spare.reading(), contextlib.closing(_OpenFile(self.fs)) as file:
+        with self.buffers.reading(), contextlib.closing(_OpenFile(self.fs)) as file:
             for part in self.parts:
                 with contextlib.closing(_Batches(self, file, part, start)) as batches:
                     while (batch := batches.read()) is not None:
@@ -165,7 +165,7 @@ class ParquetRows:
 
     def split(self, n_rows: int, column: Callable[[str], Any]) -> Piece:
         """`n_rows` rows in Fortran order and their weights, from Arrow columns by their names."""
-        out = self.spare.empty((len(self.columns), n_rows), self.dtype)
+        out = self.buffers.empty((len(self.columns), n_rows), self.dtype)
         for row, name in zip(out, self.columns, strict=True):
             row[:] = _numbers(column(name))
         if self.weight_column is None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from dask_kmeans import checks, memory
 from dask_kmeans.blockwise import Block
+from dask_kmeans.buffer_pool import ReadingBufferPool
 from dask_kmeans.read.chunk_files import ChunkFiles
 from dask_kmeans.read.chunks import read_rows
 from dask_kmeans.read.columns import Columns
@@ -18,7 +19,6 @@ from dask_kmeans.read.points import numbered
 from dask_kmeans.read.retry import Part, retried
 from dask_kmeans.read.stored import Source
 from dask_kmeans.read.url import Place
-from dask_kmeans.spare import SpareWhileReading
 
 
 def open_path(
@@ -75,7 +75,7 @@ class ZarrSource(Source):
         )
         self.n_features = len(self.columns)
         self.weighted = self.columns.weight is not None
-        self._spare = SpareWhileReading()
+        self._buffers = ReadingBufferPool()
 
     def blocks(self, threads: int, max_block_rows: int | None = None) -> tuple[Block, ...]:
         plan = memory.plan_blocks(
@@ -87,7 +87,13 @@ class ZarrSource(Source):
         )
         sources = [
             ZarrRows(
-                self.array, self.description, start, stop, plan.read_rows, self.columns, self._spare
+                self.array,
+                self.description,
+                start,
+                stop,
+                plan.read_rows,
+                self.columns,
+                self._buffers,
             )
             for start, stop in plan.bounds
         ]
@@ -104,16 +110,16 @@ class ZarrRows:
     stop: int
     read_rows: int
     columns: Columns
-    spare: SpareWhileReading
+    buffers: ReadingBufferPool
 
     def pieces(self) -> Iterator[Piece]:
         files = ChunkFiles.of(self.array)
         if files is None:
             yield from self._from_zarr(self.start, self.stop)
             return
-        with self.spare.reading():
+        with self.buffers.reading():
             for start, stop in files.cuts(self.start, self.stop):
-                values = self.spare.empty((stop - start, self.array.shape[1]), self.array.dtype)
+                values = self.buffers.empty((stop - start, self.array.shape[1]), self.array.dtype)
                 for first, after in files.read(start, values):
                     files.require_whole(first, self.name)
                     values[first - start : after - start] = self._read(first, after)

@@ -40,7 +40,12 @@ from dask_kmeans.kernels import (
     labelled_distances,
     merge_sums,
 )
-from dask_kmeans.seed.chosen import Chosen, NearestChosen, none_chosen, numbered_pieces
+from dask_kmeans.seed.candidates import (
+    Candidates,
+    NearestCandidates,
+    no_candidates,
+    numbered_pieces,
+)
 from dask_kmeans.seed.race import Race, distinct_winners
 from dask_kmeans.seed.recluster import QUICK, recluster
 from dask_kmeans.survey import Survey
@@ -110,21 +115,21 @@ def summarize(
     # Steps 1 and 2.
     middle = survey.minimum / 2 + survey.maximum / 2
     uniform, spread = blockwise.run(_first_round, middle, seed, per_round, merge=_merge_races)
-    chosen = none_chosen(len(middle), SLOT).grown(distinct_winners(uniform, spread))
+    candidates = no_candidates(len(middle), SLOT).grown(distinct_winners(uniform, spread))
     fixed_point = survey.fixed_point()
     within_before = np.inf
     # Step 3.
     for done in itertools.count(1):
         # Step 7 for the candidates so far, and step 4 for the round that may come.
         sums, cost, race = blockwise.run(
-            _cells_and_next_round, chosen, fixed_point, seed, 1 + done, per_round,
+            _cells_and_next_round, candidates, fixed_point, seed, 1 + done, per_round,
             merge=_merge_rounds,
         )  # fmt: skip
-        summary = _summary(chosen.centers, fixed_point, sums, cost.value(), done)
+        summary = _summary(candidates.centers, fixed_point, sums, cost.value(), done)
         if not _another_round(summary, within_before, n_clusters, rounds, random):
             break
         within_before = summary.within
-        chosen = chosen.grown(race.winners())  # step 5
+        candidates = candidates.grown(race.winners())  # step 5
     return summary
 
 
@@ -166,7 +171,7 @@ def _first_round(block: OpenBlock, middle: np.ndarray, seed: int, size: int) -> 
 
 def _cells_and_next_round(
     block: OpenBlock,
-    chosen: Chosen,
+    candidates: Candidates,
     fixed_point: FixedPoint,
     seed: int,
     purpose: int,
@@ -174,18 +179,18 @@ def _cells_and_next_round(
 ) -> tuple[Sums, ExactSum, Race]:
     """Sums of the rows nearest to each candidate; the sum of their distances and a race by
     these."""
-    sums, cost, race = fixed_point.zero_sums(len(chosen.centers)), ExactSum(), Race(size)
-    candidates = NearestChosen(block, chosen)
+    sums, cost, race = fixed_point.zero_sums(len(candidates.centers)), ExactSum(), Race(size)
+    nearest = NearestCandidates(block, candidates)
     for first, values, weights in numbered_pieces(block):
         row = block.start + first
-        mass = candidates.measure(first, values)
+        mass = nearest.measure(first, values)
         if weights is not None:
             mass *= weights
         cost.add(mass)
         race.enter(exponential(seed, purpose, row, np.empty(len(values))), mass, values, row)
-        labels = candidates.labels.of(slice(first, first + len(values)))
+        labels = nearest.labels.of(slice(first, first + len(values)))
         accumulate(values, weights, fixed_point, np.full_like(labels, -1), labels, sums)
-    candidates.keep()
+    nearest.keep()
     return sums, cost, race
 
 

@@ -22,14 +22,19 @@ import numpy as np
 
 from dask_kmeans.blockwise import Blockwise, OpenBlock
 from dask_kmeans.kernels import ExactSum, distances, exponential
-from dask_kmeans.seed.chosen import Chosen, NearestChosen, none_chosen, numbered_pieces
+from dask_kmeans.seed.candidates import (
+    Candidates,
+    NearestCandidates,
+    no_candidates,
+    numbered_pieces,
+)
 from dask_kmeans.seed.race import Race, counting_mass
 
 
 class Growing(NamedTuple):
     """One restart on its way to k centers."""
 
-    chosen: Chosen
+    candidates: Candidates
     trials: np.ndarray
     """float64 (t, d): rows of which one will be the next center. None left: every row is a
     center."""
@@ -74,7 +79,7 @@ def k_means_plus_plus(
     """
     races = blockwise.run(_draw_first, n_init, seed, merge=_merge_each)
     restarts = [
-        Growing(none_chosen(n_features, ("labels", number)), race.winners(), np.inf)
+        Growing(no_candidates(n_features, ("labels", number)), race.winners(), np.inf)
         for number, race in enumerate(races)
     ]
     trials = 2 + int(math.log(n_clusters))
@@ -88,7 +93,7 @@ def k_means_plus_plus(
         )  # fmt: skip
         for number, outcome in zip(growing, weighed, strict=True):
             restarts[number] = _choose(restarts[number], outcome)
-    return [(restart.chosen.centers, restart.cost) for restart in restarts]
+    return [(restart.candidates.centers, restart.cost) for restart in restarts]
 
 
 def _choose(restart: Growing, weighed: Weighed) -> Growing:
@@ -96,7 +101,7 @@ def _choose(restart: Growing, weighed: Weighed) -> Growing:
     costs = [cost.value() for cost in weighed.costs]
     best = int(np.argmin(costs))
     return Growing(
-        restart.chosen.grown(restart.trials[best : best + 1]),
+        restart.candidates.grown(restart.trials[best : best + 1]),
         weighed.races[best].winners(),
         costs[best],
     )
@@ -123,7 +128,7 @@ def _weigh_trials(
     size: int,
 ) -> list[Weighed]:
     """Costs and races of all trials of all restarts."""
-    known = [NearestChosen(block, restart.chosen) for restart in restarts]
+    known = [NearestCandidates(block, restart.candidates) for restart in restarts]
     outcomes = [
         Weighed(
             tuple(ExactSum() for _ in restart.trials), tuple(Race(size) for _ in restart.trials)

@@ -18,7 +18,7 @@ from dask_kmeans.kernels import (
     merge_sums,
     uniform,
 )
-from dask_kmeans.seed.chosen import numbered_pieces
+from dask_kmeans.seed.candidates import numbered_pieces
 from dask_kmeans.seed.race import Race, counting_mass, first_of_equals
 from dask_kmeans.survey import Survey
 

@@ -9,9 +9,9 @@ import numpy as np
 
 from dask_kmeans.blockwise import Blockwise
 from dask_kmeans.kernels import Drift, FixedPoint, Moments, drift_after, exact_total, merge_sums
-from dask_kmeans.step.alone import Alone
 from dask_kmeans.step.assign import Outcome, Request, assign_block
 from dask_kmeans.step.combine import merge_for
+from dask_kmeans.step.fused import FusedSteps
 from dask_kmeans.step.measure import Measure, MeasureRequest, measure_block
 from dask_kmeans.step.move import inertia_of, relocate, scatter_of
 from dask_kmeans.step.run import IterationRecord, Run
@@ -55,7 +55,7 @@ def advance(runs: list[Run], rules: Rules) -> list[Run]:
     """Take one step with each of the runs; returns those that may leap on from there."""
     wanted = [_far_rows_wanted(run, run is runs[0], rules) for run in runs]
     requests = [
-        _alone(run, request, rules)
+        _with_fused_steps(run, request, rules)
         for run, request in zip(runs, _requests(runs, wanted, rules), strict=True)
     ]
     passed = rules.blockwise.visit(
@@ -63,7 +63,8 @@ def advance(runs: list[Run], rules: Rules) -> list[Run]:
     )
     if passed.bytes_read:
         rules.blockwise.passes += max(
-            1 if outcome.walk is None else outcome.walk.passes for outcome in passed.outcomes
+            1 if outcome.fused_taken is None else outcome.fused_taken.passes
+            for outcome in passed.outcomes
         )
     if runs[0].iteration == 0:
         _note_scatter_offset(runs, passed.outcomes[0], rules.fixed_point)
@@ -74,7 +75,7 @@ def advance(runs: list[Run], rules: Rules) -> list[Run]:
     ]
 
 
-def look(runs: list[Run], rules: Rules) -> list[tuple[float, np.ndarray]]:
+def final_pass(runs: list[Run], rules: Rules) -> list[tuple[float, np.ndarray]]:
     """Look at all rows once more: inertia and sizes (k,) of the clusters about each run's centers.
 
     Labels are left in the caches: those that margins prove, or that belong to these very centers,
@@ -83,7 +84,7 @@ def look(runs: list[Run], rules: Rules) -> list[tuple[float, np.ndarray]]:
     requests = _requests(runs, [0] * len(runs), rules)
     for at, run in enumerate(runs):
         if run.previous is not None and np.array_equal(run.centers, run.previous.centers):
-            requests[at] = requests[at]._replace(panel=run.previous)
+            requests[at] = requests[at]._replace(prepared=run.previous)
     passed = rules.blockwise.run(
         assign_block, requests, rules.fixed_point, merge=merge_for(requests)
     )
@@ -100,19 +101,19 @@ def _requests(runs: list[Run], farthest: list[int | None], rules: Rules) -> list
     """What a pass is to do for the runs' next steps."""
     return [
         Request(
-            run.number, run.iteration + 1, run.panel_of(run.centers), run.previous, wanted,
+            run.number, run.iteration + 1, run.prepare(run.centers), run.previous, wanted,
             _drift_of(run, rules),
         )
         for run, wanted in zip(runs, farthest, strict=True)
     ]  # fmt: skip
 
 
-def _alone(run: Run, request: Request, rules: Rules) -> Request:
+def _with_fused_steps(run: Run, request: Request, rules: Rules) -> Request:
     """The request of a run whose task may take more steps than one, if that is so."""
-    if run.sums is None or run.longest_leap or rules.watched or not rules.blockwise.alone:
+    if run.sums is None or run.longest_leap or rules.watched or not rules.blockwise.single_task:
         return request
-    alone = Alone(run.sums, run.scatter_offset, rules.n_rows, rules.tol, rules.max_iter)
-    return request._replace(alone=alone)
+    fused = FusedSteps(run.sums, run.scatter_offset, rules.n_rows, rules.tol, rules.max_iter)
+    return request._replace(fused=fused)
 
 
 def _note_scatter_offset(runs: list[Run], first: Outcome, fixed_point: FixedPoint) -> None:
@@ -165,16 +166,16 @@ def _take_step(run: Run, request: Request, outcome: Outcome, bytes_read: int, ru
     It may not once it has settled, nor after empty clusters were relocated.
     """
     sums = outcome.sums if run.sums is None else merge_sums(run.sums, outcome.sums)
-    if outcome.walk is not None:
-        records, panel, run.drift, bytes_read = outcome.walk
+    if outcome.fused_taken is not None:
+        records, prepared, run.drift, bytes_read = outcome.fused_taken
         run.history.extend(records)
-        run.centers = panel.centers
-        request = request._replace(step=request.step + len(records), panel=panel)
+        run.centers = prepared.centers
+        request = request._replace(step=request.step + len(records), prepared=prepared)
     assigned = run.centers
-    run.sums, run.assigned, run.panel = sums, assigned, request.panel
+    run.sums, run.assigned, run.prepared = sums, assigned, request.prepared
     moments = rules.fixed_point.moments(sums, assigned)
     inertia = inertia_of(moments, run.scatter_offset)
-    spoilt = not run.plain and inertia > run.lowest_inertia
+    spoilt = not run.is_lloyd_step and inertia > run.lowest_inertia
     image: np.ndarray
     if spoilt:
         assert run.image is not None
@@ -188,12 +189,12 @@ def _take_step(run: Run, request: Request, outcome: Outcome, bytes_read: int, ru
         )  # fmt: skip
     run.reason = stop(
         outcome.changed / rules.n_rows, moved, relocated,
-        request.step, plain=run.plain, tol=rules.tol, max_iter=rules.max_iter,
+        request.step, is_lloyd_step=run.is_lloyd_step, tol=rules.tol, max_iter=rules.max_iter,
     )  # fmt: skip
-    run.longest_leap = _next_longest_leap(run.longest_leap, spoilt, run.plain)
+    run.longest_leap = _next_longest_leap(run.longest_leap, spoilt, run.is_lloyd_step)
     run.lowest_inertia = min(inertia, run.lowest_inertia)
     run.centers = run.image = image
-    run.plain = True
+    run.is_lloyd_step = True
     run.history.append(
         IterationRecord(
             request.step,
@@ -209,11 +210,11 @@ def _take_step(run: Run, request: Request, outcome: Outcome, bytes_read: int, ru
     return run.reason is None and not relocated and (run.longest_leap > 1 or not spoilt)
 
 
-def _next_longest_leap(longest: int, spoilt: bool, plain: bool) -> int:
+def _next_longest_leap(longest: int, spoilt: bool, is_lloyd_step: bool) -> int:
     """Shorter leaps after one too far, longer ones after a good one."""
     if spoilt:
         return max(1, longest // 4)
-    return longest if plain else min(LONGEST_LEAP, 2 * longest)
+    return longest if is_lloyd_step else min(LONGEST_LEAP, 2 * longest)
 
 
 def _filled(
@@ -237,5 +238,5 @@ def _filled(
 
 def _measure_farthest(run: Run, request: Request, wanted: int, blockwise: Blockwise) -> Measure:
     """One more look at the rows, where the step did not bring back the far rows that it needs."""
-    requests = [MeasureRequest(run.number, request.step, request.panel, wanted)]
+    requests = [MeasureRequest(run.number, request.step, request.prepared, wanted)]
     return blockwise.run(measure_block, requests, merge=merge_for(requests))[0]

@@ -18,7 +18,7 @@ from dask_kmeans.kernels import (
     Drift,
     FixedPoint,
     Margins,
-    Panel,
+    PreparedCenters,
     Sums,
     drift_after,
     failing,
@@ -26,9 +26,9 @@ from dask_kmeans.kernels import (
     no_margins,
 )
 from dask_kmeans.labels import Labels
-from dask_kmeans.step.alone import Alone, Walk
-from dask_kmeans.step.keep import NONE, Keeping, KeptRows, Proof, kept_rows
+from dask_kmeans.step.fused import FusedSteps, StepsTaken
 from dask_kmeans.step.measure import Measure, measure_rows, no_measure
+from dask_kmeans.step.row_cache import NONE, KeptRows, Proof, RowCacheWriter, kept_rows
 from dask_kmeans.step.run import IterationRecord
 
 WORTH = 0.5
@@ -50,16 +50,16 @@ class Request(NamedTuple):
     run: int
     step: int
     """Number of the step; labels of step - 1 are looked for in the block's cache."""
-    panel: Panel
+    prepared: PreparedCenters
     """The centers to compare with; where it is `previous`, labels stay what they are."""
-    previous: Panel | None
+    previous: PreparedCenters | None
     """The centers of step - 1, from which labels that a lost worker took along are found again.
     Labels are a function of (row, centers), so these are the same ones. None on the first step."""
     farthest: int | None = None
     """Measure distances too, and bring back so many of the farthest rows; None: measure nothing."""
     drift: Drift | None = None
     """How far the centers have gone; None: keep no margins, look at every row."""
-    alone: Alone | None = None
+    fused: FusedSteps | None = None
     """For a step over rows in memory that are all of one block: more may follow at once."""
 
 
@@ -71,7 +71,7 @@ class Outcome(NamedTuple):
     changed: int
     examined: int
     measure: Measure | None
-    walk: Walk | None = None
+    fused_taken: StepsTaken | None = None
     """Where more steps than one were taken; all else but `sums` is of the last one."""
 
 
@@ -102,7 +102,7 @@ def assign_block(
 
 def _read(block: OpenBlock, steps: Sequence[_Step]) -> None:
     """Show all rows to the steps, and keep those that will most likely be wanted next."""
-    keeping = Keeping(block)
+    keeping = RowCacheWriter(block)
     first = 0
     for values, weights in block.pieces():
         for step in steps:
@@ -118,7 +118,7 @@ class _Step:
     def __init__(self, block: OpenBlock, request: Request, fixed_point: FixedPoint, frugal: bool):
         """frugal : margins may save reads: they are kept whatever they save of the arithmetic."""
         self.request, self.fixed_point, self.start = request, fixed_point, block.start
-        k = len(request.panel.centers)
+        k = len(request.prepared.centers)
         self.labels, known = Labels.recall(block, ("labels", request.run), request.step - 1, k)
         self.rebuild = not known
         # As labels do, margins leave the cache while they are being changed.
@@ -131,7 +131,7 @@ class _Step:
         self.sums = fixed_point.zero_sums(k, block.zeros)
         self.measure = None if request.farthest is None else no_measure(len(fixed_point.shift))
         self.changed = 0
-        self.walk: Walk | None = None
+        self.fused_taken: StepsTaken | None = None
 
     def _prove(self, margins: np.ndarray, rows: int) -> None:
         """Find margins to keep from this step on, and the rows to look at: None for all of them."""
@@ -140,7 +140,7 @@ class _Step:
 
     def _proved(self, margins: np.ndarray, rows: int) -> tuple[np.ndarray, np.ndarray | None]:
         drift = self.request.drift
-        if self.request.panel is self.request.previous:
+        if self.request.prepared is self.request.previous:
             return margins, NO_ROWS
         if drift is None:
             return NONE, None
@@ -174,12 +174,12 @@ class _Step:
             begin, end = np.searchsorted(picks, [first, stop])
             picks = picks[begin:end] - first
         self._assign(values, weights, known, picks, self.margins[rows])
-        if self.request.alone is not None and len(values) == len(self.labels.stored):
-            self._walk_on(self.request.alone, values, weights, known)
+        if self.request.fused is not None and len(values) == len(self.labels.stored):
+            self._take_fused_steps(self.request.fused, values, weights, known)
         self.labels.put(rows, known)
         if self.measure is not None:
             self.measure = measure_rows(
-                self.measure, values, weights, self.request.panel.centers, known,
+                self.measure, values, weights, self.request.prepared.centers, known,
                 self.start + first, self.request.farthest or 0,
             )  # fmt: skip
 
@@ -195,38 +195,40 @@ class _Step:
 
     def _assign(self, values, weights, labels, picks, margins) -> None:
         assignment = Assignment(values, weights, self.fixed_point, labels, self.sums)
-        self.changed += assignment.to(self.request.panel, picks, self._written(margins)).changed
+        self.changed += assignment.to(self.request.prepared, picks, self._written(margins)).changed
 
     def _written(self, margins: np.ndarray) -> Margins:
         """Margins as the kernels write them."""
         drift = self.request.drift
         return NO_MARGINS if drift is None else drift.margins(margins)
 
-    def _walk_on(self, alone: Alone, values, weights, labels) -> None:
+    def _take_fused_steps(self, fused: FusedSteps, values, weights, labels) -> None:
         """Take the steps that follow, as long as the driver would do nothing else."""
-        total = Sums(*(a + b for a, b in zip(alone.sums, self.sums, strict=True)))
+        total = Sums(*(a + b for a, b in zip(fused.sums, self.sums, strict=True)))
         assignment = Assignment(values, weights, self.fixed_point, labels, total)
         records: list[IterationRecord] = []
         while True:
-            step, panel, drift = self.request.step, self.request.panel, self.request.drift
+            step, prepared, drift = self.request.step, self.request.prepared, self.request.drift
             bytes_read = values.nbytes if self.examined else 0
-            moments = self.fixed_point.moments(total, panel.centers)
-            if not alone.goes_on(moments, self.changed, step):
+            moments = self.fixed_point.moments(total, prepared.centers)
+            if not fused.goes_on(moments, self.changed, step):
                 break
             records.append(
                 IterationRecord(
-                    step, self.changed, alone.inertia(moments), moments.center_shift, self.examined,
+                    step, self.changed, fused.inertia(moments), moments.center_shift, self.examined,
                     bytes_read, seconds=0.0,
                 )
             )  # fmt: skip
             if drift is not None:
-                drift = drift_after(drift, panel.centers, moments.means)
-            following = panel.at(moments.means)
-            self.request = Request(self.request.run, step + 1, following, panel, None, drift, alone)
+                drift = drift_after(drift, prepared.centers, moments.means)
+            following = prepared.at(moments.means)
+            self.request = Request(
+                self.request.run, step + 1, following, prepared, None, drift, fused
+            )
             self._prove(self.margins, len(values))
             self.changed = assignment.to(following, self.picks, self._written(self.margins)).changed
-        self.walk = Walk(records, panel, drift, bytes_read)
-        for whole, before, change in zip(total, alone.sums, self.sums, strict=True):
+        self.fused_taken = StepsTaken(records, prepared, drift, bytes_read)
+        for whole, before, change in zip(total, fused.sums, self.sums, strict=True):
             np.subtract(whole, before, out=change)
 
     def lifetime(self, rows: slice) -> np.ndarray:
@@ -248,4 +250,4 @@ class _Step:
 
     @property
     def outcome(self) -> Outcome:
-        return Outcome(self.sums, self.changed, self.examined, self.measure, self.walk)
+        return Outcome(self.sums, self.changed, self.examined, self.measure, self.fused_taken)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dask_kmeans.blockwise import OpenBlock
-from dask_kmeans.kernels import ExactSum, Panel, labelled_distances, nearest
+from dask_kmeans.kernels import ExactSum, PreparedCenters, labelled_distances, nearest
 from dask_kmeans.labels import Labels
 
 AT_ONCE = 2**13
@@ -37,8 +37,8 @@ class MeasureRequest(NamedTuple):
 
     run: int
     step: int
-    """Step to which `panel` belongs: its labels are looked for in the block's cache."""
-    panel: Panel
+    """Step to which `prepared_centers` belongs: its labels are looked for in the block's cache."""
+    prepared: PreparedCenters
     farthest: int
 
 
@@ -128,20 +128,20 @@ def measure_block(block: OpenBlock, requests: Sequence[MeasureRequest]) -> tuple
     """
     slots = [("labels", request.run) for request in requests]
     recalled = [
-        Labels.recall(block, slot, request.step, len(request.panel.centers))
+        Labels.recall(block, slot, request.step, len(request.prepared.centers))
         for slot, request in zip(slots, requests, strict=True)
     ]
-    measures = [no_measure(request.panel.centers.shape[1]) for request in requests]
+    measures = [no_measure(request.prepared.centers.shape[1]) for request in requests]
     first = 0
     for values, weights in block.pieces():
         rows = slice(first, first + len(values))
         for at, (request, (labels, known)) in enumerate(zip(requests, recalled, strict=True)):
             own = labels.of(rows)
             if not known:
-                nearest(values, request.panel, own)
+                nearest(values, request.prepared, own)
                 labels.put(rows, own)
             measures[at] = measure_rows(
-                measures[at], values, weights, request.panel.centers, own,
+                measures[at], values, weights, request.prepared.centers, own,
                 block.start + first, request.farthest,
             )  # fmt: skip
         first = rows.stop

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dask_kmeans.kernels import Drift, Panel, Sums, prepare
+from dask_kmeans.kernels import Drift, PreparedCenters, Sums, prepare
 from dask_kmeans.step.anchor import Anchor
 from dask_kmeans.step.stop import StopReason
 
@@ -58,7 +58,7 @@ class Run:
     """Inertia less `step.move.scatter_of`: the same in every step."""
     history: list[IterationRecord] = field(default_factory=list)
     reason: StopReason | None = None
-    plain: bool = True
+    is_lloyd_step: bool = True
     """Whether `centers` are the means that Lloyd's iteration prescribes, not a leap beyond them."""
     image: np.ndarray | None = None
     """(k, d) float64: the means after the latest step that a leap did not spoil."""
@@ -71,23 +71,23 @@ class Run:
 
     drift: Drift | None = None
     """How far the centers have gone since margins were first kept, which a checkpoint forgets."""
-    panel: Panel | None = None
+    prepared: PreparedCenters | None = None
     """`assigned` as the kernels take it; made anew after a checkpoint, as is the next one."""
-    origin: Panel | None = None
-    """The first centers, about whose middle all panels of the run have their origin."""
+    origin: PreparedCenters | None = None
+    """The first centers, about whose middle all prepared centers of the run have their origin."""
 
-    def panel_of(self, centers: np.ndarray) -> Panel:
+    def prepare(self, centers: np.ndarray) -> PreparedCenters:
         """`centers` as the kernels take them."""
         if self.origin is None:
             self.origin = prepare(centers)
         return self.origin.at(centers)
 
     @property
-    def previous(self) -> Panel | None:
-        """The panel that the labels of the latest step belong to; None before the first."""
-        if self.panel is None and self.assigned is not None:
-            self.panel = self.panel_of(self.assigned)
-        return self.panel
+    def previous(self) -> PreparedCenters | None:
+        """The centers that the labels of the latest step belong to; None before the first."""
+        if self.prepared is None and self.assigned is not None:
+            self.prepared = self.prepare(self.assigned)
+        return self.prepared
 
     @property
     def iteration(self) -> int:

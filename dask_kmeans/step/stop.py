@@ -28,7 +28,7 @@ def stop(
     relocated: int,
     iteration: int,
     *,
-    plain: bool,
+    is_lloyd_step: bool,
     tol: float,
     max_iter: int,
 ) -> StopReason | None:
@@ -49,9 +49,9 @@ def stop(
         share of changed labels tell how far Lloyd's iteration is from settling.
     """
     if not relocated:
-        if not moved or (plain and changed == 0):
+        if not moved or (is_lloyd_step and changed == 0):
             return StopReason.CONVERGED
-        if plain and iteration > 1 and changed <= tol:
+        if is_lloyd_step and iteration > 1 and changed <= tol:
             return StopReason.SETTLED
     if iteration >= max_iter:
         return StopReason.MAX_ITER

@@ -176,7 +176,7 @@ def _run_header(run: Run) -> dict[str, Any]:
         "scatter_offset": run.scatter_offset,
         "history": [list(record) for record in run.history],
         "reason": None if run.reason is None else run.reason.name,
-        "plain": run.plain,
+        "plain": run.is_lloyd_step,
         "lowest_inertia": run.lowest_inertia if run.history else None,
         "longest_leap": run.longest_leap,
         "anchors": len(run.anchors),
@@ -234,7 +234,7 @@ def _run(
         scatter_offset=_number(entry["scatter_offset"]),
         history=[_record(at, record) for at, record in enumerate(entry["history"], 1)],
         reason=None if entry["reason"] is None else StopReason[entry["reason"]],
-        plain=bool(entry["plain"]),
+        is_lloyd_step=bool(entry["plain"]),
         longest_leap=int(entry["longest_leap"]),
     )
     for at in range(entry["anchors"]):

@@ -19,7 +19,7 @@ LEAST_BYTES = 2**16
 """Of an array: smaller ones have memory that this process has at hand."""
 
 
-class Spare:
+class BufferPool:
     """Arrays whose memory comes back when nobody has a view of them any more.
 
     A copy in another process is empty.
@@ -61,7 +61,7 @@ class Spare:
         self._free.append(memory)
 
 
-class SpareWhileReading(Spare):
+class ReadingBufferPool(BufferPool):
     """Shared by the blocks of a source; has nothing left when none of them is being read."""
 
     def __init__(self) -> None:

@@ -10,9 +10,9 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 from test_checkpoint import KINDS, SEED, X, bits, fit
 
+from dask_kmeans import checkpoint_schedule
 from dask_kmeans import fit as fits
-from dask_kmeans import keep
-from dask_kmeans.keep import SHARE, Keeper
+from dask_kmeans.checkpoint_schedule import SHARE, CheckpointSchedule
 from dask_kmeans.result import FitState
 from dask_kmeans.step.run import Run
 
@@ -39,10 +39,10 @@ def state(passes):
 @pytest.mark.parametrize("of_a_save", [0.0, 0.001, 0.2, 5.0])
 def test_saving_takes_a_small_share_of_the_time(of_a_pass, of_a_save):
     place = Place(of_a_save)
-    with Keeper(place, place.clock) as keeper:
+    with CheckpointSchedule(place, place.clock) as schedule:
         for number in range(1, 1001):
             place.now += of_a_pass
-            keeper.note(state(number))
+            schedule.note(state(number))
     assert place.saved[0] == 1
     assert place.saved[-1] == 1000
     # The first and the last are saved at any price.
@@ -53,10 +53,10 @@ def test_saving_takes_a_small_share_of_the_time(of_a_pass, of_a_save):
 
 def test_as_many_are_saved_as_the_share_allows():
     place = Place(1.0)
-    with Keeper(place, place.clock) as keeper:
+    with CheckpointSchedule(place, place.clock) as schedule:
         for number in range(1, 1001):
             place.now += 1.0
-            keeper.note(state(number))
+            schedule.note(state(number))
     assert len(place.saved) * place.seconds > 0.8 * SHARE * place.now
 
 
@@ -92,7 +92,7 @@ def test_a_slow_store_holds_up_nothing():
 def test_interrupted_in_an_iteration_the_one_before_is_kept(kind, iteration, tmp_path, monkeypatch):
     """Whatever the interrupted one has done to the state, which had not been saved for long."""
     url = str(tmp_path / "state")
-    monkeypatch.setattr(keep, "SHARE", 1e-9)
+    monkeypatch.setattr(checkpoint_schedule, "SHARE", 1e-9)
     real, calls = fits.advance, []
 
     def interrupted(*args):
@@ -114,7 +114,7 @@ def test_interrupted_in_an_iteration_the_one_before_is_kept(kind, iteration, tmp
 
 def test_a_save_that_fails_on_the_way_out_hides_nothing(tmp_path, monkeypatch):
     """The error that ended the fit comes through, and says what was lost besides."""
-    monkeypatch.setattr(keep, "SHARE", 1e-9)
+    monkeypatch.setattr(checkpoint_schedule, "SHARE", 1e-9)
 
     def stop(record):
         if record.iteration == 3:
@@ -130,7 +130,7 @@ def test_a_save_that_fails_on_the_way_out_hides_nothing(tmp_path, monkeypatch):
 
 
 def test_a_save_that_fails_after_the_last_iteration_is_an_error(tmp_path, monkeypatch):
-    monkeypatch.setattr(keep, "SHARE", 1e-9)
+    monkeypatch.setattr(checkpoint_schedule, "SHARE", 1e-9)
     folder = tmp_path / "folder"
 
     def remove(record):

@@ -1,4 +1,4 @@
-"""Keep: what a step leaves in a block's cache for the next one: a cache, never the truth.
+"""What a step leaves in a block's cache for the next one: a cache, never the truth.
 
 Margins, without which every row is looked at, and the rows that will most likely be
 wanted next, without which the block is read.
@@ -56,7 +56,7 @@ def kept_rows(block: OpenBlock) -> KeptRows | None:
     return block.cache.get(KEY)
 
 
-class Keeping:
+class RowCacheWriter:
     """Chooses the rows of a block that are kept, while it is read.
 
     Each piece of the block gets its share of the room. What was kept before goes at once: two sets

@@ -31,13 +31,13 @@ def fitted(X, init, *, watched: bool, weights=None, **parameters) -> KMeans:
         return model.fit(X, sample_weight=weights)
 
 
-def assert_same(alone: KMeans, watched: KMeans) -> None:
-    np.testing.assert_array_equal(alone.cluster_centers_, watched.cluster_centers_)
-    np.testing.assert_array_equal(alone.labels_, watched.labels_)
-    assert (alone.inertia_, alone.n_passes_) == (watched.inertia_, watched.n_passes_)
-    assert alone.stop_reason_ == watched.stop_reason_
+def assert_same(fused: KMeans, watched: KMeans) -> None:
+    np.testing.assert_array_equal(fused.cluster_centers_, watched.cluster_centers_)
+    np.testing.assert_array_equal(fused.labels_, watched.labels_)
+    assert (fused.inertia_, fused.n_passes_) == (watched.inertia_, watched.n_passes_)
+    assert fused.stop_reason_ == watched.stop_reason_
     ours, theirs = (
-        [record._replace(seconds=0.0) for record in model.history_] for model in (alone, watched)
+        [record._replace(seconds=0.0) for record in model.history_] for model in (fused, watched)
     )
     assert ours == theirs
 
@@ -50,8 +50,8 @@ def visits(monkeypatch):
 
     def counted(*arguments):
         assigned = visit(*arguments)
-        walks = [outcome.walk for outcome in assigned.outcomes]
-        taken.append(max(1 if walk is None else len(walk.records) + 1 for walk in walks))
+        fused_runs = [outcome.fused_taken for outcome in assigned.outcomes]
+        taken.append(max(1 if fused is None else len(fused.records) + 1 for fused in fused_runs))
         return assigned
 
     monkeypatch.setattr(advance, "assign_block", counted)
@@ -65,14 +65,14 @@ def test_alone_or_watched_a_fit_is_the_same(visits, dtype, algorithm, init):
     X = rows(0, dtype)
     settings_ = {"tol": 0, "algorithm": algorithm, "n_init": 1 if init is None else 3}
     init = X[:7].astype(np.float64) if init is None else init
-    alone = fitted(X, init, watched=False, **settings_)
+    fused = fitted(X, init, watched=False, **settings_)
     assert len(visits) == 3  # the first step, all the others, the last look
     assert max(visits) > 2
-    assert sum(visits) - 1 >= alone.n_iter_
+    assert sum(visits) - 1 >= fused.n_iter_
     visits.clear()
     watched = fitted(X, init, watched=True, **settings_)
     assert set(visits) == {1}
-    assert_same(alone, watched)
+    assert_same(fused, watched)
 
 
 def test_margins_are_kept_alone_too(monkeypatch, visits):
@@ -80,19 +80,19 @@ def test_margins_are_kept_alone_too(monkeypatch, visits):
     monkeypatch.setattr(advance, "LEAST_SIZE", 0)
     monkeypatch.setattr(assign, "WORTH", 0.9)
     X = rows(1)
-    alone = fitted(X, X[:9], watched=False, tol=0)
+    fused = fitted(X, X[:9], watched=False, tol=0)
     assert max(visits) > 2
-    assert min(record.examined for record in alone.history_) < ROWS
-    assert_same(alone, fitted(X, X[:9], watched=True, tol=0))
+    assert min(record.examined for record in fused.history_) < ROWS
+    assert_same(fused, fitted(X, X[:9], watched=True, tol=0))
 
 
 def test_an_emptied_cluster_is_the_drivers():
     X = np.concatenate([rows(2), np.full((1, FEATURES), 1e3)])
     # All between two of the seeds: the third loses its rows after a few steps.
     init = np.array([[0.0] * FEATURES, [9.0] * FEATURES, [40.0] * FEATURES, [500.0] * FEATURES])
-    alone = fitted(X, init, watched=False, tol=0)
-    assert (alone.cluster_sizes_ > 0).all()
-    assert_same(alone, fitted(X, init, watched=True, tol=0))
+    fused = fitted(X, init, watched=False, tol=0)
+    assert (fused.cluster_sizes_ > 0).all()
+    assert_same(fused, fitted(X, init, watched=True, tol=0))
 
 
 @settings(max_examples=30, deadline=None)
@@ -115,16 +115,16 @@ def test_a_row_that_is_skipped_stays_out():
     X = rows(3)
     X[::50] = np.nan
     init = rows(4)[:4]
-    alone = fitted(X, init, watched=False, nan="skip", tol=0)
-    assert (alone.labels_[::50] == -1).all()
-    assert_same(alone, fitted(X, init, watched=True, nan="skip", tol=0))
+    fused = fitted(X, init, watched=False, nan="skip", tol=0)
+    assert (fused.labels_[::50] == -1).all()
+    assert_same(fused, fitted(X, init, watched=True, nan="skip", tol=0))
 
 
 def test_ranges_near_the_smallest_number():
     X = rows(5) * [1e-312, 1.0, 1.0]
-    alone = fitted(X, X[:4], watched=False, tol=0)
-    assert len(alone.history_) > 2
-    assert_same(alone, fitted(X, X[:4], watched=True, tol=0))
+    fused = fitted(X, X[:4], watched=False, tol=0)
+    assert len(fused.history_) > 2
+    assert_same(fused, fitted(X, X[:4], watched=True, tol=0))
 
 
 def test_small_work_is_one_block_and_large_work_is_not():

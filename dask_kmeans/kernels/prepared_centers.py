@@ -57,8 +57,8 @@ import numpy as np
 from numba import njit
 
 from .lanes import CR
-from .lattice import Lattice, lattices
 from .layout import owned
+from .quantized import QuantizedCenters, quantized_by_bits
 
 SAMPLE = 64
 """About how many centers have a say in where their middle is: one far center must not move it."""
@@ -82,10 +82,10 @@ class Filter(NamedTuple):
     bound: np.ndarray
 
 
-class Panel:
+class PreparedCenters:
     """Centers prepared for comparison: what that takes is made when it is first asked for.
 
-    So a panel travels as its centers alone, and where nobody compares with it, nothing is made.
+    They travel as their centers alone, and where nobody compares with them, nothing is made.
 
     centers : float64 (k, d), C order: all that is for other modules to read, with
     shift : float64 (d,), where the origin is.
@@ -95,7 +95,7 @@ class Panel:
         self.centers, self.shift = centers, shift
 
     def __reduce__(self):
-        return Panel, (self.centers, self.shift)
+        return PreparedCenters, (self.centers, self.shift)
 
     @cached_property
     def padded(self) -> np.ndarray:
@@ -113,9 +113,9 @@ class Panel:
         return self._filter(np.float64)
 
     @cached_property
-    def lattices(self) -> tuple[Lattice, ...]:
+    def quantized_by_bits(self) -> tuple[QuantizedCenters, ...]:
         """The centers of `single` rounded to fewer bits, where that may be of use."""
-        return lattices(self.single.centers, self.single.half, len(self.centers))
+        return quantized_by_bits(self.single.centers, self.single.half, len(self.centers))
 
     def _filter(self, dtype: type) -> Filter:
         padded = self.padded
@@ -127,12 +127,12 @@ class Panel:
         )  # fmt: skip
         return Filter(moved, half, origin, dtype(scale), bound)
 
-    def at(self, centers: np.ndarray) -> "Panel":
+    def at(self, centers: np.ndarray) -> "PreparedCenters":
         """Other centers, about the same origin: float64 (k, d), C order."""
-        return Panel(centers, self.shift)
+        return PreparedCenters(centers, self.shift)
 
 
-def prepare(centers: np.ndarray, shift: np.ndarray | None = None) -> Panel:
+def prepare(centers: np.ndarray, shift: np.ndarray | None = None) -> PreparedCenters:
     """Prepare `centers` (k, d) for `nearest` and `assign`.
 
     shift : float64 (d,), where to put the origin; by default about the median of some of the
@@ -146,7 +146,7 @@ def prepare(centers: np.ndarray, shift: np.ndarray | None = None) -> Panel:
         # float32 rows are shifted in float32.
         shift = np.asarray(shift).astype(np.float32).astype(np.float64)
         shift[~np.isfinite(shift)] = 0.0
-    return Panel(centers, shift)
+    return PreparedCenters(centers, shift)
 
 
 def pad(centers: np.ndarray) -> np.ndarray:

@@ -31,7 +31,7 @@ class Checkpoint(Protocol):
         """Keep this state, whole or not at all."""
 
 
-class Keeper:
+class CheckpointSchedule:
     """Keeps the states of a fit in a checkpoint, or nowhere.
 
     Used as a context manager: however the block ends, the last state that it was told of is saved,
@@ -69,7 +69,7 @@ class Keeper:
         ended = self._clock()
         self._not_before = ended + (ended - begun) * (1 - SHARE) / SHARE
 
-    def __enter__(self) -> Keeper:
+    def __enter__(self) -> CheckpointSchedule:
         return self
 
     def __exit__(

@@ -1,4 +1,4 @@
-"""Lanes of packed integers: the pieces of LLVM that `lattice` is built from.
+"""Lanes of packed integers: the pieces of LLVM that `quantized` is built from.
 
 Where the vector unit multiplies the two 16-bit or four 8-bit integers of each 32-bit lane and adds
 the products up, a tile of such lanes takes half or a quarter of the instructions of a float32 tile.
@@ -33,7 +33,7 @@ SEGMENT = 64
 """Lanes of 16-bit integers whose products are summed up in 32 bits; 8-bit ones never fill them."""
 
 BASE, HALF, STEP, SIZE, REST, ORDER = range(1, 7)
-"""Places in a `lattice.Lattice` of what a score is made from."""
+"""Places in a `quantized.QuantizedCenters` of what a score is made from."""
 
 UNIT, OF_CENTERS, OF_ROUNDING, SQUARE, BEST, LIMIT, SCALE, SCRATCH, FIRST, SECOND, LANES = range(11)
 """Numbers of the lines of `lanes`, which has a number of each kind for each row of a tile; the last
@@ -121,29 +121,31 @@ def pack(typingctx, integers, tile, p, scale, packed, away):
 
 
 @intrinsic
-def score_packed(typingctx, lattice, first, tile, p, lanes, scores, line):
+def score_integers(typingctx, quantized, first, tile, p, lanes, scores, line):
     """scores[line + r, lane] = half - x . center for centers first + r, r < CR.
 
-    The product is exact but for the sum over segments. lattice : Lattice; tile : int32 (p, NV * W);
+    The product is exact but for the sum over segments.
+
+    quantized : QuantizedCenters; tile : int32 (p, NV * W);
     scores : float32 (lines, NV * W); lanes : float32 (n, NV * W), of which those with the numbers
     UNIT, OF_CENTERS and OF_ROUNDING are read, and BEST becomes the least upper bound of a score.
     """
-    signature = types.void(lattice, first, tile, p, lanes, scores, line)
-    bits = lattice[0].dtype.bitwidth
+    signature = types.void(quantized, first, tile, p, lanes, scores, line)
+    bits = quantized[0].dtype.bitwidth
 
     def codegen(context, builder, signature, arguments):
         integers = Emitter(context, builder, types.int32)
         e = Emitter(context, builder, types.float32)
-        lattice, first, _, p, _, _, line = arguments
+        quantized, first, _, p, _, _, line = arguments
 
         def at(n, offset):
             return e.element(signature.args[n], arguments[n], offset)
 
-        def of_lattice(n, offset):
-            array = builder.extract_value(lattice, n)
+        def of_quantized(n, offset):
+            array = builder.extract_value(quantized, n)
             return e.element(signature.args[0][n], array, offset)
 
-        centers = of_lattice(0, builder.mul(first, builder.mul(p, I64(32 // bits))))
+        centers = of_quantized(0, builder.mul(first, builder.mul(p, I64(32 // bits))))
         centers = builder.bitcast(centers, I32.as_pointer())
 
         def center(r, n):
@@ -155,7 +157,7 @@ def score_packed(typingctx, lattice, first, tile, p, lanes, scores, line):
         tile = at(2, I64(0))
         if bits == 8:
             numbers = [builder.add(first, I64(r)) for r in range(CR)]
-            base = [builder.load(of_lattice(BASE, number)) for number in numbers]
+            base = [builder.load(of_quantized(BASE, number)) for number in numbers]
             start = [integers.splat(number, e.W) for number in base]
             exact = register_tile(integers, tile, p, center, combine, start)
             dot = [[builder.sitofp(vector, e.V) for vector in line] for line in exact]
@@ -163,10 +165,10 @@ def score_packed(typingctx, lattice, first, tile, p, lanes, scores, line):
             dot = _sum_of_segments(integers, e, tile, p, center, combine)
 
         step, size, rest = (
-            _of_tile(e, signature.args[0], lattice, n, first) for n in (STEP, SIZE, REST)
+            _of_tile(e, signature.args[0], quantized, n, first) for n in (STEP, SIZE, REST)
         )
         halves = [
-            e.splat(builder.load(of_lattice(HALF, builder.add(first, I64(r)))), e.W)
+            e.splat(builder.load(of_quantized(HALF, builder.add(first, I64(r)))), e.W)
             for r in range(CR)
         ]
         for v in range(NV):
@@ -214,25 +216,25 @@ def _sum_of_segments(integers, e, tile, p, center, combine):
     return [after[r * NV : (r + 1) * NV] for r in range(CR)]
 
 
-def _of_tile(e, lattice_type, lattice, which, first):
+def _of_tile(e, quantized_type, quantized, which, first):
     """A number that CR centers share, in all lanes."""
-    array = e.builder.extract_value(lattice, which)
+    array = e.builder.extract_value(quantized, which)
     place = e.builder.sdiv(first, I64(CR))
-    return e.splat(e.builder.load(e.element(lattice_type[which], array, place)), e.W)
+    return e.splat(e.builder.load(e.element(quantized_type[which], array, place)), e.W)
 
 
 @intrinsic
-def count_candidates(typingctx, lattice, first, end, lanes, scores, count, index):
+def count_candidates(typingctx, quantized, first, end, lanes, scores, count, index):
     """Count the centers first .. end - 1 whose score may be within LIMIT, and note the last one.
 
     count : int32 (NV * W,), updated; index : int32 (NV * W,), becomes the number of that center.
     Other arguments as for `score_packed`; scores begin with those of center `first`.
     """
-    signature = types.void(lattice, first, end, lanes, scores, count, index)
+    signature = types.void(quantized, first, end, lanes, scores, count, index)
 
     def codegen(context, builder, signature, arguments):
         e = Emitter(context, builder, types.float32)
-        lattice, first, end, _, _, _, _ = arguments
+        quantized, first, end, _, _, _, _ = arguments
 
         def at(n, offset):
             return e.element(signature.args[n], arguments[n], offset)
@@ -242,7 +244,7 @@ def count_candidates(typingctx, lattice, first, end, lanes, scores, count, index
 
         limits, of_centers, of_rounding = lines(LIMIT, OF_CENTERS, OF_ROUNDING)
         one = e.VI([I32(1)] * e.W)
-        order = e.element(signature.args[0][ORDER], builder.extract_value(lattice, ORDER), I64(0))
+        order = e.element(signature.args[0][ORDER], builder.extract_value(quantized, ORDER), I64(0))
 
         entry, loop, done = builder.block, *map(builder.append_basic_block, ("tiles", "counted"))
         start = [e.load(at(n, I64(v * e.W)), e.VI, 4) for n in (5, 6) for v in range(NV)]
@@ -251,7 +253,7 @@ def count_candidates(typingctx, lattice, first, end, lanes, scores, count, index
         j = builder.phi(I64)
         before = [builder.phi(e.VI) for _ in start]
         counts, indices = before[:NV], before[NV:]
-        size, rest = (_of_tile(e, signature.args[0], lattice, n, j) for n in (SIZE, REST))
+        size, rest = (_of_tile(e, signature.args[0], quantized, n, j) for n in (SIZE, REST))
         line = builder.mul(builder.sub(j, first), I64(NV * e.W))
         numbers = [
             e.splat(builder.load(builder.gep(order, [builder.add(j, I64(r))])), e.W)
@@ -282,22 +284,22 @@ def count_candidates(typingctx, lattice, first, end, lanes, scores, count, index
 
 
 @intrinsic
-def lanes_below(typingctx, lattice, j, lanes, scores, line, found):
+def lanes_below(typingctx, quantized, j, lanes, scores, line, found):
     """found[r] = the lanes where the score of center j + r, r < CR, may be within LIMIT.
 
     Lanes as the bits of an integer; where LIMIT is NaN there are none. Arguments as for
     `score_packed`; found : uint64 (CR,). Returns whether there are any.
     """
-    signature = types.boolean(lattice, j, lanes, scores, line, found)
+    signature = types.boolean(quantized, j, lanes, scores, line, found)
 
     def codegen(context, builder, signature, arguments):
         e = Emitter(context, builder, types.float32)
-        lattice, j, _, _, line, _ = arguments
+        quantized, j, _, _, line, _ = arguments
 
         def at(n, offset):
             return e.element(signature.args[n], arguments[n], offset)
 
-        size, rest = (_of_tile(e, signature.args[0], lattice, n, j) for n in (SIZE, REST))
+        size, rest = (_of_tile(e, signature.args[0], quantized, n, j) for n in (SIZE, REST))
         bits = [I64(0)] * CR
         for v in range(NV):
             of_centers, of_rounding, limit = (
@@ -319,22 +321,22 @@ def lanes_below(typingctx, lattice, j, lanes, scores, line, found):
 
 
 @intrinsic
-def two_least(typingctx, lattice, first, lanes, scores, line):
+def two_least(typingctx, quantized, first, lanes, scores, line):
     """Update the lanes FIRST and SECOND, the two least lower bounds of a score.
 
     Arguments as for `score_packed`.
     """
-    signature = types.void(lattice, first, lanes, scores, line)
+    signature = types.void(quantized, first, lanes, scores, line)
 
     def codegen(context, builder, signature, arguments):
         e = Emitter(context, builder, types.float32)
-        lattice, first, _, _, line = arguments
+        quantized, first, _, _, line = arguments
 
         def at(n, offset):
             return e.element(signature.args[n], arguments[n], offset)
 
         def of_tile(n):
-            array = builder.extract_value(lattice, n)
+            array = builder.extract_value(quantized, n)
             number = builder.sdiv(first, I64(CR))
             return e.splat(builder.load(e.element(signature.args[0][n], array, number)), e.W)
 

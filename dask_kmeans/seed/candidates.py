@@ -13,7 +13,7 @@ from dask_kmeans.kernels import labelled_distances, nearest, prepare
 from dask_kmeans.labels import Labels
 
 
-class Chosen(NamedTuple):
+class Candidates(NamedTuple):
     """Centers in the order in which they were chosen."""
 
     centers: np.ndarray
@@ -28,21 +28,21 @@ class Chosen(NamedTuple):
     name_before: str
     """That of the ones compared before."""
 
-    def grown(self, new: np.ndarray) -> Chosen:
+    def grown(self, new: np.ndarray) -> Candidates:
         """With `new` (m, d) behind the others, which all rows have been compared with by now."""
         digest = hashlib.blake2b(self.name.encode() + new.tobytes(), digest_size=16)
-        return Chosen(
+        return Candidates(
             np.concatenate([self.centers, new]), len(self.centers), self.slot,
             digest.hexdigest(), self.name,
         )  # fmt: skip
 
 
-def none_chosen(n_features: int, slot: Hashable) -> Chosen:
+def no_candidates(n_features: int, slot: Hashable) -> Candidates:
     """No centers yet."""
-    return Chosen(np.empty((0, n_features)), 0, slot, "", "")
+    return Candidates(np.empty((0, n_features)), 0, slot, "", "")
 
 
-class NearestChosen:
+class NearestCandidates:
     """The nearest chosen center of every row of a block, ties to the one chosen first.
 
     Labels are all that stays in the block's cache between two passes: a distance
@@ -50,13 +50,15 @@ class NearestChosen:
     labels with it the rows are compared with all centers instead of the new ones, to the same end.
     """
 
-    def __init__(self, block: OpenBlock, chosen: Chosen):
-        self._block, self._chosen = block, chosen
+    def __init__(self, block: OpenBlock, candidates: Candidates):
+        self._block, self._candidates = block, candidates
         self.labels, known = Labels.recall(
-            block, chosen.slot, chosen.name_before, len(chosen.centers)
+            block, candidates.slot, candidates.name_before, len(candidates.centers)
         )
-        self._compared = chosen.compared if known else 0
-        self._new = prepare(chosen.centers[self._compared :]) if len(chosen.centers) else None
+        self._compared = candidates.compared if known else 0
+        self._new = (
+            prepare(candidates.centers[self._compared :]) if len(candidates.centers) else None
+        )
 
     def measure(self, first: int, values: np.ndarray) -> np.ndarray:
         """Squared distances, float64 (m,), of consecutive rows to their nearest chosen center.
@@ -72,7 +74,7 @@ class NearestChosen:
         ndarray of shape (m,), float64
             Infinity as long as there are no centers; NaN for rows with a NaN.
         """
-        centers, rows = self._chosen.centers, slice(first, first + len(values))
+        centers, rows = self._candidates.centers, slice(first, first + len(values))
         if self._new is None:
             return np.full(len(values), np.inf)
         new_labels = np.empty(len(values), np.int32)
@@ -90,7 +92,7 @@ class NearestChosen:
 
     def keep(self) -> None:
         """Leave the labels for the next pass."""
-        self.labels.leave(self._block, self._chosen.slot, self._chosen.name)
+        self.labels.leave(self._block, self._candidates.slot, self._candidates.name)
 
 
 def numbered_pieces(

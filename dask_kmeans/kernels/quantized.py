@@ -3,15 +3,15 @@
 Where one instruction multiplies four 8-bit integers, or two of 16 bits, in each 32-bit lane and
 adds the products up, scores cost a quarter, or half, of what they cost in float32, and the products
 are exact: all error is that of the rounding, made once for a row and once for a center. With y and
-a_j as in `panel`,
+a_j as in `prepared_centers`,
 
     y = (Y' - e) / R,   |e| = rho          Y' integers; R, rho of the row
     a_j = A'_j / P - f_j,   |f_j| <= F     A'_j integers; P, F of a few centers of like norm
 
     y . a_j  =  Y' . A'_j / (R P)  -  e . A'_j / (R P)  -  y . f_j
 
-so half - Y' . A'_j / (R P) differs from the score of `panel` by at most, with A the largest of
-their |a_j|,
+so half - Y' . A'_j / (R P) differs from the score of `prepared_centers` by at most, with A the
+largest of their |a_j|,
 
     E = rho (A + F) / R + |y| F
 
@@ -19,11 +19,11 @@ beside what the float32 filter's bound T has room for: the conversion of the pro
 subtraction and the sums that make a limit cost less than the d + 1 roundings of a dot product.
 
 **Candidates.** Let b have the least score + E. A center whose score - E exceeds that by more than T
-is not the nearest, for the reason given in `panel`. Mostly one center is left, and the row is
-decided. Else the few that are left are compared in float32, and those that its bound cannot tell
-apart by the definition. So a coarse grid never costs an answer, only candidates: eight bits do for
-most data, sixteen where values are large beside the distances between centers, and float32 where
-those are too coarse too.
+is not the nearest, for the reason given in `prepared_centers`. Mostly one center is left, and the
+row is decided. Else the few that are left are compared in float32, and those that its bound cannot
+tell apart by the definition. So a coarse grid never costs an answer, only candidates: eight bits do
+for most data, sixteen where values are large beside the distances between centers, and float32
+where those are too coarse too.
 
 **Range.** Sums of products of 8-bit integers fit into 32 bits for any d here. Those of 16 bits do
 if the factors have norms below 2**15.5 (Cauchy-Schwarz), whatever the sum passes through on its
@@ -36,8 +36,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from .lanes import CR, PACKED, UNDECIDED, convert
-from .packed import (
+from .integer_dot import (
     BEST,
     FIRST,
     LANES,
@@ -57,9 +56,10 @@ from .packed import (
     lowest_bit,
     magnitudes,
     pack,
-    score_packed,
+    score_integers,
     two_least,
 )
+from .lanes import CR, INTEGER_DOT, UNDECIDED, convert
 from .tile import address_of
 
 MOST_FEATURES = 2**15
@@ -81,7 +81,7 @@ GROUP = 1024
 """Centers whose scores are kept at a time, while they are in cache."""
 
 
-class Lattice(NamedTuple):
+class QuantizedCenters(NamedTuple):
     """Centers rounded to 8 or 16 bits, in the order of their norms, CR at a time with one P.
 
     centers : int8 or int16 (k' / CR, p, CR, 4 or 2), the features that make a lane, CR centers side
@@ -101,13 +101,13 @@ class Lattice(NamedTuple):
     limits: np.ndarray
 
 
-def lattices(moved: np.ndarray, half: np.ndarray, k: int) -> tuple[Lattice, ...]:
+def quantized_by_bits(moved: np.ndarray, half: np.ndarray, k: int) -> tuple[QuantizedCenters, ...]:
     """Round the centers of the float32 filter, to fewer bits first; none where that has no use.
 
     moved : float32 (k', d), of which `k` are centers and the others zeros; half : float32 (k',).
     """
     padded, d = moved.shape
-    if not PACKED or not LEAST_FEATURES <= d <= MOST_FEATURES or k * d < LEAST_NUMBERS:
+    if not INTEGER_DOT or not LEAST_FEATURES <= d <= MOST_FEATURES or k * d < LEAST_NUMBERS:
         return ()
     sizes = np.empty((3, padded))
     _magnitudes(moved, sizes)
@@ -115,10 +115,10 @@ def lattices(moved: np.ndarray, half: np.ndarray, k: int) -> tuple[Lattice, ...]
         return ()
     order = np.argsort(half, kind="stable").astype(np.int32)
     with np.errstate(all="ignore"):
-        return tuple(_lattice(moved, half, order, sizes, dtype) for dtype in (np.int8, np.int16))
+        return tuple(_quantized(moved, half, order, sizes, dtype) for dtype in (np.int8, np.int16))
 
 
-def _lattice(moved, half, order, sizes, dtype):
+def _quantized(moved, half, order, sizes, dtype):
     extent, reach, largest = sizes[:, order].reshape(3, -1, CR).max(axis=2)
     padded, d = moved.shape
     per_lane = 4 // np.dtype(dtype).itemsize
@@ -130,7 +130,7 @@ def _lattice(moved, half, order, sizes, dtype):
     base *= -UNSIGNED if dtype == np.int8 else 0
     size, left = (1.05 * (largest + rest)).astype(np.float32), (1.05 * rest).astype(np.float32)
     limits = np.array([LARGEST[dtype], REACH[dtype]], np.float32)
-    return Lattice(integers, base, half[order], step, size, left, order, limits)
+    return QuantizedCenters(integers, base, half[order], step, size, left, order, limits)
 
 
 @njit(cache=True, nogil=True)
@@ -169,7 +169,7 @@ def _round(moved, order, step, integers, base, rest):
         rest[tile] = max(rest[tile], np.sqrt(square))
 
 
-class Bench(NamedTuple):
+class Workspace(NamedTuple):
     """Memory that `decide` works in, for tiles of B rows.
 
     packed : int32 (p, B); scores : float32 (<= GROUP, B); lanes : float32 (LANES, B);
@@ -192,11 +192,11 @@ class Bench(NamedTuple):
 
 
 @njit(cache=True, nogil=True)
-def bench(lattice, d, B):
+def workspace(quantized, d, B):
     """Memory for `decide`."""
-    k, p = len(lattice.half), lattice.centers.shape[1]
+    k, p = len(quantized.half), quantized.centers.shape[1]
     room = B * max(8, k // 8)  # with more candidates float32 is faster
-    return Bench(
+    return Workspace(
         np.empty((p, B), np.int32),
         np.empty((min(k, GROUP), B), np.float32),
         np.empty((LANES, B), np.float32),
@@ -212,7 +212,7 @@ def bench(lattice, d, B):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _round_tile(tile, d, lattice, packed, lanes):
+def _round_tile(tile, d, quantized, packed, lanes):
     """Pack a tile, and write what `score_packed` needs of each lane."""
     unit, squares, scale, square = lanes[UNIT], lanes[SQUARE], lanes[SCALE], lanes[SCRATCH]
     largest, extent, reach = lanes[BEST], lanes[OF_CENTERS], lanes[OF_ROUNDING]
@@ -226,12 +226,12 @@ def _round_tile(tile, d, lattice, packed, lanes):
             squares[r] += square[r]
             reach[r] = square[r] if square[r] > reach[r] else reach[r]
             extent[r] = largest[r] if largest[r] > extent[r] else extent[r]
-    most, norm, finest = lattice.limits[0], lattice.limits[1], np.float32(FINEST)
+    most, norm, finest = quantized.limits[0], quantized.limits[1], np.float32(FINEST)
     for r in range(B):
         coarse, fine = most / extent[r], norm / np.sqrt(reach[r])
         fine = coarse if coarse < fine else fine
         scale[r] = fine if fine < finest else finest
-    pack(lattice.centers, tile, lattice.centers.shape[1], scale, packed, square)
+    pack(quantized.centers, tile, quantized.centers.shape[1], scale, packed, square)
     room = np.float32(1.01)  # for the roundings of norms, units and errors
     for r in range(B):
         unit[r] = -1 / scale[r]
@@ -248,19 +248,19 @@ def _margin(square, best, bound):
 
 
 @njit(cache=True, nogil=True)
-def decide(rows, addresses, n_rows, tile, panel, padded, lattice, bench, keeping, index):
+def decide(rows, addresses, n_rows, tile, prepared, padded, quantized, workspace, keeping, index):
     """index[r] = the nearest center of each of `n_rows` rows, UNDECIDED where it stays unknown.
 
     tile : float32, of the rows at `addresses`, with lines of zeros up to a multiple of 4 features;
-    panel : the float32 filter; padded : float64 (k', d), the centers themselves.
+    prepared : the float32 filter; padded : float64 (k', d), the centers themselves.
     Returns how many pairs of a row and a center were compared once more. If `keeping`, lanes BEST
     and SECOND bound the scores of a decided row, as `margins` needs them: of its own center from
     above, of every other one from below.
     """
-    scores, lanes, head, count = bench.scores, bench.lanes, bench.head, bench.number
+    scores, lanes, head, count = workspace.scores, workspace.lanes, workspace.head, workspace.number
     squares, best, limit = lanes[SQUARE], lanes[BEST], lanes[LIMIT]
-    k, p, B, n = len(lattice.half), lattice.centers.shape[1], len(head), 0
-    _round_tile(tile, rows.d, lattice, bench.packed, lanes)
+    k, p, B, n = len(quantized.half), quantized.centers.shape[1], len(head), 0
+    _round_tile(tile, rows.d, quantized, workspace.packed, lanes)
     for r in range(B):
         best[r] = lanes[FIRST, r] = lanes[SECOND, r] = np.inf
         head[r] = -1
@@ -268,48 +268,48 @@ def decide(rows, addresses, n_rows, tile, panel, padded, lattice, bench, keeping
     for begin in range(0, k, GROUP):
         end = min(begin + GROUP, k)
         for j in range(begin, end, CR):
-            score_packed(lattice, j, bench.packed, p, lanes, scores, j - begin)
+            score_integers(quantized, j, workspace.packed, p, lanes, scores, j - begin)
         for r in range(B):
-            limit[r] = best[r] + _margin(squares[r], best[r], panel.bound)
+            limit[r] = best[r] + _margin(squares[r], best[r], prepared.bound)
         if begin:
             for r in range(B):
                 if count[r] == 1 and head[r] < 0:  # so far: it becomes the first link of a chain
-                    n = _link(bench, n, r, index[r])
-        count_candidates(lattice, begin, end, lanes, scores, count, index)
+                    n = _link(workspace, n, r, index[r])
+        count_candidates(quantized, begin, end, lanes, scores, count, index)
         if keeping:
             for j in range(begin, end, CR):
-                two_least(lattice, j, lanes, scores, j - begin)
+                two_least(quantized, j, lanes, scores, j - begin)
         several = 0
         for r in range(B):
             limit[r] = limit[r] if count[r] > 1 else np.float32(np.nan)
             several += count[r] > 1
         if several:
-            n = _list_candidates(lattice, begin, end, bench, n)
-            if n > len(bench.center) - 2 * B:
+            n = _list_candidates(quantized, begin, end, workspace, n)
+            if n > len(workspace.center) - 2 * B:
                 index[:] = UNDECIDED
                 return n
     for r in range(B):
         index[r] = index[r] if count[r] == 1 else UNDECIDED
     if n == 0 and not keeping:
         return 0
-    return _settle(rows, addresses, n_rows, tile, panel, padded, bench, keeping, index)
+    return _settle(rows, addresses, n_rows, tile, prepared, padded, workspace, keeping, index)
 
 
 @njit(cache=True, nogil=True)
-def _link(bench, n, r, center):
+def _link(workspace, n, r, center):
     """Make a center the n-th candidate, one of row r; returns how many there are."""
-    bench.center[n], bench.link[n] = center, bench.head[r]
-    bench.head[r] = n
+    workspace.center[n], workspace.link[n] = center, workspace.head[r]
+    workspace.head[r] = n
     return n + 1
 
 
 @njit(cache=True, nogil=True)
-def _list_candidates(lattice, begin, end, bench, n):
+def _list_candidates(quantized, begin, end, workspace, n):
     """List the candidates of the rows that have a limit, as long as there is room for them."""
-    scores, lanes, found, head = bench.scores, bench.lanes, bench.found, bench.head
-    center, link, order = bench.center, bench.link, lattice.order
+    scores, lanes, found, head = workspace.scores, workspace.lanes, workspace.found, workspace.head
+    center, link, order = workspace.center, workspace.link, quantized.order
     for j in range(begin, end, CR):
-        if not lanes_below(lattice, j, lanes, scores, j - begin, found):
+        if not lanes_below(quantized, j, lanes, scores, j - begin, found):
             continue
         for which in range(CR):
             below = found[which]
@@ -323,21 +323,26 @@ def _list_candidates(lattice, begin, end, bench, n):
 
 
 @njit(cache=True, nogil=True)
-def _settle(rows, addresses, n_rows, tile, panel, padded, bench, keeping, index):
+def _settle(rows, addresses, n_rows, tile, prepared, padded, workspace, keeping, index):
     """The nearest of each row's candidates; returns how many had to be compared.
 
     Centers that are no candidates have scores above LIMIT. So where there is one candidate, FIRST
     is its own and SECOND bounds the others'; else LIMIT bounds them, and candidates are compared.
     The score of the own center is made anew in float32, if it is to be kept: near its center a
-    row's distance is small beside the error of the lattice.
+    row's distance is small beside the error of the quantized centers.
     """
-    limits, own, others = bench.lanes[LIMIT], bench.lanes[BEST], bench.lanes[SECOND]
-    count, head, center = bench.number, bench.head, bench.center
-    link, score = bench.link, bench.score
-    half, centers, bound, squares = panel.half, panel.centers, panel.bound, bench.lanes[SQUARE]
-    row, exact, no_origin = bench.row, bench.exact, np.zeros(rows.d)
+    limits, own, others = workspace.lanes[LIMIT], workspace.lanes[BEST], workspace.lanes[SECOND]
+    count, head, center = workspace.number, workspace.head, workspace.center
+    link, score = workspace.link, workspace.score
+    half, centers, bound, squares = (
+        prepared.half,
+        prepared.centers,
+        prepared.bound,
+        workspace.lanes[SQUARE],
+    )
+    row, exact, no_origin = workspace.row, workspace.exact, np.zeros(rows.d)
     at_origin, at_centers, at_row = (
-        address_of(panel.origin),
+        address_of(prepared.origin),
         address_of(centers),
         address_of(row),
     )
@@ -348,7 +353,7 @@ def _settle(rows, addresses, n_rows, tile, panel, padded, bench, keeping, index)
         if count[r] == 0 or (count[r] == 1 and not keeping):
             continue
         if side_by_side:
-            _convert_row(rows, addresses[r], at_origin, panel.scale, at_row)
+            _convert_row(rows, addresses[r], at_origin, prepared.scale, at_row)
         else:
             for feature in range(rows.d):
                 row[feature] = tile[feature * B + r]

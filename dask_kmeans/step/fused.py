@@ -1,4 +1,4 @@
-"""Alone: a task that has all rows before it takes the steps that follow by itself.
+"""Fused steps: a task that has all rows before it takes the steps that follow by itself.
 
 Over few rows, going back to the driver for the next request takes longer than the step. What the
 driver would do with the outcome is as well done at once, for as long as nothing else than one more
@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from dask_kmeans.kernels import Drift, Moments, Panel, Sums
+from dask_kmeans.kernels import Drift, Moments, PreparedCenters, Sums
 from dask_kmeans.step.move import inertia_of
 from dask_kmeans.step.run import IterationRecord
 from dask_kmeans.step.stop import stop
 
 
-class Alone(NamedTuple):
+class FusedSteps(NamedTuple):
     """What such a task has to know of its run."""
 
     sums: Sums
@@ -30,7 +30,7 @@ class Alone(NamedTuple):
         """Whether a plain step follows the one that ends with these moments."""
         reason = stop(
             changed / self.n_rows, moments.moved, 0, step,
-            plain=True, tol=self.tol, max_iter=self.max_iter,
+            is_lloyd_step=True, tol=self.tol, max_iter=self.max_iter,
         )  # fmt: skip
         return reason is None and moments.complete
 
@@ -39,12 +39,12 @@ class Alone(NamedTuple):
         return inertia_of(moments, self.scatter_offset)
 
 
-class Walk(NamedTuple):
+class StepsTaken(NamedTuple):
     """The steps that were taken, of which the driver ends the last."""
 
     records: list[IterationRecord]
     """Of the steps before the last one."""
-    panel: Panel
+    prepared: PreparedCenters
     """The centers of the last step."""
     drift: Drift | None
     bytes_read: int

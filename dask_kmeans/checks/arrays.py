@@ -1,0 +1,156 @@
+"""What is wrong with arrays: dimensions, dtypes, values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from dask_kmeans.checks.errors import NonFiniteError
+from dask_kmeans.checks.wording import ESTIMATOR, sizes
+
+
+def check_two_dimensional(shape: Sequence[int], what: str = "array") -> None:
+    """Raise ValueError unless `shape` is that of rows and features."""
+    if len(shape) == 2:
+        return
+    if len(shape) == 0:
+        raise ValueError(
+            "Expected 2D array, got scalar array instead. Give one row a sample and one column a "
+            "feature: X.reshape(1, 1)"
+        )
+    if len(shape) == 1:
+        raise ValueError(
+            f"Expected 2D array, got 1D array instead ({what} of shape {sizes(shape)}). Reshape "
+            "your data: X.reshape(-1, 1) if it has a single feature, X.reshape(1, -1) if it is a "
+            "single sample."
+        )
+    raise ValueError(
+        f"Found {what} with dim {len(shape)} (shape={sizes(shape)}): {ESTIMATOR} expected <= 2, "
+        "samples and features. Say which axis holds the features: X.reshape(-1, X.shape[-1]) if it "
+        "is the last; labels.reshape(X.shape[:-1]) gives labels their shape back."
+    )
+
+
+def needs_feature_dim_error(sizes: Mapping[Any, int], given: Any = None) -> ValueError:
+    """For labelled arrays of which it is not said, or wrongly said, where the features lie."""
+    dims = ", ".join(f"{name} ({size})" for name, size in sizes.items())
+    example = list(sizes)[-1] if sizes else "feature"
+    if given is not None:
+        return ValueError(
+            f"feature_dim={given!r} is not a dimension of X, which has {dims or 'none'}. "
+            f"Type feature_dim={example!r}"
+        )
+    return ValueError(
+        f"X has {len(sizes)} dimensions, {dims}, and nothing says which of them holds the "
+        f"features. Type feature_dim={example!r}"
+    )
+
+
+def unused_feature_dim_error(given: Any, what: str) -> ValueError:
+    advice = (
+        "its variables are the features; give one variable, X[name]"
+        if what == "Dataset"
+        else "its columns are the features; leave it out"
+    )
+    return ValueError(
+        f"feature_dim={given!r} names a dimension of an xarray.DataArray, but X is a {what}: "
+        f"{advice}"
+    )
+
+
+def variables_differ_error(dims: Mapping[Any, Sequence[Any]]) -> ValueError:
+    listing = ", ".join(f"{name} {tuple(of)}" for name, of in dims.items())
+    return ValueError(
+        f"The variables of the Dataset differ in their dimensions: {listing}. They are the "
+        "features of the same samples, so choose some that agree: X[[name, ...]]"
+    )
+
+
+def check_not_empty(n_rows: int, n_features: int) -> None:
+    """Raise ValueError for data without rows or without features."""
+    for number, what in ((n_rows, "sample"), (n_features, "feature")):
+        if number == 0:
+            raise ValueError(
+                f"Found array with 0 {what}(s) (shape=({n_rows}, {n_features})) while a minimum of "
+                f"1 is required by {ESTIMATOR}."
+            )
+
+
+def check_numeric(dtype: np.dtype, what: str = "X") -> None:
+    """Raise unless values of `dtype` are real numbers."""
+    if dtype.kind in "biuf":
+        return
+    if dtype.kind == "c":
+        raise ValueError(
+            f"Complex data not supported: {what} has dtype {dtype}. Give real features, for "
+            "example np.hstack([X.real, X.imag])"
+        )
+    raise not_numbers_error(f"dtype {dtype}", what)
+
+
+def not_numbers_error(given: str, what: str = "X") -> TypeError:
+    # "argument must be ... string ... number" is what scikit-learn's own checks look for.
+    return TypeError(
+        f"{what} has {given}, and every value of this argument must be a real number, not a string "
+        "or another object that is no number. Encode or drop what is not numeric, then type "
+        "astype('float64')"
+    )
+
+
+def sparse_error(given: Any) -> TypeError:
+    return TypeError(
+        f"Sparse data was passed ({type(given).__name__}), but dense data is required. Where it "
+        "fits in memory, type X.toarray()"
+    )
+
+
+def unknown_collection_error(given: Any) -> TypeError:
+    return TypeError(
+        f"X is a dask {type(given).__name__}; a dask array or DataFrame of rows and features is "
+        "needed. A Series becomes one by X.to_frame(), a Delayed by dask.array.from_delayed"
+    )
+
+
+def ragged_error(reason: Any) -> ValueError:
+    return ValueError(
+        f"X cannot be made an array: {reason}. Every row needs the same number of features"
+    )
+
+
+def matrix_error() -> TypeError:
+    return TypeError("np.matrix is not supported. Type np.asarray(X)")
+
+
+def masked_error() -> TypeError:
+    return TypeError(
+        "A masked array was given, whose mask would be lost. Type X.filled(np.nan) (of a float "
+        'array) together with nan="skip", which leaves masked rows out'
+    )
+
+
+def unknown_columns_error(what: str) -> ValueError:
+    return ValueError(
+        f"The number of features of {what} is unknown (its shape has a nan). "
+        "Type X.compute_chunk_sizes() first"
+    )
+
+
+def non_finite_error(
+    row: int, column: int, is_nan: bool, feature_names: Sequence[str] | None
+) -> NonFiniteError:
+    """For the first value of X that is NaN or infinite."""
+    where = f"row {row}, column {column}"
+    if feature_names is not None:
+        where += f" ({feature_names[column]!r})"
+    if is_nan:
+        return NonFiniteError(
+            f"Input X contains NaN: the first is at {where}. To leave rows with NaN out (label -1) "
+            f'type {ESTIMATOR}(nan="skip"); otherwise fill them, for example with '
+            "sklearn.impute.SimpleImputer"
+        )
+    return NonFiniteError(
+        f"Input X contains infinity: the first inf is at {where}. Replace it, or turn it into NaN "
+        f'and type {ESTIMATOR}(nan="skip")'
+    )

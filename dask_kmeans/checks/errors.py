@@ -1,0 +1,23 @@
+"""Exceptions of this package."""
+
+from __future__ import annotations
+
+
+class ReadError(OSError):
+    """A part of the data could not be read; the text names the source, the part and its rows."""
+
+
+class ClusterError(RuntimeError):
+    """The cluster, not the data, ended a computation; the text says how to go on."""
+
+
+class InvalidFileError(ValueError):
+    """A file is not of the format that its name says; reading it again would not help."""
+
+
+class NonFiniteError(ValueError):
+    """A value of the data is NaN or infinite."""
+
+
+class ParameterError(ValueError, TypeError):
+    """A parameter of the estimator has a value that it cannot have."""

@@ -1,0 +1,128 @@
+"""What is wrong with the parameters of the estimator."""
+
+from __future__ import annotations
+
+import math
+import numbers
+import os
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from dask.utils import parse_bytes
+
+from dask_kmeans.checks.errors import ParameterError
+from dask_kmeans.checks.wording import given_text
+
+INIT_NAMES = (
+    "k-means||", "k-means++", "random", "random_partition", "random_pairs", "random_box",
+)  # fmt: skip
+
+
+class Rule(NamedTuple):
+    """What a parameter may be."""
+
+    holds: Callable[[Any], bool]
+    needed: str
+    example: str
+
+
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, numbers.Integral) and not isinstance(value, (bool, np.bool_))
+
+
+def _is_real(value: Any) -> bool:
+    return (
+        isinstance(value, numbers.Real)
+        and not isinstance(value, (bool, np.bool_))
+        and math.isfinite(value)
+    )
+
+
+def _one_of(*names: str) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, str) and value in names
+
+
+def _is_start(value: Any) -> bool:
+    if isinstance(value, str):
+        return value in INIT_NAMES
+    # An array, or rows in sequences; whether they make one is seen by `check_init`.
+    shaped = isinstance(value, Sequence) or np.ndim(value) > 0
+    return callable(value) or hasattr(value, "cluster_centers_") or shaped
+
+
+def _are_callables(value: Any) -> bool:
+    if value is None:
+        return True
+    return isinstance(value, (list, tuple)) and all(map(callable, value))
+
+
+def _is_size(value: Any) -> bool:
+    if value is None:
+        return True
+    if isinstance(value, str):
+        try:
+            return parse_bytes(value) >= 0
+        except (ValueError, OverflowError):
+            return False
+    return _is_integer(value) and value >= 0
+
+
+def _is_seed(value: Any) -> bool:
+    # What sklearn.utils.check_random_state takes.
+    if _is_integer(value):
+        return 0 <= value < 2**32
+    return value is None or value is np.random or isinstance(value, np.random.RandomState)
+
+
+RULES: dict[str, Rule] = {
+    "n_clusters": Rule(lambda v: _is_integer(v) and v >= 1, "an int >= 1", "8"),
+    "init": Rule(
+        _is_start,
+        "one of " + ", ".join(map(repr, INIT_NAMES)) + ", an array of shape (n_clusters, "
+        "n_features), a fitted KMeans or a callable(X, n_clusters, random_state)",
+        "'k-means||'",
+    ),
+    "n_init": Rule(lambda v: v == "auto" if isinstance(v, str) else _is_integer(v) and v >= 1,
+                   "'auto' or an int >= 1", "'auto'"),
+    "max_iter": Rule(lambda v: _is_integer(v) and v >= 1, "an int >= 1", "300"),
+    "tol": Rule(lambda v: _is_real(v) and v >= 0,
+                "a number >= 0, the share of rows whose label may still change", "1e-4"),
+    "oversampling_factor": Rule(
+        lambda v: v == "auto" if isinstance(v, str) else _is_real(v) and v > 0,
+        "'auto' or a number > 0", "'auto'",
+    ),
+    "init_rounds": Rule(lambda v: v == "auto" if isinstance(v, str) else _is_integer(v) and v >= 1,
+                        "'auto' or an int >= 1", "'auto'"),
+    "algorithm": Rule(_one_of("auto", "lloyd"), "'auto' or 'lloyd'", "'auto'"),
+    "metric": Rule(_one_of("euclidean"), "'euclidean'", "'euclidean'"),
+    "nan": Rule(_one_of("raise", "skip"), "'raise' or 'skip'", "'raise'"),
+    "random_state": Rule(_is_seed, "None, an int from 0 to 2**32 - 1 or a numpy random state, "
+                         "numpy.random.RandomState(seed)", "0"),
+    "verbose": Rule(lambda v: isinstance(v, (bool, np.bool_)) or (_is_integer(v) and v >= 0),
+                    "a bool or an int >= 0", "1"),
+    "callbacks": Rule(_are_callables, "None or a list of callables, each taking an IterationRecord",
+                      "[print]"),
+    "checkpoint": Rule(lambda v: v is None or isinstance(v, (str, os.PathLike)),
+                       "None, a path or a URL", "'fit.checkpoint'"),
+    "memory_budget": Rule(
+        _is_size, "None, bytes as an int >= 0, or a text such as '2 GiB'", "'2 GiB'"
+    ),
+}  # fmt: skip
+"""What each parameter may be; what depends on the data is checked with the data."""
+
+
+def check_parameters(estimator: Any) -> None:
+    """Raise ParameterError for the first parameter of `estimator` that breaks its rule."""
+    for name, rule in RULES.items():
+        value = getattr(estimator, name)
+        if name == "init" and hasattr(value, "fit") and not hasattr(value, "cluster_centers_"):
+            raise ParameterError(
+                f"The 'init' parameter is a {type(value).__name__} that is not fitted yet. "
+                "Type init=other.fit(X)"
+            )
+        if not rule.holds(value):
+            raise ParameterError(
+                f"The {name!r} parameter of {type(estimator).__name__} must be {rule.needed}. "
+                f"Got {given_text(value)} instead. Type {name}={rule.example}"
+            )

@@ -1,0 +1,168 @@
+"""What is wrong with tables, files, stores and the places of outputs."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from dask_kmeans.checks.errors import InvalidFileError, ReadError
+from dask_kmeans.checks.wording import ESTIMATOR, listing, sizes, user_stack_level
+
+
+def check_feature_names(columns: Iterable[Any]) -> tuple[str, ...] | None:
+    """Column names as `feature_names_in_`: all strings, or None where none is (as scikit-learn)."""
+    columns = list(columns)
+    kinds = sorted({type(column).__name__ for column in columns})
+    strings = [isinstance(column, str) for column in columns]
+    if columns and all(strings):
+        return tuple(map(str, columns))
+    if any(strings):
+        raise TypeError(
+            "Feature names are only supported if all input features have string names, but your "
+            f"input has {kinds} as feature name / column name types. Type X.columns = "
+            "X.columns.astype(str)"
+        )
+    return None
+
+
+def warn_dropped_columns(dropped: Mapping[Any, Any], what: str = "column") -> None:
+    """Warn of the columns (name -> type) that are left out because they hold no numbers."""
+    if dropped:
+        names = ", ".join(f"{name!r} ({kind})" for name, kind in dropped.items())
+        warnings.warn(
+            f"{len(dropped)} {what}(s) without numbers left out: {names}. Encode them to have them "
+            "count, or choose columns to silence this",
+            UserWarning,
+            stacklevel=user_stack_level(),
+        )
+
+
+def no_numeric_column_error(columns: Mapping[Any, Any], what: str = "column") -> ValueError:
+    names = ", ".join(f"{name!r} ({kind})" for name, kind in columns.items()) or "none at all"
+    return ValueError(
+        f"X has no numeric {what}: {names}. {ESTIMATOR} needs at least one; encode categories, for "
+        "example with pandas.get_dummies(X)"
+    )
+
+
+def unknown_column_error(missing: Sequence[Any], columns: Iterable[Any], source: str) -> ValueError:
+    names = ", ".join(map(repr, missing))
+    return ValueError(f"{source} has no column {names}; it has {listing(columns)}")
+
+
+def column_positions_error(given: Any, n_columns: int, source: str) -> ValueError:
+    return ValueError(
+        f"{source} has {n_columns} columns without names: {given!r} is not the position of one. "
+        f"Give positions from 0 to {n_columns - 1}"
+    )
+
+
+def non_numeric_column_error(column: Any, kind: Any, source: str) -> TypeError:
+    return TypeError(
+        f"Column {column!r} of {source} holds {kind}, not numbers, so it can be neither a feature "
+        "nor a weight. Leave it out of the columns"
+    )
+
+
+def missing_path_error(source: str) -> FileNotFoundError:
+    return FileNotFoundError(
+        f"Nothing exists at {source}. Check the path, and for a glob its folder"
+    )
+
+
+def empty_folder_error(source: str, wanted: str = "Parquet") -> FileNotFoundError:
+    return FileNotFoundError(f"{source} holds no {wanted} file, and nothing else that can be read")
+
+
+def unknown_format_error(source: str) -> ValueError:
+    return ValueError(
+        f"Cannot tell what {source} is. Known are Parquet files, folders and globs (*.parquet, "
+        "*.pq), Zarr arrays, CSV files (*.csv, *.csv.gz) and NumPy files (*.npy): name it so"
+    )
+
+
+def unknown_scheme_error(source: str, scheme: str) -> ValueError:
+    return ValueError(
+        f"{source}: fsspec knows no {scheme + '://'!r}. Use a local path or a known one, such as "
+        "s3://, gs://, abfs:// or https://"
+    )
+
+
+def missing_driver_error(source: str, scheme: str, reason: Any) -> ImportError:
+    package = {
+        "s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "abfs": "adlfs", "az": "adlfs",
+        "http": "aiohttp", "https": "aiohttp",
+    }.get(scheme)  # fmt: skip
+    advice = f"Type pip install {package}" if package else f"fsspec says: {reason}"
+    return ImportError(f"{source}: the driver for {scheme}:// is not installed. {advice}")
+
+
+def zarr_group_error(source: str, members: Mapping[str, Sequence[int]]) -> ValueError:
+    """For a Zarr group given where an array is meant; `members` are paths and shapes of arrays."""
+    if not members:
+        return ValueError(f"{source} is a Zarr group without any array in it; an array is needed")
+    listing = ", ".join(f"{name} {sizes(shape)}" for name, shape in members.items())
+    example = next(
+        (name for name, shape in members.items() if len(shape) == 2), next(iter(members))
+    )
+    return ValueError(
+        f"{source} is a Zarr group, and one array is needed. Its arrays are {listing}. "
+        f"Type {source.rstrip('/')}/{example}"
+    )
+
+
+def schemas_differ_error(
+    first: str, other: str, differences: Mapping[str, tuple[Any, Any]]
+) -> ValueError:
+    """For files of one table that disagree; `differences`: column -> (type in first, in other)."""
+    listing = "; ".join(
+        f"column {name!r} is {there or 'missing'} there and {here or 'missing'} here"
+        for name, (there, here) in differences.items()
+    )
+    return ValueError(
+        f"Parquet files disagree in schema: {first} (there) and {other} (here): {listing}. Rewrite "
+        "one of them, or choose columns that agree"
+    )
+
+
+def headers_differ_error(first: str, other: str, there: Any, here: Any) -> ValueError:
+    return ValueError(
+        f"CSV files disagree in their header: {first} has {listing(there)}; {other} has "
+        f"{listing(here)}"
+    )
+
+
+def no_header_error(source: str, line: str) -> ValueError:
+    return ValueError(
+        f"The first line of {source} is {line!r}: numbers, where the names of the columns are "
+        "needed. Write a line with names on top"
+    )
+
+
+def invalid_file_error(source: str, wanted: str, reason: Any) -> InvalidFileError:
+    return InvalidFileError(f"{source} is not a {wanted} file: {reason}")
+
+
+def unreadable_error(
+    source: str, part: str, start: int | None, stop: int | None, reason: Exception
+):
+    """ReadError for one part (chunk, row group, file) of a source, and the rows that are in it."""
+    rows = "" if start is None or stop is None else f" (rows {start} to {stop - 1})"
+    detail = str(reason).strip() or "no reason given"
+    if isinstance(reason, PermissionError):
+        advice = "Ask for the right to read it"
+    elif isinstance(reason, FileNotFoundError):
+        advice = "Put it back and run again"
+    else:
+        advice = "Run again once the store answers; if the data is damaged, restore it"
+    return ReadError(
+        f"Cannot read {part}{rows} of {source}: {type(reason).__name__}: {detail}. {advice}"
+    )
+
+
+def existing_output_error(path: str) -> FileExistsError:
+    return FileExistsError(
+        f"{path} exists already and is left as it is. Choose another place, or type --overwrite "
+        "(overwrite=True) to replace it"
+    )
