@@ -258,6 +258,9 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         try:
             function = self._row_function(LabelRows)
             return -blockwise.run(inertia_of_block, function, merge=merge_inertia).value()
+        except NonFiniteError:
+            survey(points, blockwise, self.nan)  # says the same, with the row's number among all
+            raise
         finally:
             blockwise.close()
 
@@ -416,20 +419,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         return points
 
     def _apply(self, kind: type[RowFunction], X: Any, dtype: type, n_outputs: int | None = None):
-        points = self._known_points(X)
-        try:
-            return points.apply(self._row_function(kind), dtype, n_outputs)
-        except NonFiniteError:
-            if points.in_memory:
-                self._survey(points)  # raises the same, with the number of the row among all rows
-            raise
-
-    def _survey(self, points: Points) -> None:
-        blockwise = Blockwise(points.blocks, points.in_memory)
-        try:
-            survey(points, blockwise, self.nan)
-        finally:
-            blockwise.close()
+        return self._known_points(X).apply(self._row_function(kind), dtype, n_outputs)
 
     def _fitted_model(self) -> FittedModel:
         names = getattr(self, "feature_names_in_", None)

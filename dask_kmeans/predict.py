@@ -13,6 +13,7 @@ import numpy as np
 from dask_kmeans import checks
 from dask_kmeans.blockwise import OpenBlock
 from dask_kmeans.kernels import ExactSum, distances, extent, labelled_distances, nearest, prepare
+from dask_kmeans.read import RowName
 
 
 class RowFunction:
@@ -35,7 +36,7 @@ class RowFunction:
         """Rows (m, d) -> (m,) or (m, n_outputs)."""
         raise NotImplementedError
 
-    def check(self, values: np.ndarray) -> None:
+    def check(self, values: np.ndarray, name: RowName = str) -> None:
         """Raise for an infinity, and for a NaN unless rows with one are to be skipped."""
         if values.dtype.kind != "f":
             return
@@ -46,14 +47,13 @@ class RowFunction:
             row, column = infinite[0] if len(infinite) else (-1, -1)
             is_nan = False
         if row >= 0:
-            raise checks.non_finite_error(int(row), int(column), is_nan, self.feature_names)
+            raise checks.non_finite_error(name(int(row)), int(column), is_nan, self.feature_names)
 
 
 class LabelRows(RowFunction):
     """The nearest center of each row: (m, d) -> (m,) int32; -1 for a row that is skipped."""
 
     def __call__(self, values: np.ndarray) -> np.ndarray:
-        self.check(values)
         labels = np.empty(len(values), np.int32)
         nearest(values, self.prepared, labels)
         return labels
@@ -63,7 +63,6 @@ class DistanceRows(RowFunction):
     """Euclidean distances of each row to all centers: (m, d) -> (m, k) float64."""
 
     def __call__(self, values: np.ndarray) -> np.ndarray:
-        self.check(values)
         out = np.empty((len(values), len(self.prepared.centers)))
         distances(values, self.prepared.centers, out)
         return np.sqrt(out, out=out)
@@ -73,6 +72,7 @@ def inertia_of_block(block: OpenBlock, function: LabelRows) -> ExactSum:
     """Weighted squared distances of a block's rows to their nearest centers, summed."""
     total = ExactSum()
     for values, weights in block.pieces():
+        function.check(values)
         labels = function(values)
         out = np.empty(len(values))
         labelled_distances(values, function.prepared.centers, labels, out)

@@ -13,9 +13,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dask_kmeans.blockwise import Blockwise, OpenBlock, Piece
+from dask_kmeans.blockwise import Blockwise, OpenBlock
 from dask_kmeans.kernels import uniform
-from dask_kmeans.read import Points, as_points
+from dask_kmeans.read import Piece, Points, as_points
 
 PURPOSE = 1 << 20
 """Keeps the sample's draws apart from those of the seeding, which counts its purposes from 0."""
@@ -53,9 +53,9 @@ class Sample(NamedTuple):
             draws = np.empty(len(values))
             uniform(self.seed, PURPOSE, first_row, draws)
             chosen = draws < self.share
-            kept.append((values[chosen], None if weights is None else weights[chosen]))
+            kept.append(Piece(values[chosen], None if weights is None else weights[chosen]))
             first_row += len(values)
-            yield values, weights
+            yield Piece(values, weights)
         cache[KEY] = self, kept
 
 

@@ -190,3 +190,16 @@ def as_numpy(result):
 def blobs(n=600, d=5, k=5, seed=0):
     """Overlapping clusters, float64: a fit from random rows takes some ten iterations."""
     return make_blobs(n, d, centers=k, cluster_std=4.0, random_state=seed)[0]
+
+
+class Unchecked:
+    """A function of rows as `Points.apply` takes it, which objects to no row."""
+
+    def __init__(self, function):
+        self.function = function
+
+    def __call__(self, values):
+        return self.function(values)
+
+    def check(self, values, name):
+        """Nothing is wrong with any row."""

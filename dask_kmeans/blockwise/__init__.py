@@ -16,7 +16,6 @@ finds it empty, so a task must be able to rebuild what it looks for from its arg
 """
 
 from dask_kmeans.blockwise.block import UNCOUNTED, Block, OpenBlock, Reading
-from dask_kmeans.blockwise.caches import Piece
 from dask_kmeans.blockwise.graph import MERGE_ARITY
 from dask_kmeans.blockwise.passes import Blockwise, parallelism
 from dask_kmeans.blockwise.tasks import LABEL_BUDGET
@@ -29,7 +28,6 @@ __all__ = [
     "Block",
     "Blockwise",
     "OpenBlock",
-    "Piece",
     "Reading",
     "parallelism",
     "thread_count",

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from dask_kmeans.blockwise.caches import Caches, Piece
+from dask_kmeans.blockwise.caches import Caches
 
 UNCOUNTED = -1
 """In place of a number of rows that is not known yet."""
@@ -21,13 +21,15 @@ class Block(NamedTuple):
     """Global number of its first row; None until the rows of the blocks before it are counted."""
     rows: int | None
     source: Any
-    """Object with `pieces()`, or a `dask.delayed.Delayed` that computes to one."""
+    """A `read.RowSource`, or a `dask.delayed.Delayed` that computes to one."""
+    transforms: tuple[Callable[[Iterator[Any]], Iterator[Any]], ...] = ()
+    """What the pieces go through on their way, one after the other."""
 
 
 class Collector(Protocol):
     """Looks at rows on their way through a pass, and keeps what it likes in the block's cache."""
 
-    def collect(self, cache: dict, first_row: int, pieces: Iterator[Piece]) -> Iterator[Piece]:
+    def collect(self, cache: dict, first_row: int, pieces: Iterator[Any]) -> Iterator[Any]:
         """Hand the pieces of a block through, whose first row has the global number `first_row`."""
 
 
@@ -82,19 +84,22 @@ class OpenBlock:
         self.label_budget = label_budget
         self.bytes_read = 0
         self._source, self._caches, self._reading = source, caches, reading
+        self._transforms = block.transforms
         self.read_anyway = reading.brought
         self.quota = 0
         if reading.process_rows:
             share = reading.budget * self.rows // reading.process_rows
             self.quota = caches.grant(block.index, share, reading.budget)
 
-    def pieces(self) -> Iterator[Piece]:
+    def pieces(self) -> Iterator[Any]:
         """Rows (m, d) and weights (m,) or None, piece by piece in the order of the rows."""
         pieces = self._caches.kept(self.index)
         if pieces is None:
             pieces = self._read()
             if self._reading.budget and not self._reading.process_rows:
                 pieces = self._caches.keep(self.index, pieces, self._reading.budget)
+        for transform in self._transforms:
+            pieces = transform(pieces)
         if self._reading.collector is None or self.start == UNCOUNTED:
             return pieces
         return self._reading.collector.collect(self.cache, self.start, pieces)
@@ -111,7 +116,7 @@ class OpenBlock:
         ):
             self.cache[key] = value
 
-    def _read(self) -> Iterator[Piece]:
-        for values, weights in self._source.pieces():
-            self.bytes_read += values.nbytes
-            yield values, weights
+    def _read(self) -> Iterator[Any]:
+        for piece in self._source.pieces():
+            self.bytes_read += piece.values.nbytes
+            yield piece

@@ -6,14 +6,16 @@ import threading
 import weakref
 from collections import Counter
 from collections.abc import Hashable, Iterator
-from typing import ClassVar
-
-import numpy as np
+from typing import ClassVar, Protocol
 
 from dask_kmeans.buffer_pool import BufferPool
 
-Piece = tuple[np.ndarray, np.ndarray | None]
-"""Rows (m, d) of a native dtype of uint8..int64, float16..float64, and weights (m,) or None."""
+
+class Piece(Protocol):
+    """Some rows of a block, as its source hands them out (`read.Piece`)."""
+
+    @property
+    def nbytes(self) -> int: ...
 
 
 class Caches:
@@ -77,16 +79,16 @@ class Caches:
     def keep(self, index: int, pieces: Iterator[Piece], budget: int) -> Iterator[Piece]:
         """Hand the rows of a block through, and keep them if they fit whole into what is left."""
         kept, size = [], 0
-        for values, weights in pieces:
+        for piece in pieces:
             with self._lock:
-                size += values.nbytes + (0 if weights is None else weights.nbytes)
+                size += piece.nbytes
                 fits = self._bytes_kept + size <= budget
             if not fits:
-                yield values, weights
+                yield piece
                 yield from pieces
                 return
-            kept.append((values, weights))
-            yield values, weights
+            kept.append(piece)
+            yield piece
         with self._lock:
             if index not in self._kept and self._bytes_kept + size <= budget:
                 self._kept[index] = kept

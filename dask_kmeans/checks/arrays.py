@@ -138,9 +138,9 @@ def unknown_columns_error(what: str) -> ValueError:
 
 
 def non_finite_error(
-    row: int, column: int, is_nan: bool, feature_names: Sequence[str] | None
+    row: int | str, column: int, is_nan: bool, feature_names: Sequence[str] | None
 ) -> NonFiniteError:
-    """For the first value of X that is NaN or infinite."""
+    """For the first value of X that is NaN or infinite; `row` as `read.RowName` names it."""
     where = f"row {row}, column {column}"
     if feature_names is not None:
         where += f" ({feature_names[column]!r})"

@@ -156,7 +156,7 @@ class CsvRows:
                 weights = None
                 if self.weight_column is not None:
                     weights = batch.column(self.weight_column).to_numpy(zero_copy_only=False)
-                yield values.T, weights
+                yield Piece(values.T, weights)
         except pa.ArrowInvalid as error:
             part = f"{self._name}, {self._where},"
             raise checks.invalid_file_error(part, "CSV", error) from error

@@ -12,8 +12,9 @@ import numpy as np
 from dask_kmeans import checks, memory
 from dask_kmeans.blockwise import parallelism
 from dask_kmeans.read.graphs import Chunk, sources_of
-from dask_kmeans.read.pieces import Piece, as_weights, cut, kernel_dtype, kernel_ready
-from dask_kmeans.read.points import Kind, Points, RowFunction, numbered, result_of, uncounted
+from dask_kmeans.read.pieces import Piece, as_weights, cut, kernel_dtype
+from dask_kmeans.read.points import Kind, Points, numbered, uncounted
+from dask_kmeans.read.results import RowResults, RowsFrom, RowsOfPart, shared
 
 
 def read(X: Any, sample_weight: Any = None) -> Points:
@@ -108,25 +109,23 @@ class DaskArray(Kind):
 
     X: Any
 
-    def apply(
-        self, points: Points, function: RowFunction, dtype: np.dtype, n_outputs: int | None
-    ) -> Any:
-        # A task of its own: the function may carry large centers, which chunks should share.
-        shared = dask.delayed(function, traverse=False, pure=True)
-        if n_outputs is None:
+    def apply(self, points: Points, results: RowResults) -> Any:
+        if results.n_outputs is None:
             shape: dict[str, Any] = {"drop_axis": 1}
         else:
-            shape = {"chunks": (self.X.chunks[0], (n_outputs,))}
+            shape = {"chunks": (self.X.chunks[0], (results.n_outputs,))}
         return self.X.map_blocks(
-            _apply_to_chunk,
-            function=shared,
-            out_dtype=dtype,
-            n_outputs=n_outputs,
-            dtype=dtype,
-            meta=np.empty((0,) if n_outputs is None else (0, 0), dtype),
+            _results_of_chunk,
+            results=shared(results),
+            starts=np.cumsum([0, *self.X.chunks[0]]),  # not a number where they are not counted
+            dtype=results.dtype,
+            meta=np.empty((0,) * (2 - (results.n_outputs is None)), results.dtype),
             **shape,
         )
 
 
-def _apply_to_chunk(values, function, out_dtype, n_outputs):
-    return result_of(function, kernel_ready(np.asarray(values)), out_dtype, n_outputs)
+def _results_of_chunk(values, results, starts, block_id=None):
+    number = block_id[0]
+    start = starts[number]
+    name = RowsOfPart(f"chunk {number}") if np.isnan(start) else RowsFrom(int(start))
+    return results.of(ChunkRows([(values,)]), name)

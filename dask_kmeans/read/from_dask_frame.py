@@ -15,7 +15,8 @@ from dask_kmeans.blockwise import parallelism
 from dask_kmeans.read import from_pandas
 from dask_kmeans.read.graphs import Chunk, sources_of
 from dask_kmeans.read.pieces import Piece
-from dask_kmeans.read.points import Kind, Points, RowFunction, result_of, uncounted
+from dask_kmeans.read.points import Kind, Points, uncounted
+from dask_kmeans.read.results import RowResults, RowsOfPart, shared
 
 
 def read(X: Any, sample_weight: Any = None) -> Points:
@@ -85,23 +86,18 @@ class DaskFrame(Kind):
     positions: tuple[int, ...]
     dtype: np.dtype
 
-    def apply(
-        self, points: Points, function: RowFunction, dtype: np.dtype, n_outputs: int | None
-    ) -> Any:
+    def apply(self, points: Points, results: RowResults) -> Any:
         return self.X.map_partitions(
-            _apply_to_partition,
-            dask.delayed(function, traverse=False, pure=True),
+            _results_of_partition,
+            shared(results),
             self.positions,
             self.dtype,
-            dtype,
-            n_outputs,
-            meta=from_pandas.empty_result(dtype, n_outputs),
+            meta=from_pandas.empty_result(results.dtype, results.n_outputs),
         )
 
 
-def _apply_to_partition(frame, function, positions, dtype, out_dtype, n_outputs):
-    rows = from_pandas.frame_rows(frame, positions, dtype)
-    results = [result_of(function, values, out_dtype, n_outputs) for values, _ in rows.pieces()]
-    if not results:
-        return from_pandas.empty_result(out_dtype, n_outputs)
-    return from_pandas.as_series_or_frame(np.concatenate(results), frame.index)
+def _results_of_partition(frame, results, positions, dtype, partition_info=None):
+    number = "" if partition_info is None else f" {partition_info['number']}"
+    rows = Partitions(positions, dtype, [(frame,)])
+    values = results.of(rows, RowsOfPart(f"partition{number}", frame.index))
+    return from_pandas.as_series_or_frame(values, frame.index)

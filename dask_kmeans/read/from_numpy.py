@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,8 @@ import numpy as np
 from dask_kmeans import checks, memory
 from dask_kmeans.blockwise import Block, Blockwise, OpenBlock, parallelism
 from dask_kmeans.read.pieces import Rows, RowsInMemory, as_weights, kernel_dtype
-from dask_kmeans.read.points import Kind, Points, RowFunction, numbered, result_of
+from dask_kmeans.read.points import Kind, Points, numbered
+from dask_kmeans.read.results import RowResults, RowsFrom
 
 
 def read(X: Any, sample_weight: Any = None) -> Points:
@@ -95,29 +96,24 @@ class InMemory(Kind):
     def wrap(self, values: np.ndarray) -> Any:
         return values
 
-    def apply(
-        self, points: Points, function: RowFunction, dtype: np.dtype, n_outputs: int | None
-    ) -> Any:
+    def apply(self, points: Points, results: RowResults) -> Any:
         assert points.n_rows is not None
-        tail = () if n_outputs is None else (n_outputs,)
-        out = np.empty((points.n_rows, *tail), dtype)
+        out = np.empty((points.n_rows, *results.row_shape), results.dtype)
         blockwise = Blockwise(points.blocks, in_memory=True)
         try:
-            blockwise.run(_fill, function, out, merge=_nothing)
+            # The pieces of an open block have been through the transforms.
+            blockwise.run(_fill, replace(results, transforms=()), out, merge=_nothing)
         finally:
             blockwise.close()
         return self.wrap(out)
 
 
-def _fill(block: OpenBlock, function: RowFunction, out: np.ndarray) -> None:
-    """Write `function` of a block's rows into their place in `out`."""
-    assert block.start is not None
+def _fill(block: OpenBlock, results: RowResults, out: np.ndarray) -> None:
+    """Write the results of a block's rows into their place in `out`."""
     start = block.start
-    n_outputs = out.shape[1] if out.ndim == 2 else None
-    for values, _ in block.pieces():
-        stop = start + len(values)
-        out[start:stop] = result_of(function, values, out.dtype, n_outputs)
-        start = stop
+    for values in results.pieces(block, RowsFrom(block.start)):
+        out[start : start + len(values)] = values
+        start += len(values)
 
 
 def _nothing(a: None, b: None) -> None:

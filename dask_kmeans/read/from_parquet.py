@@ -169,8 +169,8 @@ class ParquetRows:
         for row, name in zip(out, self.columns, strict=True):
             row[:] = _numbers(column(name))
         if self.weight_column is None:
-            return out.T, None
-        return out.T, _numbers(column(self.weight_column)).astype(np.float64)
+            return Piece(out.T)
+        return Piece(out.T, _numbers(column(self.weight_column)).astype(np.float64))
 
     @property
     def batch_rows(self) -> int:

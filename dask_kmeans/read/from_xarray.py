@@ -10,14 +10,14 @@ from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-import dask
 import numpy as np
 import xarray as xr
 
 from dask_kmeans import checks, memory
 from dask_kmeans.read import from_dask, from_numpy
-from dask_kmeans.read.pieces import Piece, cut, kernel_dtype, kernel_ready
-from dask_kmeans.read.points import Kind, Points, RowFunction, result_of
+from dask_kmeans.read.pieces import Piece, cut, kernel_dtype
+from dask_kmeans.read.points import Kind, Points
+from dask_kmeans.read.results import RowResults, RowsOfGrid, shared
 
 OUTPUT_DIM = "cluster"
 """Dimension of results with several values a row."""
@@ -186,27 +186,27 @@ class LazyRaster(Kind):
     """With the features last."""
     template: xr.DataArray
 
-    def apply(
-        self, points: Points, function: RowFunction, dtype: np.dtype, n_outputs: int | None
-    ) -> xr.DataArray:
+    def apply(self, points: Points, results: RowResults) -> xr.DataArray:
         data = self.X.data.rechunk({-1: -1})
-        if n_outputs is None:
+        if results.n_outputs is None:
             shape: dict[str, Any] = {"drop_axis": data.ndim - 1}
         else:
-            shape = {"chunks": (*data.chunks[:-1], (n_outputs,))}
+            shape = {"chunks": (*data.chunks[:-1], (results.n_outputs,))}
         values = data.map_blocks(
-            _apply_to_raster,
-            function=dask.delayed(function, traverse=False, pure=True),
-            out_dtype=dtype,
-            n_outputs=n_outputs,
-            dtype=dtype,
-            meta=np.empty((0,) * (data.ndim - (n_outputs is None)), dtype),
+            _results_of_chunk,
+            results=shared(results),
+            edges=[np.cumsum([0, *sizes]) for sizes in data.chunks[:-1]],
+            dtype=results.dtype,
+            meta=np.empty((0,) * (data.ndim - (results.n_outputs is None)), results.dtype),
             **shape,
         )
         return _labelled(self.template, values)
 
 
-def _apply_to_raster(values, function, out_dtype, n_outputs):
-    rows = kernel_ready(np.asarray(values)).reshape(-1, values.shape[-1])
-    result = result_of(function, rows, out_dtype, n_outputs)
-    return result.reshape(values.shape[:-1] + result.shape[1:])
+def _results_of_chunk(values, results, edges, block_id=None):
+    *samples, n_features = values.shape
+    corner = tuple(int(of_dim[at]) for of_dim, at in zip(edges, block_id, strict=False))
+    name = RowsOfGrid(corner, tuple(samples), tuple(int(of_dim[-1]) for of_dim in edges))
+    rows = from_dask.ChunkRows([(values.reshape(-1, n_features),)])
+    found = results.of(rows, name)
+    return found.reshape(*samples, *found.shape[1:])

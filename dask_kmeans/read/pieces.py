@@ -1,15 +1,35 @@
-"""Pieces: rows as the kernels take them."""
+"""Pieces: rows as the kernels take them, and what hands them out."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from dask_kmeans import checks, memory
-from dask_kmeans.blockwise import Piece
+
+
+class Piece(NamedTuple):
+    """Consecutive rows, as they are handed to the kernels."""
+
+    values: np.ndarray
+    """(m, d), of a native dtype of uint8..int64, float16..float64."""
+    weights: np.ndarray | None = None
+    """(m,) float64; None where rows are not weighted."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the rows and of their weights."""
+        return self.values.nbytes + (0 if self.weights is None else self.weights.nbytes)
+
+
+class RowSource(Protocol):
+    """Rows that one task reads: what a block of a store, a chunk or a partition becomes."""
+
+    def pieces(self) -> Iterator[Piece]:
+        """The rows, piece by piece and in order; may be called again."""
 
 
 def kernel_dtype(dtype: np.dtype, what: str = "X") -> np.dtype:
@@ -48,13 +68,13 @@ def cut(values: np.ndarray, weights: np.ndarray | None) -> Iterator[Piece]:
     """Rows in memory, piece by piece (views of them)."""
     row_bytes = values.shape[1] * values.itemsize
     for start, stop in memory.pieces(len(values), row_bytes):
-        yield (
+        yield Piece(
             kernel_ready(values[start:stop]),
             None if weights is None else as_weights(weights[start:stop]),
         )
 
 
-class RowsInMemory(Protocol):
+class RowsInMemory(RowSource, Protocol):
     """A block whose rows are in memory, and which can be cut into smaller ones without a copy."""
 
     @property
@@ -65,8 +85,6 @@ class RowsInMemory(Protocol):
 
     def rows(self, start: int, stop: int, weights: np.ndarray | None) -> Any:
         """A block of these rows only, with weights (stop - start,) or None."""
-
-    def pieces(self) -> Iterator[Piece]: ...
 
 
 @dataclass(frozen=True)
@@ -112,4 +130,6 @@ class ColumnRows:
             values = np.empty((n_features, stop - start), self.dtype)
             for row, column in zip(values, self.columns, strict=True):
                 row[:] = column[start:stop]
-            yield values.T, None if self.weights is None else as_weights(self.weights[start:stop])
+            yield Piece(
+                values.T, None if self.weights is None else as_weights(self.weights[start:stop])
+            )

@@ -11,18 +11,14 @@ import numpy as np
 
 from dask_kmeans import checks
 from dask_kmeans.blockwise import Block
-
-RowFunction = Callable[[np.ndarray], np.ndarray]
-"""Rows (m, d) -> values (m,) or (m, n_outputs); picklable, each row for itself."""
+from dask_kmeans.read.results import RowFunction, RowResults, Transform
 
 
 class Kind:
     """What the caller's data is, so that results can be of the same kind."""
 
-    def apply(
-        self, points: Points, function: RowFunction, dtype: np.dtype, n_outputs: int | None
-    ) -> Any:
-        """See `Points.apply`."""
+    def apply(self, points: Points, results: RowResults) -> Any:
+        """`results` of the rows of `points`, in kind: see `Points.apply`."""
         raise NotImplementedError
 
     def wrap(self, values: np.ndarray) -> Any:
@@ -52,6 +48,8 @@ class Points:
         Whether rows come with weights.
     cut : callable or None
         Of rows in memory: the blocks for as many clusters as each row is to be compared with.
+    transforms : tuple of Transform
+        What the rows go through after they are read; `dtype` is that of their results.
     """
 
     blocks: tuple[Block, ...]
@@ -63,6 +61,7 @@ class Points:
     feature_names: tuple[str, ...] | None = None
     weighted: bool = False
     cut: Callable[[int], tuple[Block, ...]] | None = field(default=None, repr=False)
+    transforms: tuple[Transform, ...] = ()
 
     def __post_init__(self) -> None:
         checks.check_not_empty(1 if self.n_rows is None else self.n_rows, self.n_features)
@@ -77,7 +76,18 @@ class Points:
 
     def for_clusters(self, n_clusters: int) -> Points:
         """The same points in blocks that suit passes which compare with so many centers."""
-        return self if self.cut is None else replace(self, blocks=self.cut(n_clusters))
+        if self.cut is None:
+            return self
+        return replace(self, blocks=_through(self.cut(n_clusters), self.transforms))
+
+    def through(self, transform: Transform, dtype: np.dtype) -> Points:
+        """The same rows after one more transform, whose results are of `dtype`.
+
+        It composes over every kind of data, in memory or lazy: with fits and with `apply`.
+        """
+        transforms = (*self.transforms, transform)
+        blocks = _through(self.blocks, transforms)
+        return replace(self, blocks=blocks, transforms=transforms, dtype=dtype)
 
     def with_counts(self, counts: Sequence[int]) -> Points:
         """The same points, now that the rows of every block are counted."""
@@ -95,8 +105,8 @@ class Points:
 
         Parameters
         ----------
-        function : callable
-            Rows (m, d) -> values (m,), or (m, n_outputs) where that is given. Picklable.
+        function : RowFunction
+            Of rows as the transforms leave them.
         dtype : dtype
             Of the result.
         n_outputs : int, optional
@@ -110,7 +120,9 @@ class Points:
             DataFrame: a lazy one with the partitions and the index. Stores and paths: a lazy dask
             array, chunked by block.
         """
-        return self.kind.apply(self, function, np.dtype(dtype), n_outputs)
+        return self.kind.apply(
+            self, RowResults(function, np.dtype(dtype), n_outputs, self.transforms)
+        )
 
     def in_kind(self, values: np.ndarray) -> Any:
         """Values (n_rows,) or (n_rows, n_outputs) known already, as `apply` would give them.
@@ -133,8 +145,5 @@ def uncounted(sources: Sequence[Any]) -> tuple[Block, ...]:
     return tuple(Block(index, None, None, source) for index, source in enumerate(sources))
 
 
-def result_of(function: RowFunction, rows: np.ndarray, dtype: np.dtype, n_outputs: int | None):
-    """`function(rows)`, which is not called for no rows; a module-level task for lazy kinds."""
-    if len(rows) == 0:
-        return np.empty((0,) if n_outputs is None else (0, n_outputs), dtype)
-    return np.asarray(function(rows), dtype)
+def _through(blocks: tuple[Block, ...], transforms: tuple[Transform, ...]) -> tuple[Block, ...]:
+    return tuple(block._replace(transforms=transforms) for block in blocks)

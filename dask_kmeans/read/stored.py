@@ -15,7 +15,8 @@ from dask_kmeans.blockwise import Block, parallelism
 from dask_kmeans.read.ahead import Ahead
 from dask_kmeans.read.chunks import read_rows
 from dask_kmeans.read.pieces import Piece, as_weights
-from dask_kmeans.read.points import Kind, Points, RowFunction, result_of
+from dask_kmeans.read.points import Kind, Points
+from dask_kmeans.read.results import RowResults, RowsAfter, RowsFrom, shared
 
 LABELS_BYTES, OUTPUT_BYTES = 16 * 2**20, 64 * 2**20
 """What one chunk of a lazy result may take: of one number a row, and of several, where small chunks
@@ -108,7 +109,7 @@ class Weighted:
         start = self.start
         for values, _ in self.rows.pieces():
             stop = start + len(values)
-            yield values, as_weights(self._weights_of(start, stop))
+            yield Piece(values, as_weights(self._weights_of(start, stop)))
             start = stop
 
     def _weights_of(self, start: int, stop: int) -> np.ndarray:
@@ -123,35 +124,31 @@ class Stored(Kind):
 
     source: Source
 
-    def apply(
-        self, points: Points, function: RowFunction, dtype: np.dtype, n_outputs: int | None
-    ) -> Any:
+    def apply(self, points: Points, results: RowResults) -> Any:
         import dask.array as da
 
         # Blocks small enough for their results: these are held whole, whereas rows are streamed.
-        if n_outputs is None:
-            most = LABELS_BYTES // dtype.itemsize
-        else:
-            most = max(1, OUTPUT_BYTES // (dtype.itemsize * n_outputs))
-        shared = dask.delayed(function, traverse=False, pure=True)
-        tail = () if n_outputs is None else (n_outputs,)
+        most = LABELS_BYTES if results.n_outputs is None else OUTPUT_BYTES
+        blocks = _blocks(self.source, max(1, most // results.row_bytes))
+        wanted = shared(results)
+        # Named by counting the rows before them, if need be: a list that all blocks share.
+        uncounted = any(block.start is None for block in blocks)
+        sources = shared([block.source for block in blocks] if uncounted else [])
         return da.concatenate(
             [
                 da.from_delayed(
                     # A partial, since Dask would look for graphs inside of an argument.
-                    dask.delayed(partial(_apply_to_block, block.source), pure=True)(
-                        shared, dtype, n_outputs
-                    ),
-                    shape=(np.nan if block.rows is None else block.rows, *tail),
-                    dtype=dtype,
+                    dask.delayed(partial(_results_of_block, block), pure=True)(wanted, sources),
+                    shape=(np.nan if block.rows is None else block.rows, *results.row_shape),
+                    dtype=results.dtype,
                 )
-                for block in _blocks(self.source, most)
+                for block in blocks
             ],
             allow_unknown_chunksizes=True,
         )
 
 
-def _apply_to_block(source, function, dtype, n_outputs):
-    results = [result_of(function, values, dtype, n_outputs) for values, _ in source.pieces()]
-    none = result_of(function, np.empty((0, 0)), dtype, n_outputs)
-    return np.concatenate([none, *results])
+def _results_of_block(block, results, sources):
+    start = block.start
+    name = RowsAfter(sources[: block.index]) if start is None else RowsFrom(start)
+    return results.of(block.source, name)

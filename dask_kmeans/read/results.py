@@ -1,0 +1,125 @@
+"""Results: a function of rows, over the rows of any kind of data.
+
+The one path of `predict` and `transform`: whatever the data lies in becomes the `RowSource` that a
+fit would read, and its pieces go through the same transforms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import dask
+import numpy as np
+
+from dask_kmeans.read.pieces import Piece, RowSource
+
+Transform = Callable[[Iterator[Piece]], Iterator[Piece]]
+"""What the pieces of a source go through on their way to whoever reads them. Picklable."""
+
+RowName = Callable[[int], str]
+"""Position of a row among those of a task -> what a message calls it."""
+
+
+class RowFunction(Protocol):
+    """A picklable function of rows, each for itself: (m, d) -> (m,), or (m, n_outputs)."""
+
+    def __call__(self, values: np.ndarray) -> np.ndarray: ...
+
+    def check(self, values: np.ndarray, name: RowName) -> None:
+        """Raise for a row that it cannot take."""
+
+
+@dataclass(frozen=True)
+class RowResults:
+    """What is wanted of rows: a function, and the form of what it gives."""
+
+    function: RowFunction
+    dtype: np.dtype
+    n_outputs: int | None = None
+    """None for one number a row."""
+    transforms: tuple[Transform, ...] = ()
+
+    @property
+    def row_shape(self) -> tuple[int, ...]:
+        """Shape of the result of one row."""
+        return () if self.n_outputs is None else (self.n_outputs,)
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of the result of one row."""
+        return self.dtype.itemsize * (self.n_outputs or 1)
+
+    def pieces(self, source: RowSource, name: RowName) -> Iterator[np.ndarray]:
+        """Results of the rows of a source, piece by piece; no function is called for no rows."""
+        first, pieces = 0, source.pieces()
+        for transform in self.transforms:
+            pieces = transform(pieces)
+        for values, _ in pieces:
+            if len(values):
+                self.function.check(values, _after(name, first))
+                yield np.asarray(self.function(values), self.dtype)
+            first += len(values)
+
+    def of(self, source: RowSource, name: RowName) -> np.ndarray:
+        """Results of all rows of a source: (n,), or (n, n_outputs)."""
+        none = np.empty((0, *self.row_shape), self.dtype)
+        return np.concatenate([none, *self.pieces(source, name)])
+
+
+def shared(value: Any) -> Any:
+    """A task that gives `value`, which may carry large centers: all chunks take it from there."""
+    return dask.delayed(value, traverse=False, pure=True)
+
+
+def _after(name: RowName, first: int) -> RowName:
+    return lambda row: name(first + row)
+
+
+@dataclass(frozen=True)
+class RowsFrom:
+    """Rows that follow row `start` of the data."""
+
+    start: int
+
+    def __call__(self, row: int) -> str:
+        return str(self.start + row)
+
+
+@dataclass(frozen=True)
+class RowsOfPart:
+    """Rows of a part of the data, where nothing knows how many come before it."""
+
+    part: str
+    index: Sequence[Any] | None = None
+    """The rows' own labels, where they have some."""
+
+    def __call__(self, row: int) -> str:
+        label = "" if self.index is None else f" (index {self.index[row]})"
+        return f"{row} of {self.part}{label}"
+
+
+@dataclass(frozen=True)
+class RowsAfter:
+    """Rows of a source that follows others: these are counted, by reading, when it comes to it."""
+
+    before: Sequence[RowSource]
+
+    def __call__(self, row: int) -> str:
+        return str(row + sum(len(piece.values) for each in self.before for piece in each.pieces()))
+
+
+@dataclass(frozen=True)
+class RowsOfGrid:
+    """Samples of a chunk of a grid: numbered as those of the whole grid are, in C order."""
+
+    corner: tuple[int, ...]
+    """Position of the chunk's first sample in the grid."""
+    chunk: tuple[int, ...]
+    grid: tuple[int, ...]
+
+    def __call__(self, row: int) -> str:
+        inside = np.unravel_index(row, self.chunk)
+        place = tuple(int(a + b) for a, b in zip(self.corner, inside, strict=True))
+        return str(int(np.ravel_multi_index(place, self.grid)))
