@@ -6,7 +6,6 @@ import contextlib
 import dataclasses
 import hashlib
 import numbers
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -18,7 +17,6 @@ from sklearn.base import (
     ClusterMixin,
     TransformerMixin,
 )
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
@@ -26,6 +24,7 @@ from dask_kmeans import checks
 from dask_kmeans.blockwise import Blockwise
 from dask_kmeans.checks import NonFiniteError
 from dask_kmeans.fit import fit
+from dask_kmeans.interop import to_sklearn
 from dask_kmeans.parameters import FitParameters
 from dask_kmeans.predict import (
     DistanceRows,
@@ -35,7 +34,8 @@ from dask_kmeans.predict import (
     merge_inertia,
 )
 from dask_kmeans.progress import ProgressBar, ProgressLog
-from dask_kmeans.read import Points, as_points
+from dask_kmeans.read import Points, Standardization, Transform, as_points
+from dask_kmeans.read.transforms import forward
 from dask_kmeans.result import FitResult, FittedModel
 from dask_kmeans.step.run import IterationRecord
 from dask_kmeans.survey import survey
@@ -82,6 +82,11 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         stand by bounds on their distances, where that saves time; given the start, its result is
         that of "lloyd" to the bit.
     metric : {"euclidean"}, default="euclidean"
+    standardize : bool, default=False
+        Compare features brought to mean 0 and standard deviation 1, which the first pass over the
+        data learns (of the rows that count, with their weights; a constant feature becomes 0).
+        Centers are given, and taken as `init`, in the unit of the data; `inertia_` and the
+        distances of `transform` are those of the standardized features.
     nan : {"raise", "skip"}, default="raise"
         What to do about a row with a NaN: refuse the data, or leave the row out (label -1).
     random_state : int, RandomState instance or None, default=None
@@ -123,6 +128,9 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         One record an iteration of the best run.
     cluster_sizes_ : ndarray of shape (n_clusters,), int64
         Rows of each cluster.
+    standardization_ : Standardization or None
+        `mean` and `scale`, float64 (n_features,) in the unit of the data, by which features are
+        standardized; None without `standardize`.
     n_features_in_ : int
     feature_names_in_ : ndarray of str
         Only where the features have names.
@@ -162,6 +170,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         init_rounds="auto",
         algorithm="auto",
         metric="euclidean",
+        standardize=False,
         nan="raise",
         random_state=None,
         verbose=0,
@@ -179,6 +188,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         self.init_rounds = init_rounds
         self.algorithm = algorithm
         self.metric = metric
+        self.standardize = standardize
         self.nan = nan
         self.random_state = random_state
         self.verbose = verbose
@@ -240,7 +250,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         Returns
         -------
         distances : float64 (n, n_clusters), in the kind of X
-            In the unit of the data; lazy for lazy X.
+            In the unit of the data (or of its standardized features); lazy for lazy X.
         """
         check_is_fitted(self)
         return self._apply(DistanceRows, X, np.float64, self._n_features_out)
@@ -282,31 +292,12 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
 
         Returns
         -------
-        sklearn.cluster.KMeans
-            Its `labels_` are ours where they are in memory, and absent for lazy data.
+        sklearn.cluster.KMeans or sklearn.pipeline.Pipeline
+            Its `labels_` are ours where they are in memory, and absent for lazy data. Of a model
+            that standardizes: a pipeline of a `StandardScaler` and the `KMeans`.
         """
-        from sklearn.cluster import KMeans as SklearnKMeans
-
         check_is_fitted(self)
-        other = SklearnKMeans(
-            len(self.cluster_centers_), init=self.cluster_centers_, n_init=1,
-            max_iter=self.max_iter, tol=self.tol,
-        )  # fmt: skip
-        # A fit on the centers themselves sets up what predict needs by public means alone.
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            other.fit(self.cluster_centers_)
-        other.cluster_centers_ = self.cluster_centers_.copy()
-        other.inertia_ = self.inertia_
-        other.n_iter_ = self.n_iter_
-        labels = getattr(self, "labels_", None)
-        if isinstance(labels, np.ndarray):
-            other.labels_ = labels.copy()
-        else:
-            del other.labels_
-        if hasattr(self, "feature_names_in_"):
-            other.feature_names_in_ = self.feature_names_in_.copy()
-        return other
+        return to_sklearn(self)
 
     @property
     def _n_features_out(self) -> int:
@@ -323,6 +314,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         """Take over what a fit found."""
         self._remember_features(points)
         self.cluster_centers_ = result.centers
+        self.standardization_ = result.standardization
         self.inertia_ = result.inertia
         self.n_iter_ = len(result.history)
         self.n_passes_ = result.passes
@@ -331,7 +323,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         self.history_ = result.history
         self.cluster_sizes_ = result.sizes
         self.labels_ = (
-            points.apply(self._row_function(LabelRows), np.int32)
+            points.through(*self._transforms).apply(self._row_function(LabelRows), np.int32)
             if result.labels is None
             else points.in_kind(result.labels)
         )
@@ -359,6 +351,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
             oversampling_factor=_unless_auto(self.oversampling_factor),
             init_rounds=_unless_auto(self.init_rounds),
             nan=self.nan,
+            standardize=bool(self.standardize),
             memory_budget=parse_bytes(self.memory_budget or 0),
             accelerated=self.algorithm == "auto" and isinstance(init, str),
             bounded=self.algorithm != "lloyd",
@@ -401,7 +394,13 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
 
     def _row_function(self, kind: type[RowFunction]) -> RowFunction:
         names = getattr(self, "feature_names_in_", None)
-        return kind(self.cluster_centers_, self.nan, None if names is None else tuple(names))
+        centers = forward(self.cluster_centers_, self._transforms)
+        return kind(centers, self.nan, None if names is None else tuple(names))
+
+    @property
+    def _transforms(self) -> tuple[Transform, ...]:
+        """What rows go through before they are compared."""
+        return () if self.standardization_ is None else (self.standardization_,)
 
     def _known_points(self, X: Any, sample_weight: Any = None) -> Points:
         """X as points that have the features of the fit."""
@@ -416,13 +415,14 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
             points.feature_names,
             points.n_features,
         )
-        return points
+        return points.through(*self._transforms)
 
     def _apply(self, kind: type[RowFunction], X: Any, dtype: type, n_outputs: int | None = None):
         return self._known_points(X).apply(self._row_function(kind), dtype, n_outputs)
 
     def _fitted_model(self) -> FittedModel:
         names = getattr(self, "feature_names_in_", None)
+        standardization = self.standardization_
         parameters = {
             name: value
             for name, value in self.get_params(deep=False).items()
@@ -439,6 +439,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
             feature_names=None if names is None else tuple(map(str, names)),
             parameters=parameters,
             history=[record._asdict() for record in self.history_],
+            standardization=None if standardization is None else standardization.as_dict(),
         )
 
 
@@ -514,6 +515,11 @@ def load_model(url: str) -> KMeans:
     stored = load_fitted(url)
     model = KMeans(**_known_parameters(stored.parameters))
     model.cluster_centers_ = stored.cluster_centers
+    model.standardization_ = (
+        None
+        if stored.standardization is None
+        else Standardization.from_dict(stored.standardization)
+    )
     model.cluster_sizes_ = stored.cluster_sizes
     model.inertia_ = stored.inertia
     model.n_iter_ = stored.n_iter

@@ -48,17 +48,20 @@ def fit(
         stack.callback(blockwise.close)
         # Where rows are numbered beforehand, the sample is collected on the way of the first pass.
         blockwise.collector = sample_for(points, points.n_rows or 0, parameters)
-        found = survey(points, blockwise, parameters.nan)
-        points = points.with_counts(found.counts)
-        blockwise.blocks = points.blocks
+        found = survey(points, blockwise, parameters.nan, moments=parameters.standardize)
         checks.check_n_clusters_against_rows(max(parameters.n_clusters), found.positive_rows)
         data = _identity(points, found)
+        points = points.with_counts(found.counts)
+        if parameters.standardize:
+            standardization = found.standardization()
+            points, found = points.through(standardization), found.through(standardization)
+        blockwise.blocks = points.blocks
         state = checkpoint.load(data) if checkpoint is not None else None
         if state is not None:
             blockwise.passes += state.passes  # the data was surveyed once more, and that is counted
             parameters = replace(parameters, seed=state.seed)
         sample = sample_for(points, found.n_rows, parameters)
-        sampled = None if sample is None else SampledRows(sample, blockwise)
+        sampled = None if sample is None else SampledRows(sample, blockwise, points.inward)
         if sampled is not None:
             stack.callback(sampled.close)
         rules = Rules(
@@ -92,6 +95,9 @@ def fit(
                 schedule.note(state)
                 for callback in callbacks:
                     callback(moving[0].history[-1])
+        for run in state.runs if points.transforms else ():
+            # What a model stores, in the caller's units, gives these very centers again.
+            run.centers = points.inward(points.outward(run.centers))
         return _settle(state.runs, points, rules, parameters)
 
 
@@ -121,8 +127,9 @@ def _settle(
         if found < k:
             checks.warn_fewer_distinct_rows(k, found)
         result = FitResult(
-            run.centers, _labels(best, points, rules.blockwise), inertia, sizes, run.history,
-            run.reason, rules.blockwise.passes,
+            points.outward(run.centers), points.standardization,
+            _labels(best, points, rules.blockwise), inertia, sizes,
+            run.history, run.reason, rules.blockwise.passes,
             total_inertia(rules.fixed_point, run.sums, run.scatter_offset),
         )  # fmt: skip
         results.append(result)

@@ -19,6 +19,8 @@ class FitParameters:
     oversampling_factor: float | None
     init_rounds: int | None
     nan: str
+    standardize: bool
+    """Whether features are brought to mean 0 and deviation 1."""
     memory_budget: int
     """Bytes of lazy rows that each process may keep between passes."""
     accelerated: bool

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from dask_kmeans.read import Standardization
 from dask_kmeans.step.run import IterationRecord, Run
 from dask_kmeans.step.stop import StopReason
 
@@ -31,6 +32,9 @@ class FitResult:
     Attributes
     ----------
     centers : ndarray of shape (n_clusters, n_features), float64
+        In the caller's units.
+    standardization : Standardization or None
+        What rows and centers go through before they are compared.
     labels : ndarray of shape (n_rows,), int32, or None
         Only for data in memory; -1 for rows that were left out.
     inertia : float
@@ -46,6 +50,7 @@ class FitResult:
     """
 
     centers: np.ndarray
+    standardization: Standardization | None
     labels: np.ndarray | None
     inertia: float
     sizes: np.ndarray
@@ -62,6 +67,7 @@ class FittedModel:
     Attributes
     ----------
     cluster_centers : ndarray of shape (n_clusters, n_features), float64
+        In the caller's units.
     cluster_sizes : ndarray of shape (n_clusters,), int64
     inertia : float
     n_iter, n_passes : int
@@ -73,7 +79,8 @@ class FittedModel:
     history : list of dict
         `IterationRecord` as dictionaries.
     standardization : dict or None
-        {"mean": [...], "scale": [...]} where the data was standardized before the fit.
+        {"mean": [...], "scale": [...]} where rows and centers are standardized before they are
+        compared.
     """
 
     cluster_centers: np.ndarray

@@ -8,7 +8,7 @@ its worker, reads its rows again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -85,10 +85,12 @@ class SampledRows:
         Which rows.
     data : Blockwise
         Over all rows, whose passes collect from now on.
+    inward : callable
+        What makes of rows as they are read those that are compared (`Points.inward`).
     """
 
-    def __init__(self, plan: Sample, data: Blockwise):
-        self.plan, self._data = plan, data
+    def __init__(self, plan: Sample, data: Blockwise, inward: Callable[[np.ndarray], np.ndarray]):
+        self.plan, self._data, self._inward = plan, data, inward
         self._blockwise: Blockwise | None = None
         data.collector = plan
 
@@ -96,7 +98,7 @@ class SampledRows:
     def blockwise(self) -> Blockwise:
         """Passes over the sample."""
         if self._blockwise is None:
-            points = gather(self._data, self.plan)
+            points = gather(self._data, self.plan, self._inward)
             self._data.collector = None
             self._blockwise = Blockwise(points.blocks, in_memory=True)
         return self._blockwise
@@ -127,7 +129,9 @@ def collect_sample(block: OpenBlock, plan: Sample) -> list[Piece]:
     return rows
 
 
-def gather(blockwise: Blockwise, plan: Sample) -> Points:
+def gather(
+    blockwise: Blockwise, plan: Sample, inward: Callable[[np.ndarray], np.ndarray]
+) -> Points:
     """The sample that `blockwise` has collected, in the order of the rows, in memory here."""
     by_block = blockwise.gather(take_sample, plan)
     lost = [index for index, rows in enumerate(by_block) if rows is None]
@@ -137,6 +141,6 @@ def gather(blockwise: Blockwise, plan: Sample) -> Points:
     pieces = [piece for of_block in by_block for piece in of_block]
     weights = [each for _, each in pieces if each is not None]
     return as_points(
-        np.concatenate([values for values, _ in pieces]),
+        inward(np.concatenate([values for values, _ in pieces])),
         np.concatenate(weights) if weights else None,
     )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from dask_kmeans import checks
 from dask_kmeans.blockwise import Blockwise, OpenBlock
-from dask_kmeans.kernels import FixedPoint, extent
+from dask_kmeans.kernels import FeatureMoments, FixedPoint, extent
+from dask_kmeans.read import Points, Standardization, Transform
 
 
 @dataclass
@@ -29,6 +30,8 @@ class BlockSurvey:
     max_weight: float
     positive_rows: int
     """Rows that count: no NaN, weight above zero."""
+    moments: FeatureMoments | None
+    """Of the rows that count, where they are asked for."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,8 @@ class Survey:
         Largest sample weight; None for unweighted data.
     positive_rows : int
         Rows that count: without NaN and of weight above zero.
+    moments : FeatureMoments or None
+        Of the rows that count, where they were asked for.
     """
 
     n_rows: int
@@ -58,18 +63,32 @@ class Survey:
     nan_rows: int
     max_weight: float | None
     positive_rows: int
+    moments: FeatureMoments | None = None
+
+    def through(self, transform: Transform) -> Survey:
+        """The survey of the same rows after a transform that keeps the order of numbers."""
+        ends = np.stack([self.minimum, self.maximum])
+        minimum, maximum = transform.forward(ends)
+        return replace(self, minimum=minimum, maximum=maximum, moments=None)
+
+    def standardization(self) -> Standardization:
+        """What brings features to mean 0 and deviation 1; needs moments."""
+        assert self.moments is not None
+        checks.check_squares(self.minimum, self.maximum)
+        return Standardization.of_moments(*self.moments.mean_and_deviation())
 
     def fixed_point(self) -> FixedPoint:
         """Shift and scale for exact sums: a function of the data alone, whatever its chunks."""
         return FixedPoint.from_range(self.minimum, self.maximum, self.n_rows, self.max_weight)
 
 
-def survey_block(block: OpenBlock, n_features: int) -> BlockSurvey:
+def survey_block(block: OpenBlock, n_features: int, with_moments: bool) -> BlockSurvey:
     """One block's share of the survey."""
     minimum, maximum = np.full(n_features, np.inf), np.full(n_features, -np.inf)
     non_finite = infinite = bad_weight = None
     rows = nan_rows = positive = 0
     max_weight = 0.0
+    moments = FeatureMoments(n_features) if with_moments else None
     for values, weights in block.pieces():
         row, column, is_nan, with_nan = extent(values, minimum, maximum)
         if row >= 0 and non_finite is None:
@@ -91,11 +110,19 @@ def survey_block(block: OpenBlock, n_features: int) -> BlockSurvey:
             if with_nan:
                 counted &= ~np.isnan(values).any(axis=1)
             positive += int(np.count_nonzero(counted))
+        if moments is not None:
+            moments.add(values, weights, _counted(values, weights))
         rows += len(values)
     return BlockSurvey(
         {block.index: rows}, minimum, maximum, non_finite, infinite, nan_rows, bad_weight,
-        max_weight, positive,
+        max_weight, positive, moments,
     )  # fmt: skip
+
+
+def _counted(values: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
+    """Which rows count, bool (m,)."""
+    finite = np.isfinite(values).all(axis=1)
+    return finite if weights is None else finite & (weights > 0) & np.isfinite(weights)
 
 
 def merge_surveys(a: BlockSurvey, b: BlockSurvey) -> BlockSurvey:
@@ -110,6 +137,7 @@ def merge_surveys(a: BlockSurvey, b: BlockSurvey) -> BlockSurvey:
         _first(a.bad_weight, b.bad_weight),
         max(a.max_weight, b.max_weight),
         a.positive_rows + b.positive_rows,
+        a.moments and b.moments and a.moments.merge(b.moments),
     )
 
 
@@ -118,16 +146,18 @@ def _first(a, b):
     return min((place for place in (a, b) if place is not None), default=None)
 
 
-def survey(points, blockwise: Blockwise, nan: str) -> Survey:
+def survey(points: Points, blockwise: Blockwise, nan: str, *, moments: bool = False) -> Survey:
     """Read the data once and check it.
 
     Parameters
     ----------
-    points : read.Points
+    points : Points
     blockwise : Blockwise
         Runs the pass.
     nan : {"raise", "skip"}
         Whether a NaN is an error or only leaves its row out.
+    moments : bool
+        Whether to learn the means and deviations of the features on the way.
 
     Raises
     ------
@@ -135,7 +165,7 @@ def survey(points, blockwise: Blockwise, nan: str) -> Survey:
         For no rows, NaN or infinity (with the row and column of the first), weights that are
         negative, not finite or all zero.
     """
-    merged = blockwise.run(survey_block, points.n_features, merge=merge_surveys)
+    merged = blockwise.run(survey_block, points.n_features, moments, merge=merge_surveys)
     counts = [merged.rows[block.index] for block in points.blocks]
     starts = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
     n_rows = int(starts[-1])
@@ -155,5 +185,5 @@ def survey(points, blockwise: Blockwise, nan: str) -> Survey:
         raise checks.nothing_counts_error(n_rows, merged.nan_rows, points.weighted)
     return Survey(
         n_rows, counts, merged.minimum, merged.maximum, merged.nan_rows,
-        merged.max_weight if points.weighted else None, merged.positive_rows,
+        merged.max_weight if points.weighted else None, merged.positive_rows, merged.moments,
     )  # fmt: skip

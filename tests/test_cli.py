@@ -136,13 +136,13 @@ def test_standardize_is_kept_and_applied(run, source, tmp_path, xclara):
     stored = load_fitted(tmp_path / "m.zarr")
     np.testing.assert_allclose(stored.standardization["mean"], xclara.mean(axis=0))
     np.testing.assert_allclose(stored.standardization["scale"], xclara.std(axis=0))
-    scaled = (xclara - xclara.mean(axis=0)) / xclara.std(axis=0)
-    distances = ((scaled[:, None] - stored.cluster_centers) ** 2).sum(axis=2)
+    # Centers are stored, and shown, in the unit of the data.
+    offsets = (xclara[:, None] - stored.cluster_centers) / xclara.std(axis=0)
+    distances = (offsets**2).sum(axis=2)
     np.testing.assert_array_equal(np.load(tmp_path / "f.npy"), distances.argmin(axis=1))
 
     run("predict", source, "--model", tmp_path / "m.zarr", "--labels", tmp_path / "p.npy")
     assert (tmp_path / "f.npy").read_bytes() == (tmp_path / "p.npy").read_bytes()
-    # What people see is in the unit of the data.
     assert "69.9" in run("inspect", tmp_path / "m.zarr").out
 
 

@@ -52,6 +52,14 @@ def test_a_model_comes_back_to_the_bit(url):
     same(load_fitted(url), MODEL)
 
 
+def test_centers_of_version_1_were_standardized(tmp_path):
+    save_model(MODEL, str(tmp_path / "m.zarr"))
+    edit(tmp_path / "m.zarr", format_version=1)
+    mean, scale = (np.array(MODEL.standardization[name]) for name in ("mean", "scale"))
+    centers = load_fitted(str(tmp_path / "m.zarr")).cluster_centers
+    np.testing.assert_array_equal(centers, MODEL.cluster_centers * scale + mean)
+
+
 def test_a_model_without_names_and_standardization(url):
     bare = dataclasses.replace(MODEL, feature_names=None, standardization=None)
     save_model(bare, url)
@@ -212,7 +220,7 @@ BYTES = {"name": "bytes", "configuration": {"endian": "little"}}
 DAMAGE = {
     "not ours": (lambda f: drop(f, "dask_kmeans"), "its attributes lack 'dask_kmeans': 'model'"),
     "labels": (lambda f: edit(f, dask_kmeans="labels"), "its attributes lack"),
-    "newer": (lambda f: edit(f, format_version=2), "format_version is 2, and this .* reads 1"),
+    "newer": (lambda f: edit(f, format_version=3), "format_version is 3, and this .* reads 1 to 2"),
     "no version": (lambda f: drop(f, "format_version"), "format_version is None"),
     "not json": (lambda f: (f / "zarr.json").write_text("{"), "is not a valid model"),
     "json of something else": (lambda f: (f / "zarr.json").write_text("[1, 2]"), "is not a valid"),

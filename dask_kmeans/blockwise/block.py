@@ -22,8 +22,8 @@ class Block(NamedTuple):
     rows: int | None
     source: Any
     """A `read.RowSource`, or a `dask.delayed.Delayed` that computes to one."""
-    transforms: tuple[Callable[[Iterator[Any]], Iterator[Any]], ...] = ()
-    """What the pieces go through on their way, one after the other."""
+    way: Callable[[Iterator[Any]], Iterator[Any]] | None = None
+    """What its pieces go through between the source, or what is kept of it, and the task."""
 
 
 class Collector(Protocol):
@@ -84,7 +84,7 @@ class OpenBlock:
         self.label_budget = label_budget
         self.bytes_read = 0
         self._source, self._caches, self._reading = source, caches, reading
-        self._transforms = block.transforms
+        self._way = block.way
         self.read_anyway = reading.brought
         self.quota = 0
         if reading.process_rows:
@@ -98,11 +98,9 @@ class OpenBlock:
             pieces = self._read()
             if self._reading.budget and not self._reading.process_rows:
                 pieces = self._caches.keep(self.index, pieces, self._reading.budget)
-        for transform in self._transforms:
-            pieces = transform(pieces)
-        if self._reading.collector is None or self.start == UNCOUNTED:
-            return pieces
-        return self._reading.collector.collect(self.cache, self.start, pieces)
+        if self._reading.collector is not None and self.start != UNCOUNTED:
+            pieces = self._reading.collector.collect(self.cache, self.start, pieces)
+        return pieces if self._way is None else self._way(pieces)
 
     def zeros(self, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
         """Like `np.zeros`, for what a task brings back: in memory that others have let go of."""

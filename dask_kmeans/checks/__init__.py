@@ -8,6 +8,7 @@ is one, the line to type. scikit-learn's wording is kept where its own tests loo
 from dask_kmeans.checks.arrays import (
     check_not_empty,
     check_numeric,
+    check_squares,
     check_two_dimensional,
     masked_error,
     matrix_error,
@@ -89,6 +90,7 @@ __all__ = [
     "check_numeric",
     "check_parameters",
     "check_same_features",
+    "check_squares",
     "check_sweep",
     "check_two_dimensional",
     "check_weight_shape",

@@ -154,3 +154,13 @@ def non_finite_error(
         f"Input X contains infinity: the first inf is at {where}. Replace it, or turn it into NaN "
         f'and type {ESTIMATOR}(nan="skip")'
     )
+
+
+def check_squares(minimum: np.ndarray, maximum: np.ndarray) -> None:
+    """Raise ValueError for features whose squares are beyond float64, by their ranges."""
+    wide = np.maximum(np.abs(minimum), np.abs(maximum)) > np.sqrt(np.finfo(np.float64).max)
+    if wide.any():
+        raise ValueError(
+            f"Feature {int(np.argmax(wide))} is too wide to be standardized: its variance is "
+            "beyond float64. Divide it by a constant first"
+        )

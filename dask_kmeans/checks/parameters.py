@@ -96,6 +96,7 @@ RULES: dict[str, Rule] = {
                         "'auto' or an int >= 1", "'auto'"),
     "algorithm": Rule(_one_of("auto", "lloyd"), "'auto' or 'lloyd'", "'auto'"),
     "metric": Rule(_one_of("euclidean"), "'euclidean'", "'euclidean'"),
+    "standardize": Rule(lambda v: isinstance(v, (bool, np.bool_)), "True or False", "True"),
     "nan": Rule(_one_of("raise", "skip"), "'raise' or 'skip'", "'raise'"),
     "random_state": Rule(_is_seed, "None, an int from 0 to 2**32 - 1 or a numpy random state, "
                          "numpy.random.RandomState(seed)", "0"),

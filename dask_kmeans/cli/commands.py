@@ -19,7 +19,7 @@ from dask_kmeans.cli.codes import DONE, FAILED, WRONG_USAGE, Stopped
 from dask_kmeans.cli.types import Columns, Count, Share, Size
 
 CLUSTER = ("scheduler", "workers", "threads", "memory_limit")
-PARAMETERS = ("n_clusters", "nan", "random_state", "tol", "max_iter", "n_init")
+PARAMETERS = ("n_clusters", "standardize", "nan", "random_state", "tol", "max_iter", "n_init")
 LABEL_ENDINGS = (".zarr", ".parquet", ".csv", ".npy")
 
 

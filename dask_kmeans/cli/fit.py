@@ -16,8 +16,7 @@ from dask_kmeans.cli.codes import DONE, UNCONVERGED, Stopped
 from dask_kmeans.cli.log import logger, progress, start_log
 from dask_kmeans.cli.report import summary, write_report
 from dask_kmeans.estimator import KMeans
-from dask_kmeans.read import as_points, open_source
-from dask_kmeans.standardize import StandardizedSource, standardization_of
+from dask_kmeans.read import open_source
 from dask_kmeans.write import check_labels_output, check_output, save_model, write_labels
 from dask_kmeans.write.place import Output
 
@@ -28,7 +27,6 @@ def run(
     labels: str | None,
     columns: list[str] | None,
     sample_weight: str | None,
-    standardize: bool,
     checkpoint: str | None,
     resume: bool,
     require_convergence: bool,
@@ -49,19 +47,12 @@ def run(
     _check_outputs(model, labels, report, overwrite)
     with tasks_on(**cluster) as client:
         rows = open_source(source, columns, sample_weight)
-        standardization = None
-        if standardize:
-            logger.info("standardizing %d features of %s", rows.n_features, source)
-            standardization = standardization_of(as_points(rows), parameters["nan"])
-            rows = StandardizedSource(rows, standardization)
         with (
             _kept_said(checkpoint),
             contextlib.closing(progress(quiet, parameters["max_iter"])) as follow,
         ):
             estimator = KMeans(callbacks=[follow], checkpoint=checkpoint, **parameters).fit(rows)
         fitted = estimator._fitted_model()
-        if standardization is not None:
-            fitted = dataclasses.replace(fitted, standardization=standardization.as_dict())
         refused = require_convergence and not fitted.converged
         if not refused:
             save_model(fitted, model, overwrite)

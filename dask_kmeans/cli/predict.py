@@ -12,7 +12,6 @@ from dask_kmeans.cli.log import logger, start_log
 from dask_kmeans.cli.report import write_report
 from dask_kmeans.estimator import load_model
 from dask_kmeans.read import open_source
-from dask_kmeans.standardize import Standardization, StandardizedSource
 from dask_kmeans.write import check_labels_output, check_output, load_fitted, write_labels
 
 
@@ -38,8 +37,6 @@ def run(
         if columns is None and fitted.feature_names is not None:
             columns = list(fitted.feature_names)
         rows = open_source(source, columns)
-        if fitted.standardization is not None:
-            rows = StandardizedSource(rows, Standardization.from_dict(fitted.standardization))
         logger.info("labelling %s: writing %s", source, labels)
         n_rows = write_labels(estimator.predict(rows), labels, overwrite)
         content = {

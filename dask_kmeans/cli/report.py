@@ -9,7 +9,6 @@ import click
 import numpy as np
 
 from dask_kmeans.result import FittedModel
-from dask_kmeans.standardize import Standardization
 from dask_kmeans.write import jsonable, staged
 
 ROWS, COLUMNS = 20, 8
@@ -31,8 +30,6 @@ def write_report(content: dict[str, Any], url: str | None, overwrite: bool) -> N
 def table(model: FittedModel) -> str:
     """The clusters of a model, one a line, with centers in the unit of the data."""
     centers = model.cluster_centers
-    if model.standardization is not None:
-        centers = Standardization.from_dict(model.standardization).undo(centers)
     names = model.feature_names or tuple(f"x{j}" for j in range(centers.shape[1]))
     header = ["cluster", "rows", *names[:COLUMNS]]
     rows = [

@@ -5,7 +5,7 @@ layout -> lanes -> tile, prepared_centers -> assign   labels, as float64 brute f
           margins                         which labels stand without another look
           sums                            integer sums of rows: any order, the same bits
           distances, exact_sum, draws     every float that decides or is reported
-          extent                          what the survey of the data needs
+          extent, feature_moments         what the survey of the data needs
 """
 
 from .assign import Assignment, Tally, assign, nearest
@@ -13,6 +13,7 @@ from .distances import distances, labelled_distances
 from .draws import exponential, uniform
 from .exact_sum import ExactSum, exact_total
 from .extent import extent
+from .feature_moments import FeatureMoments
 from .margins import NO_MARGINS, Drift, Margins, drift_after, failing, no_drift, no_margins
 from .prepared_centers import PreparedCenters, prepare
 from .sums import FixedPoint, Moments, Sums, accumulate, merge_sums
@@ -22,6 +23,7 @@ __all__ = [
     "Assignment",
     "Drift",
     "ExactSum",
+    "FeatureMoments",
     "FixedPoint",
     "Margins",
     "Moments",

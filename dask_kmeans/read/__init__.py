@@ -17,11 +17,21 @@ from dask_kmeans import checks
 from dask_kmeans.read import from_numpy, stored
 from dask_kmeans.read.pieces import Piece, RowSource
 from dask_kmeans.read.points import Points
-from dask_kmeans.read.results import RowName, Transform
+from dask_kmeans.read.results import RowName
 from dask_kmeans.read.stored import Source
+from dask_kmeans.read.transforms import Standardization, Transform
 from dask_kmeans.read.url import CSV, NPY, PARQUET, Place
 
-__all__ = ["Piece", "Points", "RowName", "RowSource", "Transform", "as_points", "open_source"]
+__all__ = [
+    "Piece",
+    "Points",
+    "RowName",
+    "RowSource",
+    "Standardization",
+    "Transform",
+    "as_points",
+    "open_source",
+]
 
 
 def as_points(X: Any, sample_weight: Any = None, *, feature_dim: Any = None) -> Points:

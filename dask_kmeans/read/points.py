@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import accumulate
 from typing import Any
 
@@ -11,7 +12,8 @@ import numpy as np
 
 from dask_kmeans import checks
 from dask_kmeans.blockwise import Block
-from dask_kmeans.read.results import RowFunction, RowResults, Transform
+from dask_kmeans.read.results import RowFunction, RowResults
+from dask_kmeans.read.transforms import Standardization, Transform, forward, transformed, undo
 
 
 class Kind:
@@ -49,7 +51,7 @@ class Points:
     cut : callable or None
         Of rows in memory: the blocks for as many clusters as each row is to be compared with.
     transforms : tuple of Transform
-        What the rows go through after they are read; `dtype` is that of their results.
+        What the rows go through after they are read: `dtype` and `bytes` are those of before.
     """
 
     blocks: tuple[Block, ...]
@@ -80,14 +82,24 @@ class Points:
             return self
         return replace(self, blocks=_through(self.cut(n_clusters), self.transforms))
 
-    def through(self, transform: Transform, dtype: np.dtype) -> Points:
-        """The same rows after one more transform, whose results are of `dtype`.
+    def through(self, *more: Transform) -> Points:
+        """The same rows after more transforms, for passes over the blocks and for `apply`."""
+        transforms = (*self.transforms, *more)
+        return replace(self, blocks=_through(self.blocks, transforms), transforms=transforms)
 
-        It composes over every kind of data, in memory or lazy: with fits and with `apply`.
-        """
-        transforms = (*self.transforms, transform)
-        blocks = _through(self.blocks, transforms)
-        return replace(self, blocks=blocks, transforms=transforms, dtype=dtype)
+    @property
+    def standardization(self) -> Standardization | None:
+        """The standardization among the transforms."""
+        found = [each for each in self.transforms if isinstance(each, Standardization)]
+        return found[0] if found else None
+
+    def inward(self, centers: np.ndarray) -> np.ndarray:
+        """Rows or centers (k, d) in the caller's units, as rows are compared with them."""
+        return forward(centers, self.transforms)
+
+    def outward(self, centers: np.ndarray) -> np.ndarray:
+        """Centers (k, d) as rows are compared with them, in the caller's units."""
+        return undo(centers, self.transforms)
 
     def with_counts(self, counts: Sequence[int]) -> Points:
         """The same points, now that the rows of every block are counted."""
@@ -146,4 +158,5 @@ def uncounted(sources: Sequence[Any]) -> tuple[Block, ...]:
 
 
 def _through(blocks: tuple[Block, ...], transforms: tuple[Transform, ...]) -> tuple[Block, ...]:
-    return tuple(block._replace(transforms=transforms) for block in blocks)
+    way = partial(transformed, transforms=transforms) if transforms else None
+    return tuple(block._replace(way=way) for block in blocks)

@@ -13,10 +13,8 @@ from typing import Any, Protocol
 import dask
 import numpy as np
 
-from dask_kmeans.read.pieces import Piece, RowSource
-
-Transform = Callable[[Iterator[Piece]], Iterator[Piece]]
-"""What the pieces of a source go through on their way to whoever reads them. Picklable."""
+from dask_kmeans.read.pieces import RowSource
+from dask_kmeans.read.transforms import Transform, transformed
 
 RowName = Callable[[int], str]
 """Position of a row among those of a task -> what a message calls it."""
@@ -53,10 +51,8 @@ class RowResults:
 
     def pieces(self, source: RowSource, name: RowName) -> Iterator[np.ndarray]:
         """Results of the rows of a source, piece by piece; no function is called for no rows."""
-        first, pieces = 0, source.pieces()
-        for transform in self.transforms:
-            pieces = transform(pieces)
-        for values, _ in pieces:
+        first = 0
+        for values, _ in transformed(source.pieces(), self.transforms):
             if len(values):
                 self.function.check(values, _after(name, first))
                 yield np.asarray(self.function(values), self.dtype)

@@ -89,7 +89,8 @@ def make_seeds(
     """
     wanted = {"n_clusters": n_clusters, "n_init": n_init}
     if not isinstance(init, str):
-        return Seeds(_given(init, points.n_features, n_clusters, n_init))
+        given = _given(init, points.n_features, n_clusters, n_init)
+        return Seeds([points.inward(centers) for centers in given])
     if init == "k-means||":
         (seeds,) = make_parallel_seeds(
             blockwise,

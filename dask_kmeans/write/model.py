@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dask_kmeans import checks
+from dask_kmeans.read import Standardization
 from dask_kmeans.result import FittedModel
 from dask_kmeans.write.jsonable import jsonable
 from dask_kmeans.write.place import SIGNATURE, ZARR_MARKER, Output, staged, zarr_store
@@ -27,8 +28,9 @@ from dask_kmeans.write.place import SIGNATURE, ZARR_MARKER, Output, staged, zarr
 if TYPE_CHECKING:
     import zarr
 
-FORMAT_VERSION = 1
-"""Raised whenever this or an older version of the package could misread what is written."""
+FORMAT_VERSION = 2
+"""Raised whenever this or an older version of the package could misread what is written. Version 1
+had the centers of standardized features as they are compared, not in the unit of the data."""
 
 ARRAYS = {"cluster_centers": ("float64", 2, np.nan), "cluster_sizes": ("int64", 1, -1)}
 """Name of each array: dtype, dimensions, and what a lost chunk would read as."""
@@ -90,7 +92,10 @@ def load_fitted(url: str | os.PathLike) -> FittedModel:
         _check_kind(attributes)
         centers, sizes = (_read_array(place, group, name) for name in ARRAYS)
         _check_values(centers, sizes)
-        return FittedModel(centers, sizes, **_checked(attributes, centers.shape[1]))
+        checked = _checked(attributes, centers.shape[1])
+        if attributes["format_version"] == 1 and checked["standardization"] is not None:
+            centers = Standardization.from_dict(checked["standardization"]).undo(centers)
+        return FittedModel(centers, sizes, **checked)
     except PermissionError:
         raise
     except Exception as error:  # whatever a damaged file makes zarr or json raise
@@ -108,10 +113,10 @@ def _check_kind(attributes: Mapping[str, Any]) -> None:
     if attributes.get(SIGNATURE) != "model":
         raise ValueError(f"its attributes lack {SIGNATURE!r}: 'model'")
     version = attributes.get("format_version")
-    if version != FORMAT_VERSION:
+    if version not in (1, FORMAT_VERSION) or isinstance(version, bool):
         raise ValueError(
-            f"format_version is {_brief(version)}, and this dask_kmeans reads {FORMAT_VERSION}; "
-            "one that a newer dask_kmeans wrote needs that"
+            f"format_version is {_brief(version)}, and this dask_kmeans reads 1 to "
+            f"{FORMAT_VERSION}; one that a newer dask_kmeans wrote needs that"
         )
 
 

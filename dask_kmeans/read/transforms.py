@@ -1,0 +1,96 @@
+"""Transforms: what rows of any source go through between reading and comparing.
+
+A transform is an object of its own that travels with tasks and with the model. It maps each row by
+itself, so chunks have no say in the result, and it composes over every source: `Points.through`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from dask_kmeans.read.pieces import Piece
+
+STRIP_VALUES = 1 << 18
+"""Values that are mapped at a time, so that the copies of a piece stay in the cache."""
+
+
+class Transform(Protocol):
+    """A map of rows, each for itself. Picklable."""
+
+    def forward(self, values: np.ndarray) -> np.ndarray:
+        """Rows or centers (m, d) in the caller's units -> as they are compared, float64."""
+
+    def undo(self, centers: np.ndarray) -> np.ndarray:
+        """Centers as they are compared -> in the caller's units."""
+
+
+def transformed(pieces: Iterator[Piece], transforms: Sequence[Transform]) -> Iterator[Piece]:
+    """Pieces after some transforms, in strips that fit into the cache."""
+    if not transforms:
+        yield from pieces
+        return
+    for values, weights in pieces:
+        step = max(1, STRIP_VALUES // values.shape[1])
+        for first in range(0, len(values), step):
+            strip = slice(first, first + step)
+            yield Piece(
+                forward(values[strip], transforms), None if weights is None else weights[strip]
+            )
+
+
+def forward(values: np.ndarray, transforms: Sequence[Transform]) -> np.ndarray:
+    """Rows or centers after some transforms."""
+    for transform in transforms:
+        values = transform.forward(values)
+    return values
+
+
+def undo(centers: np.ndarray, transforms: Sequence[Transform]) -> np.ndarray:
+    """Centers as they were before some transforms."""
+    for transform in reversed(transforms):
+        centers = transform.undo(centers)
+    return centers
+
+
+@dataclass(frozen=True)
+class Standardization:
+    """x -> (x - mean) / scale, feature by feature.
+
+    Attributes
+    ----------
+    mean : ndarray of shape (n_features,), float64
+        In the unit of the data.
+    scale : ndarray of shape (n_features,), float64
+        Standard deviations (of the population, not of a sample); 1 for a feature that is constant.
+    """
+
+    mean: np.ndarray
+    scale: np.ndarray
+
+    def forward(self, values: np.ndarray) -> np.ndarray:
+        """Rows (m, d) of any numeric dtype -> float64 (m, d)."""
+        scaled = np.subtract(values, self.mean, dtype=np.float64)
+        scaled /= self.scale
+        return scaled
+
+    def undo(self, centers: np.ndarray) -> np.ndarray:
+        """Standardized rows or centers (m, d) in the unit of the data."""
+        return centers * self.scale + self.mean
+
+    @classmethod
+    def of_moments(cls, mean: np.ndarray, deviation: np.ndarray) -> Standardization:
+        """That of features with these means and standard deviations."""
+        return cls(mean, np.where(deviation > 0, deviation, 1.0))
+
+    def as_dict(self) -> dict[str, list[float]]:
+        """As a model stores it."""
+        return {"mean": self.mean.tolist(), "scale": self.scale.tolist()}
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> Standardization:
+        """What `as_dict` gave."""
+        return cls(np.array(stored["mean"], float), np.array(stored["scale"], float))
