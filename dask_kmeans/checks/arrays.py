@@ -123,10 +123,17 @@ def matrix_error() -> TypeError:
     return TypeError("np.matrix is not supported. Type np.asarray(X)")
 
 
-def masked_error() -> TypeError:
+def masked_error(what: str = "X") -> TypeError:
+    """For masked values in the argument `what`: X, sample_weight or init."""
+    advice = {
+        "X": 'Type X.astype(float).filled(np.nan) (dask: dask.array.ma.filled(X.astype(float), '
+        'np.nan)) together with nan="skip", which leaves masked rows out',
+        "sample_weight": "Type sample_weight.filled(0) (dask: dask.array.ma.filled(sample_weight, "
+        "0)), which leaves masked rows out",
+        "init": "Each starting center needs all its values: type init.filled(0), or another number",
+    }
     return TypeError(
-        "A masked array was given, whose mask would be lost. Type X.filled(np.nan) (of a float "
-        'array) together with nan="skip", which leaves masked rows out'
+        f"A masked array was given as {what}, whose mask would be lost. {advice[what]}"
     )
 
 

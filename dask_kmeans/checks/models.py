@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dask_kmeans.checks.arrays import check_numeric
+from dask_kmeans.checks.arrays import check_numeric, masked_error
 from dask_kmeans.checks.wording import ESTIMATOR, given_text, sizes, user_stack_level
 
 if TYPE_CHECKING:
@@ -51,10 +51,10 @@ def check_init(init: Any, n_clusters: int, n_features: int) -> np.ndarray:
     ValueError
         For another shape, or for NaN or infinity in it.
     TypeError
-        For values that are not real numbers.
+        For values that are not real numbers, or are masked.
     """
     try:
-        centers = np.asarray(init)
+        centers = np.ma.array(init)  # with the masks of its rows
     except ValueError as error:  # rows of different lengths
         raise ValueError(
             f"init is no array: {error}. It needs shape ({n_clusters}, {n_features})"
@@ -70,7 +70,9 @@ def check_init(init: Any, n_clusters: int, n_features: int) -> np.ndarray:
             f"The shape of the initial centers {sizes(centers.shape)} does not match the number "
             f"of features of the data {n_features}: init needs shape ({n_clusters}, {n_features})"
         )
-    centers = centers.astype(np.float64)
+    if np.ma.is_masked(centers):
+        raise masked_error("init")
+    centers = np.asarray(centers, np.float64).copy()
     bad = np.argwhere(~np.isfinite(centers))
     if len(bad):
         row, column = map(int, bad[0])

@@ -112,6 +112,15 @@ def zarr_group_error(source: str, members: Mapping[str, Sequence[int]]) -> Value
     )
 
 
+def packing_error(source: str, attributes: Mapping[str, Any], reason: Any) -> ValueError:
+    """For attributes of a Zarr array that do not say how its numbers are packed."""
+    return ValueError(
+        f"{source} is packed by attributes that cannot be used ({dict(attributes)}): {reason}. "
+        "Correct them, or decode the values yourself and give an array: type "
+        "xarray.open_zarr(STORE, mask_and_scale=False)"
+    )
+
+
 def schemas_differ_error(
     first: str, other: str, differences: Mapping[str, tuple[Any, Any]]
 ) -> ValueError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from dask_kmeans.checks.wording import brief, sizes
+from dask_kmeans.checks.wording import brief, listing, sizes
 
 
 def check_weight_shape(shape: Sequence[int], n_rows: int | None) -> None:
@@ -36,9 +36,45 @@ def weights_twice_error(source: str) -> ValueError:
 
 
 def weight_dims_error(given: Sequence[Any], needed: Sequence[Any]) -> ValueError:
+    foreign = [dim for dim in given if dim not in needed]
     return ValueError(
         f"sample_weight has dimensions {tuple(given)}; the samples of X have {tuple(needed)}, and "
-        "these are needed"
+        f"none but these can be used. Reduce it, for example: type sample_weight.mean({foreign!r})"
+    )
+
+
+def weight_sizes_error(dim: Any, given: int, needed: int) -> ValueError:
+    return ValueError(
+        f"sample_weight has size {given} along dimension {dim!r}, X has {needed}: one weight for "
+        "each of them is needed, or leave the dimension out where the weight is the same along it"
+    )
+
+
+def weight_labels_error(where: str, given: Any, needed: Any) -> ValueError:
+    """For weights whose labels are not those of the rows; `given`, `needed`: pandas.Index."""
+    if given.is_unique and needed.is_unique:
+        missing, unknown = needed.difference(given), given.difference(needed)
+        difference = (
+            f"{len(missing)} labels of X have no weight ({listing(missing, 3)}), and {len(unknown)} "
+            f"labels of sample_weight are not in X ({listing(unknown, 3)})"
+        )
+    else:
+        twice = needed[needed.duplicated()] if given.is_unique else given[given.duplicated()]
+        difference = (
+            f"labels come twice ({listing(twice.unique(), 3)}), so that no order is certain"
+        )
+    return ValueError(
+        f"sample_weight and X have other labels along {where}: {difference}. Select the weights of "
+        "the rows of X. To take them by position, give values without labels: type "
+        "sample_weight.values"
+    )
+
+
+def weight_coordinate_error(coordinate: Any, dim: Any) -> ValueError:
+    return ValueError(
+        f"sample_weight and X differ in the coordinate {coordinate!r} along dimension {dim!r}, "
+        "which has no index to align them by. Where they are in the same order, type "
+        f"sample_weight.drop_vars({coordinate!r})"
     )
 
 

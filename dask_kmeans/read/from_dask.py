@@ -12,9 +12,11 @@ import numpy as np
 from dask_kmeans import checks, memory
 from dask_kmeans.blockwise import parallelism
 from dask_kmeans.read.graphs import Chunk, sources_of
+from dask_kmeans.read.masks import without_mask
 from dask_kmeans.read.pieces import Piece, as_weights, cut, kernel_dtype
 from dask_kmeans.read.points import Kind, Points, numbered, uncounted
 from dask_kmeans.read.results import RowResults, RowsFrom, RowsOfPart, shared
+from dask_kmeans.read.weights import weight_values
 
 
 def read(X: Any, sample_weight: Any = None) -> Points:
@@ -62,10 +64,12 @@ def _aligned_weights(X: Any, sample_weight: Any) -> Any:
     if sample_weight is None:
         return None
     counted = not np.isnan(X.shape[0])
+    if hasattr(sample_weight, "dims"):  # a DataArray: X has no labels for it to go by
+        sample_weight = sample_weight.data
     if not isinstance(sample_weight, da.Array):
         if dask.is_dask_collection(sample_weight):
             raise checks.weight_kind_error(sample_weight, "a dask array", "a dask array")
-        weights = np.asarray(sample_weight)
+        weights = weight_values(sample_weight)
         if not counted:
             raise checks.weight_kind_error(
                 sample_weight, "a dask array of unknown length", "a dask array of the same chunks"
@@ -96,7 +100,7 @@ class ChunkRows:
         for values, *of_rows in self.chunks:
             if hasattr(values, "tocsr"):
                 raise checks.sparse_error(values)
-            values = np.asarray(values)
+            values = without_mask(values)
             weights = of_rows[0] if of_rows else None
             if weights is not None and len(weights) != len(values):
                 raise checks.weight_chunks_error([len(weights)], [len(values)])

@@ -17,6 +17,7 @@ from dask_kmeans.read.graphs import Chunk, sources_of
 from dask_kmeans.read.pieces import Piece
 from dask_kmeans.read.points import Kind, Points, uncounted
 from dask_kmeans.read.results import RowResults, RowsOfPart, shared
+from dask_kmeans.read.weights import weights_along_index
 
 
 def read(X: Any, sample_weight: Any = None) -> Points:
@@ -56,10 +57,18 @@ def _checked_weights(X: Any, sample_weight: Any) -> Any:
         )
     if sample_weight.ndim != 1:
         checks.check_weight_shape(sample_weight.shape, None)
+    if _divided_unlike(sample_weight, X):
+        sample_weight = sample_weight.repartition(divisions=X.divisions, force=True)
     parts = getattr(sample_weight, "npartitions", 0)
     if parts != X.npartitions:
         raise checks.weight_chunks_error(["?"] * parts, ["?"] * X.npartitions)
     return sample_weight
+
+
+def _divided_unlike(weights: Any, X: Any) -> bool:
+    """Whether labels tell which weights belong to which partition, and they are elsewhere now."""
+    known = X.known_divisions and getattr(weights, "known_divisions", False)
+    return known and weights.divisions != X.divisions
 
 
 @dataclass(frozen=True)
@@ -72,9 +81,11 @@ class Partitions:
 
     def pieces(self) -> Iterator[Piece]:
         for frame, *of_rows in self.chunks:
-            weights = np.asarray(of_rows[0]) if of_rows else None
-            if weights is not None and len(weights) != len(frame):
-                raise checks.weight_chunks_error([len(weights)], [len(frame)])
+            weights = of_rows[0] if of_rows else None
+            if weights is not None:
+                if len(weights) != len(frame):
+                    raise checks.weight_chunks_error([len(weights)], [len(frame)])
+                weights = weights_along_index(weights, frame.index)
             yield from from_pandas.frame_rows(frame, self.positions, self.dtype, weights).pieces()
 
 

@@ -9,9 +9,11 @@ import numpy as np
 
 from dask_kmeans import checks, memory
 from dask_kmeans.blockwise import Block, Blockwise, OpenBlock, parallelism
+from dask_kmeans.read.masks import without_mask
 from dask_kmeans.read.pieces import Rows, RowsInMemory, as_weights, kernel_dtype
 from dask_kmeans.read.points import Kind, Points, numbered
 from dask_kmeans.read.results import RowResults, RowsFrom
+from dask_kmeans.read.weights import weight_values
 
 
 def read(X: Any, sample_weight: Any = None) -> Points:
@@ -60,12 +62,10 @@ def as_array(X: Any) -> np.ndarray:
     """X as an ndarray of numbers (objects that are numbers become float64)."""
     if isinstance(X, np.matrix):
         raise checks.matrix_error()
-    if isinstance(X, np.ma.MaskedArray):
-        raise checks.masked_error()
     if hasattr(X, "tocsr"):
         raise checks.sparse_error(X)
     try:
-        values = np.asarray(X)
+        values = without_mask(X)
     except ValueError as error:  # rows of different lengths
         raise checks.ragged_error(error) from error
     if values.dtype.kind != "O":
@@ -82,7 +82,7 @@ def weights_in_memory(sample_weight: Any, n_rows: int) -> np.ndarray | None:
     """Weights as float64 (n_rows,); a scalar stands for all rows, None for no weights."""
     if sample_weight is None:
         return None
-    weights = np.asarray(sample_weight)
+    weights = weight_values(sample_weight)
     if weights.ndim == 0:
         weights = np.full(n_rows, weights)
     checks.check_weight_shape(weights.shape, n_rows)

@@ -13,6 +13,7 @@ from dask_kmeans import checks
 from dask_kmeans.read import from_numpy
 from dask_kmeans.read.pieces import ColumnRows, Rows, kernel_dtype
 from dask_kmeans.read.points import Points
+from dask_kmeans.read.weights import weights_along_index
 
 
 def read(X: pd.DataFrame, sample_weight: Any = None) -> Points:
@@ -20,7 +21,7 @@ def read(X: pd.DataFrame, sample_weight: Any = None) -> Points:
     positions, dtype = numeric_columns(X.columns, X.dtypes)
     return from_numpy.read_rows(
         frame_rows(X, positions, dtype),
-        sample_weight,
+        weights_along_index(sample_weight, X.index),
         kind=PandasFrame(X.index),
         feature_names=checks.check_feature_names(X.columns[list(positions)]),
     )

@@ -1,6 +1,12 @@
 """xarray: DataArrays with any sample dimensions, Datasets whose variables are the features.
 
 Rows are the samples in C order of the sample dimensions, as they come in X.
+
+Results say of X where the samples are: its coordinates with their attributes, the grid mapping, the
+CRS. What X says of its values (units, packing, fill value) or of its file (chunks, compressors) is
+not true of them. Labels are whole numbers, named "labels", and -1 is their missing value: it stands
+in the attribute `nodata`, which rioxarray writes to a GeoTIFF, and not in `_FillValue`, by which
+xarray would make them floats with NaN when it reads them again.
 """
 
 from __future__ import annotations
@@ -10,6 +16,7 @@ from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+import dask.array as da
 import numpy as np
 import xarray as xr
 
@@ -18,9 +25,19 @@ from dask_kmeans.read import from_dask, from_numpy
 from dask_kmeans.read.pieces import Piece, cut, kernel_dtype
 from dask_kmeans.read.points import Kind, Points
 from dask_kmeans.read.results import RowResults, RowsOfGrid, shared
+from dask_kmeans.read.weights import weights_along_dimensions
 
 OUTPUT_DIM = "cluster"
 """Dimension of results with several values a row."""
+
+LABELS, DISTANCES = "labels", "distances"
+"""Names of results: of whole numbers, and of others."""
+
+NO_LABEL = {"nodata": -1}
+"""Attributes of labels."""
+
+PLACE_ATTRIBUTES = ("grid_mapping", "crs", "transform", "AREA_OR_POINT")
+"""What CF, rioxarray and GDAL say in attributes of an array of where its values are."""
 
 STRIPE_BYTES = 256 * 2**20
 """Of a raster that is chunked in all dimensions, what is put together to have consecutive rows."""
@@ -33,12 +50,18 @@ def read_dataset(X: xr.Dataset, sample_weight: Any = None) -> Points:
     if not numeric:
         raise checks.no_numeric_column_error(dropped, "variable")
     checks.warn_dropped_columns(dropped, "variable")
+    # A grid mapping is a variable that says where the others are.
+    mappings = {X[name].attrs.get("grid_mapping") for name in numeric}
+    X = X.set_coords([name for name in numeric if name in mappings])
+    numeric = [name for name in numeric if name in X.data_vars]
     dims = {name: X[name].dims for name in numeric}
     if len({frozenset(of) for of in dims.values()}) > 1:
         raise checks.variables_differ_error(dims)
     # The name of a dimension that X cannot have yet.
     features = "feature" + "_" * max(len(str(name)) for name in [*X.sizes, *X.variables])
     stacked = X[numeric].to_dataarray(dim=features)
+    for name in reversed(numeric):
+        stacked = stacked.assign_attrs(_place(X[name]))
     return read(stacked, sample_weight, features)
 
 
@@ -57,7 +80,7 @@ def read(X: xr.DataArray, sample_weight: Any, feature_dim: Hashable | None) -> P
     sample_dims = tuple(dim for dim in X.dims if dim != feature_dim)
     n_rows = math.prod(X.sizes[dim] for dim in sample_dims)
     checks.check_not_empty(n_rows, X.sizes[feature_dim])
-    weights = _sample_weights(sample_weight, X, sample_dims)
+    weights = weights_along_dimensions(sample_weight, _template(X, feature_dim))
     if X.chunks is not None:
         points = _read_lazy(X, weights, feature_dim)
     else:
@@ -65,36 +88,67 @@ def read(X: xr.DataArray, sample_weight: Any, feature_dim: Hashable | None) -> P
     return replace(points, feature_names=names)
 
 
-def _sample_weights(sample_weight: Any, X: xr.DataArray, sample_dims: tuple) -> Any:
-    """Weights in the order of the rows: shape (n_rows,), or that of the sample dimensions."""
-    if isinstance(sample_weight, xr.DataArray):
-        if set(sample_weight.dims) != set(sample_dims):
-            raise checks.weight_dims_error(sample_weight.dims, sample_dims)
-        sample_weight = sample_weight.transpose(*sample_dims).data
-    shape = tuple(X.sizes[dim] for dim in sample_dims)
-    if sample_weight is not None and np.shape(sample_weight) == shape and len(shape) > 1:
-        return sample_weight.reshape(-1) if hasattr(sample_weight, "reshape") else np.ravel(
-            sample_weight
-        )  # fmt: skip
-    return sample_weight
+def _row_weights(weights: Any, sizes: dict[Hashable, int], chunks: tuple | None = None) -> Any:
+    """Weights as one number a row.
+
+    Parameters
+    ----------
+    weights : as `weights_along_dimensions` gives them, or in the shape of the samples
+    sizes : dict
+        The sample dimensions.
+    chunks : tuple, optional
+        Their chunks: those of a DataArray's weights, which then are lazy.
+    """
+    shape = tuple(sizes.values())
+    if isinstance(weights, xr.DataArray):
+        data = weights.data[tuple(slice(None) if dim in weights.dims else None for dim in sizes)]
+        if chunks is None:
+            return np.broadcast_to(np.asarray(data), shape).reshape(-1)
+        own = [c if dim in weights.dims else (1,) for dim, c in zip(sizes, chunks, strict=True)]
+        return da.broadcast_to(da.asarray(data).rechunk(own), shape, chunks=chunks).reshape(-1)
+    if weights is not None and len(shape) > 1 and np.shape(weights) == shape:
+        return weights.reshape(-1) if hasattr(weights, "reshape") else np.ravel(weights)
+    return weights
 
 
 def _template(X: xr.DataArray, feature_dim: Hashable) -> xr.DataArray:
     """X without its features: the dimensions and coordinates that results have."""
-    template = X.isel({feature_dim: 0}, drop=True).rename(None)
-    template.attrs = {}
-    return template
+    return without_description(X.isel({feature_dim: 0}, drop=True))
 
 
-def _labelled(template: xr.DataArray, values: Any) -> xr.DataArray:
+def without_description(X: xr.DataArray) -> xr.DataArray:
+    """X with what says where its values are, and nothing of what they are or how they are kept."""
+    bare = X.drop_encoding().rename(None)
+    bare.attrs = _place(X)
+    if "grid_mapping" in X.encoding:
+        bare.encoding["grid_mapping"] = bare.attrs.pop("grid_mapping")
+    return bare
+
+
+def _place(X: xr.DataArray) -> dict[str, Any]:
+    """What X says of where its values are; xarray may keep the grid mapping in the encoding."""
+    said = {**X.attrs, **X.encoding}
+    return {name: said[name] for name in PLACE_ATTRIBUTES if name in said}
+
+
+def labelled(template: xr.DataArray, values: Any) -> xr.DataArray:
     """Values in the shape of the samples, perhaps with a last axis of outputs, as a DataArray."""
-    if values.ndim == template.ndim:
-        return template.copy(data=values)
-    name = OUTPUT_DIM
+    if values.ndim > template.ndim:
+        size = {_unused(OUTPUT_DIM, template): values.shape[-1]}
+        encoding = template.encoding
+        template = template.expand_dims(size, axis=-1)
+        template.encoding = encoding
+    result = template.copy(data=values)
+    if values.dtype.kind == "i":
+        return result.rename(_unused(LABELS, template)).assign_attrs(NO_LABEL)
+    return result.rename(_unused(DISTANCES, template))
+
+
+def _unused(name: str, template: xr.DataArray) -> str:
+    """`name`, or one like it that no dimension or coordinate has."""
     while name in template.dims or name in template.coords:
         name += "_"
-    wide = template.expand_dims({name: values.shape[-1]}, axis=-1)
-    return wide.copy(data=values)
+    return name
 
 
 # ---------------------------------------------------------------------------------------- in memory
@@ -109,9 +163,10 @@ def _read_in_memory(X: xr.DataArray, weights: Any, feature_dim: Hashable) -> Poi
         values = np.moveaxis(values, axis, -1)
         before, after = before * after, 1
     raster = values.reshape(before, X.sizes[feature_dim], after)
+    sizes = {dim: size for dim, size in X.sizes.items() if dim != feature_dim}
     return from_numpy.read_rows(
         RasterRows(raster, 0, before * after),
-        weights,
+        _row_weights(weights, sizes),
         kind=InMemoryRaster(_template(X, feature_dim)),
     )
 
@@ -157,7 +212,7 @@ class InMemoryRaster(from_numpy.InMemory):
     template: xr.DataArray
 
     def wrap(self, values: np.ndarray) -> xr.DataArray:
-        return _labelled(self.template, values.reshape(self.template.shape + values.shape[1:]))
+        return labelled(self.template, values.reshape(self.template.shape + values.shape[1:]))
 
 
 # --------------------------------------------------------------------------------------------- lazy
@@ -174,6 +229,8 @@ def _read_lazy(X: xr.DataArray, weights: Any, feature_dim: Hashable) -> Points:
         whole = whole.rechunk(
             {0: first, **dict.fromkeys(range(1, whole.ndim), -1)}, block_size_limit=STRIPE_BYTES
         )
+    sizes = {dim: size for dim, size in last.sizes.items() if dim != feature_dim}
+    weights = _row_weights(weights, sizes, whole.chunks[:-1])
     points = from_dask.read(whole.reshape(-1, last.shape[-1]), weights)
     return replace(points, kind=LazyRaster(last, _template(X, feature_dim)))
 
@@ -200,7 +257,7 @@ class LazyRaster(Kind):
             meta=np.empty((0,) * (data.ndim - (results.n_outputs is None)), results.dtype),
             **shape,
         )
-        return _labelled(self.template, values)
+        return labelled(self.template, values)
 
 
 def _results_of_chunk(values, results, edges, block_id=None):

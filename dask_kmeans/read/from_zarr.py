@@ -14,6 +14,7 @@ from dask_kmeans.buffer_pool import ReadingBufferPool
 from dask_kmeans.read.chunk_files import ChunkFiles
 from dask_kmeans.read.chunks import read_rows
 from dask_kmeans.read.columns import Columns
+from dask_kmeans.read.packing import Packing
 from dask_kmeans.read.pieces import Piece, cut, kernel_dtype
 from dask_kmeans.read.points import numbered
 from dask_kmeans.read.retry import Part, retried
@@ -51,7 +52,12 @@ def group_error(group: Any, name: str | None = None) -> ValueError:
 
 
 class ZarrSource(Source):
-    """A Zarr array (n_rows, n_columns) of which some columns are features, one may be weights."""
+    """A Zarr array (n_rows, n_columns) of which some columns are features, one may be weights.
+
+    Values that are packed by the CF conventions (`scale_factor`, `add_offset`, `_FillValue`,
+    `missing_value`) are decoded as `xr.open_zarr` does; what is missing is NaN. Times stay numbers,
+    whatever `units` says.
+    """
 
     feature_names = None
 
@@ -69,7 +75,10 @@ class ZarrSource(Source):
         checks.check_two_dimensional(array.shape, f"Zarr array {self.description}")
         self.array = array
         self.n_rows = array.shape[0]
-        self.dtype = kernel_dtype(array.dtype, self.description)
+        self.packing = Packing.of(array, self.description)
+        self.dtype = kernel_dtype(
+            self.packing.dtype(array.dtype) if self.packing else array.dtype, self.description
+        )
         self.columns = Columns.of_positions(
             array.shape[1], columns, weight_column, self.description
         )
@@ -94,6 +103,7 @@ class ZarrSource(Source):
                 plan.read_rows,
                 self.columns,
                 self._buffers,
+                self.packing,
             )
             for start, stop in plan.bounds
         ]
@@ -111,6 +121,7 @@ class ZarrRows:
     read_rows: int
     columns: Columns
     buffers: ReadingBufferPool
+    packing: Packing | None
 
     def pieces(self) -> Iterator[Piece]:
         files = ChunkFiles.of(self.array)
@@ -123,12 +134,22 @@ class ZarrRows:
                 for first, after in files.read(start, values):
                     files.require_whole(first, self.name)
                     values[first - start : after - start] = self._read(first, after)
-                yield from cut(*self.columns.split(values))
+                yield from self._decoded(values)
 
     def _from_zarr(self, first: int, after: int) -> Iterator[Piece]:
         """Rows first..after as zarr reads them, with all that it knows of stores and codecs."""
         for start in range(first, after, self.read_rows):
             values = self._read(start, min(start + self.read_rows, after))
+            yield from self._decoded(values)
+
+    def _decoded(self, stored: np.ndarray) -> Iterator[Piece]:
+        """Stored rows as pieces; packed ones grow as they are decoded, and so are cut before."""
+        if self.packing is None:
+            yield from cut(*self.columns.split(stored))
+            return
+        row_bytes = stored.shape[1] * 8  # at most: float64
+        for start, stop in memory.pieces(len(stored), row_bytes):
+            values = self.packing.decode(stored[start:stop])
             yield from cut(*self.columns.split(values))
 
     def _read(self, start: int, stop: int) -> np.ndarray:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from dask_kmeans import checks, memory
+from dask_kmeans.read.masks import without_mask
 
 
 class Piece(NamedTuple):
@@ -54,7 +55,7 @@ def kernel_ready(values: np.ndarray) -> np.ndarray:
 
 def as_weights(weights: Any) -> np.ndarray:
     """One number a row, as float64 in native form."""
-    weights = np.asarray(weights)
+    weights = without_mask(weights, "sample_weight")
     if weights.dtype.kind != "O":  # which may be numbers, as those of a nullable Series
         checks.check_numeric(weights.dtype, "sample_weight")
     try:

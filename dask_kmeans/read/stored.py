@@ -13,10 +13,11 @@ import numpy as np
 from dask_kmeans import checks, memory
 from dask_kmeans.blockwise import Block, parallelism
 from dask_kmeans.read.ahead import Ahead
-from dask_kmeans.read.chunks import read_rows
+from dask_kmeans.read.packing import read_values
 from dask_kmeans.read.pieces import Piece, as_weights
 from dask_kmeans.read.points import Kind, Points
 from dask_kmeans.read.results import RowResults, RowsAfter, RowsFrom, shared
+from dask_kmeans.read.weights import weight_values
 
 LABELS_BYTES, OUTPUT_BYTES = 16 * 2**20, 64 * 2**20
 """What one chunk of a lazy result may take: of one number a row, and of several, where small chunks
@@ -80,7 +81,7 @@ def _with_weights(blocks: tuple[Block, ...], source: Source, sample_weight: Any)
             sample_weight, source.description, "a NumPy array or a zarr.Array"
         )
     stored = hasattr(sample_weight, "store")
-    weights = sample_weight if stored else np.asarray(sample_weight)
+    weights = sample_weight if stored else weight_values(sample_weight)
     if not stored and weights.ndim == 0:
         weights = np.full(source.n_rows, weights)
     checks.check_weight_shape(weights.shape, source.n_rows)
@@ -115,7 +116,7 @@ class Weighted:
     def _weights_of(self, start: int, stop: int) -> np.ndarray:
         if isinstance(self.weights, np.ndarray):
             return self.weights[start:stop]
-        return read_rows(self.weights, str(self.weights.store_path), start, stop)
+        return read_values(self.weights, start, stop)
 
 
 @dataclass(frozen=True)

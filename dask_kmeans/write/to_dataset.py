@@ -9,6 +9,7 @@ import pandas as pd
 import xarray as xr
 import zarr
 
+from dask_kmeans.read.from_xarray import labelled, without_description
 from dask_kmeans.write.place import (
     LABELS_ATTRIBUTES,
     ZARR_MARKER,
@@ -19,12 +20,16 @@ from dask_kmeans.write.place import (
 
 
 def write_dataset(labels: xr.DataArray, url: str, overwrite: bool) -> int:
-    """A dataset with the variable `labels`: `xr.open_zarr(url).labels` gives the labels back."""
-    dataset = labels.astype(np.int32).to_dataset(name="labels").assign_attrs(LABELS_ATTRIBUTES)
+    """A dataset with the variable `labels`: `xr.open_zarr(url).labels` gives the labels back.
+
+    Where a coordinate has that name already, the variable is called `labels_`.
+    """
+    bare = labelled(without_description(labels), labels.data.astype(np.int32))
+    dataset = bare.to_dataset().assign_attrs(LABELS_ATTRIBUTES)
     # Zarr has no index of several levels: they become plain coordinates.
     stacked = [dim for dim in dataset.dims if isinstance(dataset.indexes.get(dim), pd.MultiIndex)]
-    # How the coordinates lay in some other file is no matter here, and Zarr wants equal chunks.
-    dataset = dataset.reset_index(stacked).drop_encoding()
+    dataset = dataset.reset_index(stacked)
+    # Zarr wants equal chunks.
     dataset = dataset.chunk({dim: max(sizes) for dim, sizes in labels.chunksizes.items()})
     with filled(url, overwrite=overwrite) as place:
         values = dataset.to_zarr(
