@@ -126,7 +126,7 @@ def matrix_error() -> TypeError:
 def masked_error(what: str = "X") -> TypeError:
     """For masked values in the argument `what`: X, sample_weight or init."""
     advice = {
-        "X": 'Type X.astype(float).filled(np.nan) (dask: dask.array.ma.filled(X.astype(float), '
+        "X": "Type X.astype(float).filled(np.nan) (dask: dask.array.ma.filled(X.astype(float), "
         'np.nan)) together with nan="skip", which leaves masked rows out',
         "sample_weight": "Type sample_weight.filled(0) (dask: dask.array.ma.filled(sample_weight, "
         "0)), which leaves masked rows out",

@@ -53,13 +53,18 @@ def check_init(init: Any, n_clusters: int, n_features: int) -> np.ndarray:
     TypeError
         For values that are not real numbers, or are masked.
     """
+    if hasattr(init, "compute"):  # a dask array would turn into an array without its mask
+        init = init.compute()
     try:
-        centers = np.ma.array(init)  # with the masks of its rows
+        given = np.ma.array(init)  # with the masks of its rows
     except ValueError as error:  # rows of different lengths
         raise ValueError(
             f"init is no array: {error}. It needs shape ({n_clusters}, {n_features})"
         ) from error
-    check_numeric(centers.dtype, "init")
+    if np.ma.is_masked(given):
+        raise masked_error("init")
+    check_numeric(given.dtype, "init")
+    centers = np.array(given, np.float64)
     if centers.ndim != 2 or len(centers) != n_clusters:
         raise ValueError(
             f"The shape of the initial centers {sizes(centers.shape)} does not match the number "
@@ -70,9 +75,6 @@ def check_init(init: Any, n_clusters: int, n_features: int) -> np.ndarray:
             f"The shape of the initial centers {sizes(centers.shape)} does not match the number "
             f"of features of the data {n_features}: init needs shape ({n_clusters}, {n_features})"
         )
-    if np.ma.is_masked(centers):
-        raise masked_error("init")
-    centers = np.asarray(centers, np.float64).copy()
     bad = np.argwhere(~np.isfinite(centers))
     if len(bad):
         row, column = map(int, bad[0])

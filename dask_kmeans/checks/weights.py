@@ -55,8 +55,8 @@ def weight_labels_error(where: str, given: Any, needed: Any) -> ValueError:
     if given.is_unique and needed.is_unique:
         missing, unknown = needed.difference(given), given.difference(needed)
         difference = (
-            f"{len(missing)} labels of X have no weight ({listing(missing, 3)}), and {len(unknown)} "
-            f"labels of sample_weight are not in X ({listing(unknown, 3)})"
+            f"{len(missing)} labels of X have no weight ({listing(missing, 3)}), "
+            f"{len(unknown)} labels of sample_weight are not in X ({listing(unknown, 3)})"
         )
     else:
         twice = needed[needed.duplicated()] if given.is_unique else given[given.duplicated()]

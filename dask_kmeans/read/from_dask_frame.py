@@ -57,18 +57,20 @@ def _checked_weights(X: Any, sample_weight: Any) -> Any:
         )
     if sample_weight.ndim != 1:
         checks.check_weight_shape(sample_weight.shape, None)
-    if _divided_unlike(sample_weight, X):
-        sample_weight = sample_weight.repartition(divisions=X.divisions, force=True)
+    if _are_divided_otherwise(sample_weight, X):
+        sample_weight = sample_weight.repartition(divisions=X.divisions)
     parts = getattr(sample_weight, "npartitions", 0)
     if parts != X.npartitions:
         raise checks.weight_chunks_error(["?"] * parts, ["?"] * X.npartitions)
     return sample_weight
 
 
-def _divided_unlike(weights: Any, X: Any) -> bool:
-    """Whether labels tell which weights belong to which partition, and they are elsewhere now."""
-    known = X.known_divisions and getattr(weights, "known_divisions", False)
-    return known and weights.divisions != X.divisions
+def _are_divided_otherwise(weights: Any, X: Any) -> bool:
+    """Whether the weights have the range of labels that X has, in other partitions."""
+    if not (X.known_divisions and getattr(weights, "known_divisions", False)):
+        return False
+    own, needed = weights.divisions, X.divisions
+    return own != needed and (own[0], own[-1]) == (needed[0], needed[-1])
 
 
 @dataclass(frozen=True)

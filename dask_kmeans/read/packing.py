@@ -46,7 +46,7 @@ class Packing:
         ValueError
             For attributes that cannot be used.
         """
-        attributes = {key: array.attrs[key] for key in ATTRIBUTES if key in array.attrs}
+        attributes = {key: _single(array.attrs[key]) for key in ATTRIBUTES if key in array.attrs}
         try:
             if array.metadata.zarr_format == 2:
                 # There xarray keeps _FillValue as the fill value of Zarr, which means no more than
@@ -76,6 +76,11 @@ class Packing:
         decoded = xr.decode_cf(packed, concat_characters=False, decode_times=False,
                                decode_coords=False, decode_timedelta=False)  # fmt: skip
         return decoded["values"].values
+
+
+def _single(written: Any) -> Any:
+    """The value of an attribute; converters from netCDF write lists of one."""
+    return written[0] if isinstance(written, list) and len(written) == 1 else written
 
 
 def _fill_value(written: Any) -> Any:
