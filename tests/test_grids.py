@@ -31,6 +31,8 @@ PACKINGS = {
 }
 """Encodings in which labels would come back as other numbers, or as NaN."""
 
+PLAIN = {"consolidated": False}
+
 OF_VALUES = {"units": "1", "long_name": "reflectance", "valid_range": [0, 1], "flag_values": [0, 3],
              "standard_name": "albedo", "scale": 3, "cell_methods": "time: mean"}  # fmt: skip
 
@@ -67,18 +69,20 @@ def sources(tmp_path_factory):
     folder = tmp_path_factory.mktemp("scenes")
     for name, packing in PACKINGS.items():
         for zarr_format in (2, 3):
-            scene().to_dataset().to_zarr(
-                folder / f"{name}{zarr_format}.zarr", zarr_format=zarr_format, consolidated=False,
-                encoding={"r": {**packing, "chunks": (1, 7, 30)}, "longitude": {"chunks": (9, 9)}},
-            )  # fmt: skip
-        scene().to_netcdf(folder / f"{name}.nc", engine="h5netcdf", encoding={"r": packing})
+            ds = scene().to_dataset()
+            ds.r.encoding.update(packing, chunks=(1, 7, 30))
+            ds.longitude.encoding["chunks"] = (9, 9)
+            ds.to_zarr(folder / f"{name}{zarr_format}.zarr", zarr_format=zarr_format, **PLAIN)
+        ds = scene().to_dataset()
+        ds.r.encoding.update(packing)
+        ds.to_netcdf(folder / f"{name}.nc", engine="h5netcdf")
     return folder
 
 
 def opened(folder, name, lazy):
     """The scene from one of the files."""
     chunks = {"y": 8, "x": 15} if lazy else None
-    engine = {"engine": "h5netcdf"} if name.endswith(".nc") else {"engine": "zarr"}
+    engine = {"engine": "h5netcdf"} if name.endswith(".nc") else {"engine": "zarr", **PLAIN}
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*separate the stored chunks")
         ds = xr.open_dataset(folder / name, chunks=chunks, decode_coords="all", **engine)
@@ -98,8 +102,8 @@ def written(result, path, how):
         write_labels(result, path / "out.zarr")
         return xr.open_zarr(path / "out.zarr", decode_coords="all").labels.load()
     zarr_format = int(how[-1])
-    result.to_dataset().to_zarr(path / "out.zarr", zarr_format=zarr_format, consolidated=False)
-    return xr.open_zarr(path / "out.zarr", consolidated=False, decode_coords="all")[result.name].load()
+    result.to_dataset().to_zarr(path / "out.zarr", zarr_format=zarr_format, **PLAIN)
+    return xr.open_zarr(path / "out.zarr", **PLAIN, decode_coords="all")[result.name].load()
 
 
 @pytest.mark.parametrize("lazy", [True, False])
@@ -191,7 +195,7 @@ def test_coordinates_that_are_called_as_results(tmp_path, name):
 FILLS = {"f4": [-1.5, np.nan], "f8": [1e20, np.nan, 0.0], "f2": [3.0], "i1": [-1], "u1": [255],
          "i2": [-9999, 0], "u2": [65535], "i4": [-(2**31)], "u4": [0], "i8": [-1], ">i2": [7]}  # fmt: skip
 SCALES = [{}, {"scale_factor": 0.01}, {"add_offset": 273.15}, {"scale_factor": 2, "add_offset": 5},
-          {"scale_factor": 0.5, "add_offset": -3.25}
+          {"scale_factor": 0.5, "add_offset": -3.25},
           {"scale_factor": 0.25}]  # fmt: skip
 
 
@@ -213,10 +217,10 @@ def test_packed_zarr_is_decoded_as_xarray_does(tmp_path):
             attrs["_FillValue"] = np.dtype(dtype).type(fill)
         path = tmp_path / f"{number}.zarr"
         raw = xr.Dataset({"v": (("s", "f"), stored, attrs)})
-        raw.to_zarr(path, zarr_format=zarr_format, consolidated=False)
+        raw.to_zarr(path, zarr_format=zarr_format, **PLAIN)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", xr.SerializationWarning)
-            expected = xr.open_zarr(path, consolidated=False, decode_times=False).v
+            expected = xr.open_zarr(path, **PLAIN, decode_times=False).v
             points = as_points(str(path / "v"))
             (piece, _), *_ = points.blocks[0].source.pieces()
             opened_array = as_points(zarr.open_array(path / "v", mode="r"))
@@ -251,7 +255,6 @@ def test_attributes_that_others_wrote(zarr_format, attributes):
     np.testing.assert_array_equal(piece, expected.values)
 
 
-@pytest.mark.parametrize("zarr_format", [2, 3])
 def test_lists_of_one():
     stored = np.array([[7, 1], [9, 2]], np.int8)
     attributes = {"scale_factor": 0.25, "add_offset": 1.0, "_FillValue": 9}
@@ -265,6 +268,7 @@ def test_lists_of_one():
     np.testing.assert_array_equal(found, [[2.75, 1.25], [np.nan, 1.5]])
 
 
+@pytest.mark.parametrize("zarr_format", [2, 3])
 def test_the_fill_value_of_zarr_is_none_of_cf(zarr_format):
     """It is the value of chunks that are not there, and a value like others."""
     array = zarr.create_array(
@@ -320,10 +324,10 @@ def test_a_packed_store_from_end_to_end(tmp_path):
     for zarr_format in (2, 3):
         path = tmp_path / f"{zarr_format}.zarr"
         xr.Dataset({"t": (("s", "f"), kelvin)}).to_zarr(
-            path, group="deep", zarr_format=zarr_format, consolidated=False,
+            path, group="deep", zarr_format=zarr_format, **PLAIN,
             encoding={"t": {**packing, "chunks": (70, 2)}},
         )  # fmt: skip
-        values = xr.open_zarr(path, group="deep", consolidated=False).t.values
+        values = xr.open_zarr(path, group="deep", **PLAIN).t.values
         expected = KMeans(2, nan="skip", random_state=0).fit(values)
         model = KMeans(2, nan="skip", random_state=0).fit(str(path / "deep" / "t"))
         np.testing.assert_array_equal(model.cluster_centers_, expected.cluster_centers_)
