@@ -114,7 +114,9 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         Float64 whatever holds the data: the same values in another dtype give the same centers.
     labels_ : int32, one for each row, in the kind of `X`
         NumPy for NumPy, a lazy dask array for a lazy source, a Series for a DataFrame, a DataArray
-        for xarray. Equal to `predict(X)`.
+        for xarray. Equal to `predict(X)`. A DataArray is named "labels" and has the coordinates and
+        the CRS of X, not its units or packing; -1, the label of rows that are skipped, stands in
+        its attribute `nodata`. No `_FillValue` is set: files give int32 with -1 back.
     inertia_ : float
         Sum of weight times squared distance to the nearest center. Equal to `-score(X)`.
     n_iter_ : int
@@ -206,7 +208,10 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         y : ignored
             For scikit-learn's pipelines.
         sample_weight : array-like of shape (n,), default=None
-            Weights, not negative; they count in the seeding too.
+            Weights, not negative; they count in the seeding too. Where they and X have labels (a
+            DataArray or Series, for xarray objects or DataFrames), each weight goes to the row of
+            its label, in whatever order they come; others than those of X are refused. A DataArray
+            may lack dimensions along which weights are the same.
 
         Returns
         -------

@@ -8,7 +8,7 @@ import warnings
 import dask.array as da
 import numpy as np
 import pytest
-import rioxarray  # noqa: F401  the accessor .rio
+import rioxarray
 import xarray as xr
 import zarr
 from inputs import as_numpy
@@ -109,7 +109,11 @@ def written(result, path, how):
 @pytest.mark.parametrize("lazy", [True, False])
 @pytest.mark.parametrize(
     ("packing", "ending"),
-    [*itertools.product(PACKINGS, ("2.zarr", "3.zarr")), ("scaled", ".nc"), ("fill of zero", ".nc")],
+    [
+        *itertools.product(PACKINGS, ("2.zarr", "3.zarr")),
+        ("scaled", ".nc"),
+        ("fill of zero", ".nc"),
+    ],
 )
 def test_results_come_back_from_files_as_they_were(sources, tmp_path, packing, ending, lazy):
     data = opened(sources, packing + ending, lazy)
@@ -193,7 +197,8 @@ def test_coordinates_that_are_called_as_results(tmp_path, name):
 
 
 FILLS = {"f4": [-1.5, np.nan], "f8": [1e20, np.nan, 0.0], "f2": [3.0], "i1": [-1], "u1": [255],
-         "i2": [-9999, 0], "u2": [65535], "i4": [-(2**31)], "u4": [0], "i8": [-1], ">i2": [7]}  # fmt: skip
+         "i2": [-9999, 0], "u2": [65535], "i4": [-(2**31)], "u4": [0], "i8": [-1],
+         ">i2": [7]}  # fmt: skip
 SCALES = [{}, {"scale_factor": 0.01}, {"add_offset": 273.15}, {"scale_factor": 2, "add_offset": 5},
           {"scale_factor": 0.5, "add_offset": -3.25},
           {"scale_factor": 0.25}]  # fmt: skip
@@ -260,7 +265,11 @@ def test_lists_of_one():
     attributes = {"scale_factor": 0.25, "add_offset": 1.0, "_FillValue": 9}
     lists = {name: [value] for name, value in attributes.items()}
     (expected, _), (found, _) = (
-        next(as_points(zarr.create_array({}, data=stored, attributes=given)).blocks[0].source.pieces())
+        next(
+            as_points(zarr.create_array({}, data=stored, attributes=given))
+            .blocks[0]
+            .source.pieces()
+        )
         for given in (attributes, lists)
     )
     assert found.dtype == expected.dtype
@@ -291,7 +300,9 @@ def test_floats_that_only_miss_nan_are_read_as_they_lie(tmp_path):
 def test_a_fill_value_that_is_written_as_a_number_or_as_a_word():
     """xarray reads base64 alone; GDAL and people write these."""
     for fill, expected in ((-9999.0, np.nan), ("-9999", np.nan), ("NaN", -9999.0)):
-        array = zarr.create_array({}, data=np.array([[-9999.0, 1.0]]), attributes={"_FillValue": fill})
+        array = zarr.create_array(
+            {}, data=np.array([[-9999.0, 1.0]]), attributes={"_FillValue": fill}
+        )
         (piece, _), *_ = as_points(array).blocks[0].source.pieces()
         np.testing.assert_array_equal(piece, [[expected, 1.0]])
 

@@ -10,10 +10,10 @@ import pytest
 import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_read_kinds import rows_of
 
 from dask_kmeans import KMeans
 from dask_kmeans.read import as_points
-from test_read_kinds import rows_of
 
 SIZES = {"time": 4, "lat": 3, "lon": 5}
 COORDS = {
