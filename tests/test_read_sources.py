@@ -335,8 +335,8 @@ def test_variables_that_differ_in_dimensions():
 
 def test_weights_with_other_dimensions():
     data = xr.DataArray(X.reshape(50, 100, 4), dims=("y", "x", "band"))
-    with pytest.raises(ValueError, match=said("('x',)", "('y', 'x')")):
-        as_points(data, xr.DataArray(np.ones(100), dims="x"), feature_dim="band")
+    with pytest.raises(ValueError, match=said("('x', 'z')", "('y', 'x')", "mean(['z'])")):
+        as_points(data, xr.DataArray(np.ones((100, 2)), dims=("x", "z")), feature_dim="band")
 
 
 # Libraries

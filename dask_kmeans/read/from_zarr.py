@@ -121,7 +121,7 @@ class ZarrRows:
     read_rows: int
     columns: Columns
     buffers: ReadingBufferPool
-    packing: Packing | None
+    packing: Packing | None = None
 
     def pieces(self) -> Iterator[Piece]:
         files = ChunkFiles.of(self.array)
