@@ -211,8 +211,8 @@ class Estimator(BaseEstimator):
 
     def __init__(self, n_clusters=8, init="k-means||", n_init="auto", max_iter=300, tol=1e-4,
                  oversampling_factor=5, init_rounds="auto", algorithm="auto", metric="euclidean",
-                 nan="raise", random_state=None, verbose=0, callbacks=None, checkpoint=None,
-                 memory_budget=None):  # fmt: skip
+                 standardize=False, nan="raise", random_state=None, verbose=0, callbacks=None,
+                 checkpoint=None, memory_budget=None):  # fmt: skip
         for name, value in dict(locals()).items():
             if name != "self":
                 setattr(self, name, value)
@@ -235,6 +235,7 @@ GOOD = {
     "init_rounds": ["auto", 1, 5],
     "algorithm": ["auto", "lloyd"],
     "metric": ["euclidean"],
+    "standardize": [True, np.False_],
     "nan": ["raise", "skip"],
     "random_state": [None, 0, 2**32 - 1, np.random.RandomState(0)],
     "verbose": [0, 1, 2, True, False],
@@ -253,6 +254,7 @@ BAD = {
     "init_rounds": [0, 1.5, None, "few"],
     "algorithm": ["elkan", None, 1, ["auto"]],
     "metric": ["cosine", "manhattan", None],
+    "standardize": [1, "yes", None],
     "nan": ["ignore", True, None],
     "random_state": [-1, 2**32, 1.5, "0", np.random.default_rng(0)],
     "verbose": [-1, "yes", None, 1.5],
