@@ -11,10 +11,17 @@ from typing import Any
 import dask
 
 from dask_kmeans.blockwise.caches import Caches
-from dask_kmeans.blockwise.cluster import active_client, cluster_failures, seceded
+from dask_kmeans.blockwise.cluster import (
+    active_client,
+    cluster_failures,
+    seceded,
+    sending,
+    worker_threads,
+)
 from dask_kmeans.blockwise.layers import Tasks
 from dask_kmeans.blockwise.placement import balanced
 from dask_kmeans.blockwise.tasks import Parcel, merge_all, run_block
+from dask_kmeans.blockwise.threads import living_threads
 
 MERGE_ARITY = 8
 """Partial results that one merging task takes: a shallow tree that holds few partials at a time."""
@@ -101,11 +108,12 @@ class Graph:
         self._anchor(workers)
         name = f"{task.__name__.strip('_')}-{self._token[:8]}-{next(self._serial)}"
         tasks = Tasks(name, strictly)
-        copies = _copies(tasks, Parcel((broadcast, reading)), workers)
+        parcel = Parcel if self._client is None else Parcel.packed
+        copies = _copies(tasks, parcel((broadcast, reading)), workers)
         parts = []
         for block in blocks:
             lazy = dask.is_dask_collection(block.source)
-            carried = Parcel(block._replace(source=None) if lazy else block)
+            carried = parcel(block._replace(source=None) if lazy else block)
             source = tasks.take(block.source) if lazy else None
             at = where.get(block.index)
             shared = copies.get(at, copies[None])
@@ -121,12 +129,16 @@ class Graph:
     def _computed(self, lazy: list[Any], name: str, workers: set[str]) -> Generator[Any]:
         """The results of a pass, each let go of by its worker once it is here."""
         if self._client is None:
-            yield from dask.compute(*lazy)
+            with living_threads():
+                yield from dask.compute(*lazy)
             return
         # The broadcast travels in the graph, not scattered: scattered data dies with its worker.
         # (Not set without a client: should distributed be imported in here for the first time, its
         # whole configuration would be taken away again at the end of the block.)
-        with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1TiB"}):
+        with (
+            dask.config.set({"distributed.admin.large-graph-warning-threshold": "1TiB"}),
+            sending(),
+        ):
             futures = self._client.compute(lazy, retries=RETRIES)
         try:
             with seceded():
@@ -164,7 +176,7 @@ class Graph:
 
     def _workers(self) -> dict[str, int]:
         """Threads of each worker of the active client; empty without one."""
-        return {} if self._client is None else dict(self._client.nthreads())
+        return {} if self._client is None else worker_threads(self._client)
 
     def _anchor(self, workers: dict[str, int]) -> None:
         """Hold the caches of every worker by a future: they go with the fit, or with its client."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from dask_kmeans.blockwise.block import Block, Collector, Reading
-from dask_kmeans.blockwise.cluster import active_client
+from dask_kmeans.blockwise.cluster import current_client, worker_threads
 from dask_kmeans.blockwise.graph import Graph
 from dask_kmeans.blockwise.threads import Threads, thread_count
 
@@ -106,7 +106,8 @@ class Blockwise:
 
 def parallelism(in_memory: bool) -> int:
     """Threads that a pass has: of this process, or of all the workers of the active client."""
-    client = None if in_memory else active_client()
-    if client is None:
+    client = None if in_memory else current_client()
+    # An asynchronous client cannot be asked, which is no reason to refuse what stays lazy.
+    if client is None or client.asynchronous:
         return thread_count()
-    return max(1, sum(client.nthreads().values()))
+    return max(1, sum(worker_threads(client).values()))

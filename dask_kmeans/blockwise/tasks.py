@@ -5,18 +5,25 @@ from __future__ import annotations
 import copy
 import functools
 import pickle
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import cloudpickle
 import psutil
 
+from dask_kmeans import checks
 from dask_kmeans.blockwise.block import OpenBlock
 from dask_kmeans.blockwise.caches import Caches
-from dask_kmeans.blockwise.cluster import worker, worker_address
+from dask_kmeans.blockwise.cluster import sending, worker, worker_address
 
 LABEL_BUDGET = 1 / 8
 """Of a process's memory, what tasks may remember in it of blocks that do not lie in memory."""
+
+
+Packed = tuple[Callable[[bytes], Any], bytes]
+"""Values as bytes, after what makes them values again."""
 
 
 class Parcel:
@@ -25,28 +32,41 @@ class Parcel:
     Neither Dask looks into it nor the scheduler, through which it only passes.
     """
 
-    def __init__(self, value: Any):
-        self._value = value
-        self._packed: bytes | None = None
+    def __init__(self, value: Any, packed: Packed | None = None):
+        self._value, self._packed = value, packed
         self._lock = threading.Lock()
+
+    @classmethod
+    def packed(cls, value: Any) -> Parcel:
+        """Packed at once: what cannot be sent is known before Dask tries to."""
+        return cls(None, pack(value))
 
     def open(self) -> Any:
         """The values."""
         with self._lock:
             if self._packed is not None:
-                self._value, self._packed = pickle.loads(self._packed), None
+                unpack, packed = self._packed
+                self._value, self._packed = unpack(packed), None
             return self._value
 
     def __reduce__(self):
         with self._lock:
             packed = self._packed
-        return Parcel._sealed, (packed or pickle.dumps(self._value, pickle.HIGHEST_PROTOCOL),)
+        return Parcel, (None, packed or pack(self._value))
 
-    @classmethod
-    def _sealed(cls, packed: bytes) -> Parcel:
-        parcel = cls(None)
-        parcel._packed = packed
-        return parcel
+
+def pack(value: Any) -> Packed:
+    """Pickled as Dask pickles: functions of `__main__`, lambdas and closures by their code."""
+    try:
+        return pickle.loads, cloudpickle.dumps(value, pickle.HIGHEST_PROTOCOL)
+    except Exception as error:
+        if "distributed" not in sys.modules:
+            raise checks.not_sent_error(error) from error
+        from distributed.protocol import deserialize_bytes, serialize_bytes
+
+        # What has no pickle may be known to distributed: files of h5py and netCDF4, for example.
+        with sending():
+            return deserialize_bytes, serialize_bytes(value, on_error="raise")
 
 
 def run_block(token: str, task: Callable, carried: Parcel, source: Any, shared: Parcel):

@@ -22,7 +22,15 @@ from dask_kmeans.checks.arrays import (
     unused_feature_dim_error,
     variables_differ_error,
 )
-from dask_kmeans.checks.clusters import cancelled_error, client_closed_error, workers_lost_error
+from dask_kmeans.checks.clusters import (
+    asynchronous_client_error,
+    cancelled_error,
+    client_closed_error,
+    forked_client_error,
+    not_sent_error,
+    versions_error,
+    workers_lost_error,
+)
 from dask_kmeans.checks.errors import (
     ClusterError,
     InvalidFileError,
@@ -85,6 +93,7 @@ __all__ = [
     "ParameterError",
     "ReadError",
     "Rule",
+    "asynchronous_client_error",
     "bad_weight_error",
     "cancelled_error",
     "check_feature_names",
@@ -102,6 +111,7 @@ __all__ = [
     "column_positions_error",
     "empty_folder_error",
     "existing_output_error",
+    "forked_client_error",
     "headers_differ_error",
     "invalid_file_error",
     "masked_error",
@@ -115,6 +125,7 @@ __all__ = [
     "non_numeric_column_error",
     "not_fitted_error",
     "not_numbers_error",
+    "not_sent_error",
     "nothing_counts_error",
     "packing_error",
     "ragged_error",
@@ -128,6 +139,7 @@ __all__ = [
     "unreadable_error",
     "unused_feature_dim_error",
     "variables_differ_error",
+    "versions_error",
     "warn_dropped_columns",
     "warn_fewer_distinct_rows",
     "warn_single_start",

@@ -31,3 +31,64 @@ def cancelled_error() -> ClusterError:
         "The tasks were cancelled on the cluster (Client.cancel, Client.restart, or a source whose "
         f"futures were released). Start them again. {_GO_ON}"
     )
+
+
+def asynchronous_client_error() -> ClusterError:
+    return ClusterError(
+        "The active dask.distributed client is asynchronous, and this call waits for its results, "
+        "which would stop the event loop that brings them. Run it in a thread: type "
+        "`await asyncio.to_thread(model.fit, X)`, or make the client without asynchronous=True"
+    )
+
+
+def forked_client_error(scheduler: str) -> ClusterError:
+    return ClusterError(
+        "The active dask.distributed client was made before this process was forked, and cannot be "
+        f"used in it. Type `Client({scheduler!r})` in this process for one of its own, or "
+        '`dask.config.set(scheduler="threads")` to compute here without the cluster'
+    )
+
+
+def not_sent_error(error: BaseException) -> ClusterError:
+    """For data whose graph holds what no other process can be given."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return ClusterError(
+        "The data cannot be sent to other processes: what its Dask graph holds has to be picklable "
+        f"({type(error).__name__}: {error}). Leave open files, locks and connections out of it "
+        'and open them inside its functions, or type `dask.config.set(scheduler="threads")` to '
+        "compute in this process"
+    )
+
+
+MOST_NAMED = 5
+"""Processes that an error names; a cluster may have hundreds."""
+
+
+def versions_error(here: str, found: dict[str, str | Exception | None]) -> ClusterError:
+    """For processes of a cluster that cannot run this version of the package.
+
+    Parameters
+    ----------
+    here : str
+        The version of this process.
+    found : dict
+        Each process by its name -> its version, None without one, or why it cannot be imported.
+    """
+    named = [f"{name} {_has(version)}" for name, version in list(found.items())[:MOST_NAMED]]
+    if len(found) > MOST_NAMED:
+        named.append(f"and {len(found) - MOST_NAMED} more")
+    return ClusterError(
+        f"The cluster cannot run dask_kmeans {here}, the version of this process: "
+        f"{'; '.join(named)}. All processes of a cluster need the same version: type "
+        f"`pip install dask-kmeans=={here}` where they run and start them again, or "
+        '`dask.config.set(scheduler="threads")` here to compute in this process'
+    )
+
+
+def _has(version: str | Exception | None) -> str:
+    if version is None:
+        return "has no dask_kmeans"
+    if isinstance(version, Exception):
+        return f"cannot import it ({version})"
+    return f"has version {version}"

@@ -9,6 +9,7 @@ task of its own.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -98,6 +99,8 @@ def _taken_apart(collections: Sequence[Any]) -> list[tuple[dict, list]] | None:
     graph: dict = {}
     for each in optimized:
         graph.update(each.__dask_graph__())
+    if _on_cluster(graph):
+        return None
     seen: set = set()
     apart = []
     for keys in zip(*(flatten(each.__dask_keys__()) for each in optimized), strict=True):
@@ -119,6 +122,15 @@ def _optimized(collection: Any) -> Any:
     # Not dask.optimize for DataFrames: of `table[names]` it gives all columns back (dask 2026.8).
     own = getattr(collection, "optimize", None)
     return dask.optimize(collection)[0] if own is None else own()
+
+
+def _on_cluster(graph: dict) -> bool:
+    """Whether a graph holds futures, which stand for what is on a cluster already."""
+    if "distributed" not in sys.modules:
+        return False
+    from distributed import futures_of
+
+    return bool(futures_of(graph))
 
 
 def _is_annotated(collection: Any) -> bool:
