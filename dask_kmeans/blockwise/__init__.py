@@ -18,8 +18,8 @@ finds it empty, so a task must be able to rebuild what it looks for from its arg
 from dask_kmeans.blockwise.block import UNCOUNTED, Block, OpenBlock, Reading
 from dask_kmeans.blockwise.graph import MERGE_ARITY
 from dask_kmeans.blockwise.passes import Blockwise, parallelism
+from dask_kmeans.blockwise.pools import computing, thread_count, threads_of_its_own
 from dask_kmeans.blockwise.tasks import LABEL_BUDGET
-from dask_kmeans.blockwise.threads import thread_count, threads_of_its_own
 
 __all__ = [
     "LABEL_BUDGET",
@@ -29,6 +29,7 @@ __all__ = [
     "Blockwise",
     "OpenBlock",
     "Reading",
+    "computing",
     "parallelism",
     "thread_count",
     "threads_of_its_own",

@@ -15,7 +15,6 @@ import dask
 from dask_kmeans import checks
 from dask_kmeans.blockwise.versions import check_same_version
 
-
 _left_behind: weakref.WeakSet[Any] = weakref.WeakSet()
 """Clients that were active when this process was forked: the threads that serve them are not in
 the child."""

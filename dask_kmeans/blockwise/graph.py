@@ -20,8 +20,8 @@ from dask_kmeans.blockwise.cluster import (
 )
 from dask_kmeans.blockwise.layers import Tasks
 from dask_kmeans.blockwise.placement import balanced
+from dask_kmeans.blockwise.pools import own_pool
 from dask_kmeans.blockwise.tasks import Parcel, merge_all, run_block
-from dask_kmeans.blockwise.threads import living_threads
 
 MERGE_ARITY = 8
 """Partial results that one merging task takes: a shallow tree that holds few partials at a time."""
@@ -49,6 +49,7 @@ class Graph:
 
     def __init__(self) -> None:
         self._client = active_client()
+        self._settings = own_pool() if self._client is None else {}
         self._token = uuid.uuid4().hex
         self._serial = itertools.count()
         self._anchors: dict[str | None, Any] = {None: Caches.here(self._token)}
@@ -129,8 +130,9 @@ class Graph:
     def _computed(self, lazy: list[Any], name: str, workers: set[str]) -> Generator[Any]:
         """The results of a pass, each let go of by its worker once it is here."""
         if self._client is None:
-            with living_threads():
-                yield from dask.compute(*lazy)
+            with dask.config.set(self._settings):
+                results = dask.compute(*lazy)
+            yield from results
             return
         # The broadcast travels in the graph, not scattered: scattered data dies with its worker.
         # (Not set without a client: should distributed be imported in here for the first time, its
@@ -190,6 +192,8 @@ class Graph:
 
     def close(self) -> None:
         self._anchors.clear()
+        if "pool" in self._settings:
+            self._settings.pop("pool").shutdown(wait=False, cancel_futures=True)
 
 
 def _copies(tasks: Tasks, parcel: Parcel, workers: dict[str, int]) -> dict[str | None, str]:

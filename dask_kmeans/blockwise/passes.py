@@ -8,7 +8,8 @@ from typing import Any
 from dask_kmeans.blockwise.block import Block, Collector, Reading
 from dask_kmeans.blockwise.cluster import current_client, worker_threads
 from dask_kmeans.blockwise.graph import Graph
-from dask_kmeans.blockwise.threads import Threads, thread_count
+from dask_kmeans.blockwise.pools import thread_count
+from dask_kmeans.blockwise.threads import Threads
 
 
 class Blockwise:

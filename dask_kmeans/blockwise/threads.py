@@ -2,40 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import math
-import os
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
-from typing import Any
-
-import dask
-from dask.system import CPU_COUNT
 
 from dask_kmeans.blockwise.block import OpenBlock
 from dask_kmeans.blockwise.caches import Caches
-from dask_kmeans.blockwise.cluster import worker_address
+from dask_kmeans.blockwise.pools import configured_pool, thread_count
 
 WORTH_THREADS = 1e-3
 """Seconds of work in a pass below which one thread has done it before others have woken up and
 taken turns with Python's lock."""
-
-
-_left_behind: list[Any] = []
-"""Pools, as `dask.config` names them, whose threads are not in this process, for it was forked
-after they were made. None stands for Dask's own pool."""
-
-
-def _note_fork() -> None:
-    named = (dask.config.get(key, None) for key in ("pool", "scheduler"))
-    _left_behind.extend([None, *(pool for pool in named if not isinstance(pool, str))])
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_note_fork)
 
 
 class Threads:
@@ -52,8 +32,8 @@ class Threads:
 
     def _pool(self) -> Executor:
         """Dask's pool where one is configured, else our own with as many threads as Dask takes."""
-        pool = dask.config.get("pool", None)
-        if isinstance(pool, Executor) and pool not in _left_behind:
+        pool = configured_pool()
+        if isinstance(pool, Executor):
             return pool
         if self._owned is None:
             self._owned = ThreadPoolExecutor(thread_count(), thread_name_prefix="dask-kmeans")
@@ -86,33 +66,3 @@ class Threads:
         if self._owned is not None:
             self._owned.shutdown(wait=False, cancel_futures=True)
             self._owned = None
-
-
-def thread_count() -> int:
-    """Threads for data in memory: Dask's setting, the machine's cores, or 1 inside a Dask task."""
-    if worker_address() is not None:
-        return 1
-    return dask.config.get("num_workers", None) or CPU_COUNT
-
-
-@contextlib.contextmanager
-def threads_of_its_own() -> Iterator[None]:
-    """Dask computes on threads that are all idle when the block ends, however it ends.
-
-    When a task fails, Dask's shared threads may go on with others for a while: too late for whoever
-    removes what they write.
-    """
-    with ThreadPoolExecutor(thread_count()) as pool, dask.config.set(pool=pool):
-        yield
-
-
-@contextlib.contextmanager
-def living_threads() -> Iterator[None]:
-    """Dask computes on threads that this process has: not on those of the one that forked it."""
-    scheduler = dask.config.get("scheduler", None)
-    on_threads = scheduler in (*_left_behind, "threads", "threading")
-    if on_threads and dask.config.get("pool", None) in _left_behind:
-        with dask.config.set(scheduler="threads"), threads_of_its_own():
-            yield
-    else:
-        yield

@@ -8,7 +8,7 @@ from typing import Any
 import dask
 import numpy as np
 
-from dask_kmeans.blockwise import parallelism
+from dask_kmeans.blockwise import computing, parallelism
 
 BLOCKS_A_THREAD = 2
 """Blocks computed at once for each thread: one in work, one about to be."""
@@ -27,4 +27,6 @@ def in_order(labels: Any) -> Iterator[Any]:
     blocks = lazy_blocks(labels)
     window = BLOCKS_A_THREAD * parallelism(in_memory=False)
     for first in range(0, len(blocks), window):
-        yield from dask.compute(*blocks[first : first + window])
+        with computing():
+            computed = dask.compute(*blocks[first : first + window])
+        yield from computed

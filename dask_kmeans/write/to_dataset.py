@@ -9,6 +9,7 @@ import pandas as pd
 import xarray as xr
 import zarr
 
+from dask_kmeans.blockwise import computing
 from dask_kmeans.read.from_xarray import labelled, without_description
 from dask_kmeans.write.place import (
     LABELS_ATTRIBUTES,
@@ -35,7 +36,7 @@ def write_dataset(labels: xr.DataArray, url: str, overwrite: bool) -> int:
         values = dataset.to_zarr(
             zarr_store(place), mode="a", zarr_format=3, consolidated=False, compute=False
         )
-        with marker_last(place, ZARR_MARKER):
+        with marker_last(place, ZARR_MARKER), computing():
             values.compute()
         with warnings.catch_warnings():
             # What xr.open_zarr looks for first, and warns if it is missing.

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from fsspec.core import url_to_fs
 
+from dask_kmeans.blockwise import computing
 from dask_kmeans.write.place import FOLDER_MARKER, SIGNATURE, filled, staged
 from dask_kmeans.write.stream import in_order, lazy_blocks
 
@@ -31,12 +32,13 @@ def write_parquet(labels: Any, url: str, overwrite: bool) -> int:
         blocks = lazy_blocks(labels)
         digits = max(5, len(str(len(blocks))))  # so that names sort as the blocks do
         parts = [f"part-{number:0{digits}}.parquet" for number in range(len(blocks))]
-        written = dask.compute(
-            *(
-                write_part(block, f"{place.url.rstrip('/')}/{part}")
-                for block, part in zip(blocks, parts, strict=True)
+        with computing():
+            written = dask.compute(
+                *(
+                    write_part(block, f"{place.url.rstrip('/')}/{part}")
+                    for block, part in zip(blocks, parts, strict=True)
+                )
             )
-        )
         place.fs.pipe_file(place.inside(FOLDER_MARKER), f"{SIGNATURE} labels\n".encode())
     return sum(written)
 

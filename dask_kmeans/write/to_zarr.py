@@ -9,7 +9,7 @@ import dask.array as da
 import numpy as np
 import zarr
 
-from dask_kmeans.blockwise import threads_of_its_own
+from dask_kmeans.blockwise import computing, threads_of_its_own
 from dask_kmeans.write.place import (
     LABELS_ATTRIBUTES,
     ZARR_MARKER,
@@ -45,7 +45,7 @@ def _write_lazy(labels: da.Array, url: str, overwrite: bool) -> int:
     aligned = labels.astype(np.int32)
     with filled(url, overwrite=overwrite) as place:
         array: Any = _create(zarr_store(place), labels.shape, (chunk,))
-        with marker_last(place, ZARR_MARKER), threads_of_its_own():
+        with marker_last(place, ZARR_MARKER), computing(), threads_of_its_own():
             da.store(aligned, array, lock=False)
     return labels.size
 
