@@ -139,7 +139,7 @@ def sending() -> Iterator[None]:
     try:
         yield
     except TypeError as error:
-        raise checks.not_sent_error(error) from error
+        raise checks.not_sent_error(error) from None
     finally:
         log.removeFilter(_nothing)
 

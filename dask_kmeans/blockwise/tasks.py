@@ -61,7 +61,7 @@ def pack(value: Any) -> Packed:
         return pickle.loads, cloudpickle.dumps(value, pickle.HIGHEST_PROTOCOL)
     except Exception as error:
         if "distributed" not in sys.modules:
-            raise checks.not_sent_error(error) from error
+            raise checks.not_sent_error(error) from None
         from distributed.protocol import deserialize_bytes, serialize_bytes
 
         # What has no pickle may be known to distributed: files of h5py and netCDF4, for example.
