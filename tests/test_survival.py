@@ -218,10 +218,10 @@ def test_a_sample_is_fetched_where_it_is(client, tmp_path, monkeypatch):
     undisturbed = fit(Y, tol=1e-3)
     real = sample.gather
 
-    def gather(blockwise, plan):
+    def gather(*given):
         busy = next(iter(client.nthreads()))
         naps = client.map(time.sleep, [1.5] * 2, workers=[busy], pure=False)
-        found = real(blockwise, plan)
+        found = real(*given)
         client.gather(naps)
         return found
 
