@@ -27,8 +27,9 @@ from common import cpu_name, markdown
 
 from dask_kmeans import KMeans
 from dask_kmeans.blockwise import Blockwise
+from dask_kmeans.centers import MeanCenters
 from dask_kmeans.read import as_points
-from dask_kmeans.seed import make_seeds
+from dask_kmeans.seed import SeedParameters, make_seeds
 from dask_kmeans.survey import survey
 
 SEEDINGS = 11
@@ -99,10 +100,9 @@ def seed_and_fit(case: Case, method: str, random_state: int) -> Seeding:
     points = points.with_counts(found.counts)
     blockwise.blocks = points.blocks
     surveyed, start = blockwise.passes, time.perf_counter()
-    seeds = make_seeds(
-        points, blockwise, found, n_clusters=case.n_clusters, init=method, n_init=1,
-        oversampling_factor=None, init_rounds=None, random_state=random_state,
-    )  # fmt: skip
+    rule = MeanCenters(found.fixed_point())
+    parameters = SeedParameters(method, 1, None, None, random_state)
+    seeds = make_seeds(points, blockwise, found, rule, case.n_clusters, parameters)
     seconds = time.perf_counter() - start
     passes = blockwise.passes - surveyed
     blockwise.close()

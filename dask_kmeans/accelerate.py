@@ -24,10 +24,9 @@ import numpy as np
 from dask_kmeans.kernels import Drift, PreparedCenters, Sums, drift_after, merge_sums
 from dask_kmeans.sample import SampledRows
 from dask_kmeans.step.advance import Rules, margins_pay
-from dask_kmeans.step.anchor import anchor, error_at, with_anchor
+from dask_kmeans.step.anchor import anchor, error_at, estimated_centers, with_anchor
 from dask_kmeans.step.assign import Request, assign_block
 from dask_kmeans.step.combine import merge_for
-from dask_kmeans.step.move import leap
 from dask_kmeans.step.run import Run
 
 PLAIN_IS_ENOUGH = 0.8
@@ -78,9 +77,8 @@ class Accelerator:
                     sampled.steps > 1 and sampled.share_changed <= self.rules.tol
                 ) or sampled.steps >= self.rules.max_iter
                 assert sampled.sums is not None
-                sampled.centers = self.rules.fixed_point.moments(sampled.sums).or_else(
-                    sampled.centers
-                )
+                update = self.rules.center_rule.update(sampled.sums, sampled.centers)
+                sampled.centers = update.centers
         for sampled in sampled_runs:
             sampled.run.centers = sampled.centers
 
@@ -137,14 +135,14 @@ class Accelerator:
 
     def _leapt(self, sampled: _SampleRun, factor: float) -> np.ndarray:
         """Centers after one more step of a leap."""
-        run, fixed_point = sampled.run, self.rules.fixed_point
+        run = sampled.run
         assert run.sums is not None
         assert sampled.prepared is not None
         assert sampled.sums is not None
-        weights = fixed_point.moments(run.sums).weights
+        weights = self.rules.fixed_point.moments(run.sums).weights
         error = error_at(run.anchors, sampled.prepared.centers, weights)
-        return leap(
-            fixed_point, sampled.sums, factor, (error.totals, error.weights), weights, run.centers
+        return estimated_centers(
+            self.rules.center_rule, sampled.sums, factor, error, weights, run.centers
         )
 
     def _assign(self, sampled_runs: list[_SampleRun]) -> None:

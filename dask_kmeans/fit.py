@@ -21,6 +21,7 @@ import numpy as np
 from dask_kmeans import checks
 from dask_kmeans.accelerate import Accelerator
 from dask_kmeans.blockwise import Blockwise, OpenBlock
+from dask_kmeans.centers import MeanCenters, total_inertia
 from dask_kmeans.checkpoint_schedule import Checkpoint, CheckpointSchedule
 from dask_kmeans.parameters import FitParameters
 from dask_kmeans.read import Points
@@ -28,7 +29,6 @@ from dask_kmeans.result import FitResult, FitState
 from dask_kmeans.sample import SampledRows
 from dask_kmeans.start import Start, sample_for
 from dask_kmeans.step.advance import Rules, advance, final_pass
-from dask_kmeans.step.move import total_inertia
 from dask_kmeans.step.run import IterationRecord, Run
 from dask_kmeans.survey import Survey, survey
 
@@ -64,13 +64,14 @@ def fit(
         sampled = None if sample is None else SampledRows(sample, blockwise, points.inward)
         if sampled is not None:
             stack.callback(sampled.close)
+        rule = MeanCenters(found.fixed_point())
         rules = Rules(
-            blockwise, found.fixed_point(), found.n_rows - found.nan_rows,
+            blockwise, rule, found.n_rows - found.nan_rows,
             parameters.tol, parameters.max_iter, parameters.bounded,
             at_hand=points.in_memory or blockwise.row_budget() >= (points.bytes or math.inf),
             watched=checkpoint is not None or bool(callbacks),
         )  # fmt: skip
-        start = Start(points, blockwise, found, parameters, sampled)
+        start = Start(points, blockwise, found, parameters, rule, sampled)
         accelerator = Accelerator(sampled if parameters.accelerated else None, rules)
         with CheckpointSchedule(checkpoint) as schedule:
             if state is None:

@@ -9,12 +9,13 @@ start anew from seeds drawn on all rows.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dask_kmeans.blockwise import Blockwise
+from dask_kmeans.centers import CenterRule
 from dask_kmeans.parameters import FitParameters
 from dask_kmeans.sample import Sample, SampledRows, plan_sample
-from dask_kmeans.seed import Seeds, make_parallel_seeds, make_seeds
+from dask_kmeans.seed import SeedParameters, Seeds, make_parallel_seeds, make_seeds
 from dask_kmeans.step.advance import LONGEST_LEAP
 from dask_kmeans.step.combine import merge_for
 from dask_kmeans.step.measure import MeasureRequest, measure_block
@@ -58,10 +59,11 @@ class Start:
         blockwise: Blockwise,
         survey: Survey,
         parameters: FitParameters,
+        rule: CenterRule,
         sampled: SampledRows | None,
     ):
         self._points, self._blockwise, self._survey = points, blockwise, survey
-        self._parameters, self._sampled = parameters, sampled
+        self._parameters, self._rule, self._sampled = parameters, rule, sampled
         self._by_sample = False
         self._expected_inertia: dict[int, float] = {}
 
@@ -105,19 +107,14 @@ class Start:
     def _seeds(self, blockwise: Blockwise) -> list[Seeds]:
         """For each number of clusters."""
         parameters = self._parameters
-        wanted: dict[str, Any] = {
-            "n_init": parameters.n_init,
-            "oversampling_factor": parameters.oversampling_factor,
-            "init_rounds": parameters.init_rounds,
-            "random_state": parameters.seed,
-        }
-        ks, init = parameters.n_clusters, parameters.init
-        if isinstance(init, str) and init == "k-means||":
-            return make_parallel_seeds(blockwise, self._survey, n_clusters=ks, **wanted)
-        return [
-            make_seeds(self._points, blockwise, self._survey, n_clusters=k, init=init, **wanted)
-            for k in ks
-        ]
+        wanted = SeedParameters(
+            parameters.init, parameters.n_init, parameters.oversampling_factor,
+            parameters.init_rounds, parameters.seed,
+        )  # fmt: skip
+        ks, survey, rule = parameters.n_clusters, self._survey, self._rule
+        if isinstance(wanted.init, str) and wanted.init == "k-means||":
+            return make_parallel_seeds(blockwise, survey, rule, ks, wanted)
+        return [make_seeds(self._points, blockwise, survey, rule, k, wanted) for k in ks]
 
     def _runs(self, seeds: list[Seeds]) -> list[Run]:
         longest_leap = LONGEST_LEAP if self._parameters.accelerated and self._sampled else 0

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from strategies import chunks_of
 
 from dask_kmeans.blockwise import Block, Blockwise
+from dask_kmeans.centers import MeanCenters
 from dask_kmeans.read import as_points
-from dask_kmeans.seed import make_seeds
+from dask_kmeans.seed import SeedParameters, make_seeds
 from dask_kmeans.survey import survey
 
 METHODS = ("k-means||", "k-means++", "random", "random_partition", "random_pairs", "random_box")
@@ -44,6 +45,7 @@ class Data:
         self.points = as_points(X, weights)
         self.blockwise = Blockwise(blocks, in_memory=True)
         self.survey = survey_of(self, nan)
+        self.rule = MeanCenters(self.survey.fixed_point())
         self.surveyed = self.blockwise.passes
 
     def passes(self):
@@ -53,17 +55,11 @@ class Data:
         return reads - self.surveyed
 
     def seeds(self, init="k-means||", n_clusters=5, n_init=1, random_state=0, **more):
-        more = {"oversampling_factor": None, "init_rounds": None, **more}
+        parameters = {"oversampling_factor": None, "init_rounds": None, **more}
         return make_seeds(
-            self.points,
-            self.blockwise,
-            self.survey,
-            n_clusters=n_clusters,
-            init=init,
-            n_init=n_init,
-            random_state=random_state,
-            **more,
-        )
+            self.points, self.blockwise, self.survey, self.rule, n_clusters,
+            SeedParameters(init, n_init, random_state=random_state, **parameters),
+        )  # fmt: skip
 
 
 def survey_of(data, nan):

@@ -21,7 +21,7 @@ ORDER = [
     ["memory"],
     ["read"],
     ["survey"],
-    ["labels", "sample"],
+    ["centers", "labels", "sample"],
     ["seed", "step"],
     ["accelerate", "predict", "progress", "result", "start"],
     ["checkpoint_schedule"],

@@ -18,8 +18,9 @@ from test_passes import CountingChunks
 import dask_kmeans
 from dask_kmeans import KMeans
 from dask_kmeans.blockwise import Blockwise
+from dask_kmeans.centers import MeanCenters
 from dask_kmeans.read import as_points
-from dask_kmeans.seed import make_seeds
+from dask_kmeans.seed import SeedParameters, make_seeds
 from dask_kmeans.survey import survey
 
 
@@ -37,10 +38,11 @@ def seeds(X, k, random_state=0, **parameters):
     points = points.with_counts(found.counts)
     blockwise.blocks = points.blocks
     arguments = {
-        "n_clusters": k, "init": "k-means||", "n_init": 1, "oversampling_factor": 4.0,
+        "init": "k-means||", "n_init": 1, "oversampling_factor": 4.0,
         "init_rounds": None, "random_state": random_state, **parameters,
     }  # fmt: skip
-    out = make_seeds(points, blockwise, found, **arguments)
+    rule = MeanCenters(found.fixed_point())
+    out = make_seeds(points, blockwise, found, rule, k, SeedParameters(**arguments))
     blockwise.close()
     return out
 

@@ -13,8 +13,9 @@ from inputs import blobs
 from seeding import Data
 from strategies import KINDS, points, seeds, weights_of
 
+from dask_kmeans.centers import MeanCenters
 from dask_kmeans.kernels import FixedPoint
-from dask_kmeans.seed import make_parallel_seeds
+from dask_kmeans.seed import SeedParameters, make_parallel_seeds
 from dask_kmeans.seed.k_means_parallel import candidates_per_round, summarize
 from dask_kmeans.seed.local_search import LocalSearch
 from dask_kmeans.seed.recluster import (
@@ -42,12 +43,17 @@ def summary_of(data, n_clusters=5, per_round=25, rounds=None, seed=0):
     return summarize(
         data.blockwise,
         data.survey,
+        data.rule,
         n_clusters=n_clusters,
         per_round=per_round,
         rounds=rounds,
         seed=seed,
         random=np.random.RandomState(0),
     )
+
+
+ANY_RULE = MeanCenters(FixedPoint.from_range(np.zeros(1), np.ones(1), 1))
+"""The recluster takes the rule to its own points."""
 
 
 def weighted_points(seed, c=200, d=3):
@@ -141,12 +147,12 @@ def test_a_complete_summary_has_the_rows_themselves():
 
 def test_one_summary_serves_every_number_of_clusters():
     data = Data(blobs(500, 3, 6, seed=2), chunks=(200, 300))
-    sweep = {"n_init": 2, "oversampling_factor": None, "init_rounds": None, "random_state": 0}
-    made = make_parallel_seeds(data.blockwise, data.survey, n_clusters=[1, 4, 6], **sweep)
+    sweep = SeedParameters("k-means||", 2, None, None, random_state=0)
+    made = make_parallel_seeds(data.blockwise, data.survey, data.rule, [1, 4, 6], sweep)
     assert data.passes() == made[0].rounds + 1
     assert [seeds.centers[0].shape for seeds in made] == [(1, 3), (4, 3), (6, 3)]
     assert made[0].cost > made[1].cost > made[2].cost
-    alone = make_parallel_seeds(data.blockwise, data.survey, n_clusters=[6], **sweep)
+    alone = make_parallel_seeds(data.blockwise, data.survey, data.rule, [6], sweep)
     np.testing.assert_array_equal(alone[0].centers, made[2].centers)
 
 
@@ -205,7 +211,7 @@ def test_lloyd_on_weighted_points():
     P, w = weighted_points(2)
     start = P[:6]
     fixed_point = FixedPoint.from_range(P.min(axis=0), P.max(axis=0), len(P), w.max())
-    found = lloyd(P, w, start, fixed_point)
+    found = lloyd(P, w, start, MeanCenters(fixed_point))
     expected = naive.lloyd(P, start, w)
     np.testing.assert_allclose(found.centers, expected.centers, rtol=1e-9, atol=1e-12)
     assert found.cost == pytest.approx(expected.inertia, rel=1e-12)
@@ -231,18 +237,18 @@ def test_swaps_leave_a_trap_that_lloyd_stays_in():
     P = np.concatenate([place + rng.normal(size=(50, 2)) for place in places])
     w = np.ones(len(P))
     trap = np.array([[-1.0, 0.0], [1.0, 0.0], [105.0, 0.0]])
-    fixed_point = FixedPoint.from_range(P.min(axis=0), P.max(axis=0), len(P), 1.0)
-    stuck = lloyd(P, w, trap, fixed_point)
+    rule = MeanCenters(FixedPoint.from_range(P.min(axis=0), P.max(axis=0), len(P), 1.0))
+    stuck = lloyd(P, w, trap, rule)
     search = LocalSearch(P, w, trap)
     assert search.swap(10, np.random.RandomState(0)) > 0
-    assert lloyd(P, w, search.centers, fixed_point).cost < 0.2 * stuck.cost
+    assert lloyd(P, w, search.centers, rule).cost < 0.2 * stuck.cost
 
 
 def test_more_effort_pays():
     P, w = weighted_points(3, c=500)
 
     def cost(effort):
-        found = recluster(P, w, 25, effort, np.random.RandomState(0))
+        found = recluster(P, w, 25, effort, np.random.RandomState(0), ANY_RULE)
         costs = [clustering.cost for clustering in found]
         assert costs == sorted(costs)
         return costs[0]
@@ -251,12 +257,12 @@ def test_more_effort_pays():
     assert swaps < starts < quick
 
 
-def test_threads_do_not_matter(monkeypatch):
+def test_threads_do_not_matter():
     P, w = weighted_points(4)
-    expected = recluster(P, w, 8, Effort(6, 3, 2), np.random.RandomState(0))
-    monkeypatch.setattr("dask_kmeans.seed.recluster.WORTH_THREADS", 0)
-    monkeypatch.setattr("dask_kmeans.seed.recluster.thread_count", lambda: 4)
-    found = recluster(P, w, 8, Effort(6, 3, 2), np.random.RandomState(0))
+    expected, found = (
+        recluster(P, w, 8, Effort(6, 3, 2), np.random.RandomState(0), ANY_RULE, threads=threads)
+        for threads in (1, 4)
+    )
     assert [c.cost for c in found] == [c.cost for c in expected]
     np.testing.assert_array_equal(found[0].centers, expected[0].centers)
 

@@ -5,10 +5,10 @@ k_means_parallel    a few rounds of draws -> a summary of the data
 recluster           summary -> centers, on the driver
 k_means_plus_plus   greedy, over the data itself
 random_starts       rows, means of pairs, means of parts, points of a box
-chosen              how far rows are from the centers chosen so far
+candidates          how far rows are from the centers chosen so far
 race                weighted draws of distinct rows in one pass
 """
 
-from dask_kmeans.seed.seeds import Seeds, make_parallel_seeds, make_seeds
+from dask_kmeans.seed.seeds import SeedParameters, Seeds, make_parallel_seeds, make_seeds
 
-__all__ = ["Seeds", "make_parallel_seeds", "make_seeds"]
+__all__ = ["SeedParameters", "Seeds", "make_parallel_seeds", "make_seeds"]

@@ -31,6 +31,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dask_kmeans.blockwise import Blockwise, OpenBlock
+from dask_kmeans.centers import CenterRule
 from dask_kmeans.kernels import (
     ExactSum,
     FixedPoint,
@@ -86,6 +87,7 @@ def candidates_per_round(n_clusters: int, oversampling_factor: float | None) -> 
 def summarize(
     blockwise: Blockwise,
     survey: Survey,
+    rule: CenterRule,
     *,
     n_clusters: int,
     per_round: int,
@@ -100,6 +102,8 @@ def summarize(
     blockwise : Blockwise
         Runs the passes.
     survey : Survey
+    rule : CenterRule
+        For the recluster; its fixed point is that of all rows.
     n_clusters : int
         There are fewer points in the summary only if the data has fewer distinct rows.
     per_round : int
@@ -116,7 +120,7 @@ def summarize(
     middle = survey.minimum / 2 + survey.maximum / 2
     uniform, spread = blockwise.run(_first_round, middle, seed, per_round, merge=_merge_races)
     candidates = no_candidates(len(middle), SLOT).grown(distinct_winners(uniform, spread))
-    fixed_point = survey.fixed_point()
+    fixed_point = rule.fixed_point
     within_before = np.inf
     # Step 3.
     for done in itertools.count(1):
@@ -126,7 +130,7 @@ def summarize(
             merge=_merge_rounds,
         )  # fmt: skip
         summary = _summary(candidates.centers, fixed_point, sums, cost.value(), done)
-        if not _another_round(summary, within_before, n_clusters, rounds, random):
+        if not _another_round(summary, within_before, n_clusters, rounds, random, rule):
             break
         within_before = summary.within
         candidates = candidates.grown(race.winners())  # step 5
@@ -139,6 +143,7 @@ def _another_round(
     n_clusters: int,
     rounds: int | None,
     random: np.random.RandomState,
+    rule: CenterRule,
 ) -> bool:
     """Whether more candidates are needed, or worth a pass."""
     if summary.complete:
@@ -151,8 +156,8 @@ def _another_round(
         return True
     if summary.rounds >= MOST_ROUNDS or summary.within > within_before / 2:
         return False
-    between = recluster(summary.points, summary.weights, n_clusters, QUICK, random)[0].cost
-    return summary.within > between
+    between = recluster(summary.points, summary.weights, n_clusters, QUICK, random, rule)
+    return summary.within > between[0].cost
 
 
 def _first_round(block: OpenBlock, middle: np.ndarray, seed: int, size: int) -> tuple[Race, Race]:

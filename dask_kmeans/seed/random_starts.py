@@ -1,7 +1,7 @@
-"""The plain starts: rows, means of pairs, means of random parts, points of a box. One pass at most.
+"""Starts that compare no distances: rows, means of pairs, random parts, points of a box.
 
-All restarts share the pass. Weighted rows count by their weight in each of them, a row of weight
-zero or with a NaN not at all.
+One pass at most, which all restarts share. Weighted rows count by their weight in each of them, a
+row of weight zero or with a NaN not at all.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from dask_kmeans.blockwise import Blockwise, OpenBlock
+from dask_kmeans.centers import CenterRule
 from dask_kmeans.kernels import (
     FixedPoint,
     Sums,
@@ -57,23 +58,22 @@ def random_pairs(
 
 
 def random_partition(
-    blockwise: Blockwise, survey: Survey, *, n_clusters: int, n_init: int, seed: int
+    blockwise: Blockwise, rule: CenterRule, *, n_clusters: int, n_init: int, seed: int
 ) -> list[np.ndarray]:
-    """Weighted means of the parts of a random partition of the rows, distinct.
+    """Centers of the parts of a random partition of the rows, distinct.
 
-    Rows fill the gaps where a part is empty or two have the same mean; fewer than n_clusters are
+    Rows fill the gaps where a part is empty or two have the same center; fewer than n_clusters are
     returned as by `random_rows`.
     """
-    fixed_point = survey.fixed_point()
     sums, races = blockwise.run(
-        _add_up_parts, fixed_point, n_clusters, n_init, seed, merge=_merge_parts
+        _add_up_parts, rule.fixed_point, n_clusters, n_init, seed, merge=_merge_parts
     )
     starts = []
     for part_sums, race in zip(sums, races, strict=True):
         rows = race.winners()
-        means, weights = fixed_point.means(part_sums)
-        filled = weights > 0 if len(rows) == n_clusters else np.zeros(n_clusters, bool)
-        starts.append(_first_distinct(np.concatenate([means[filled], rows]), n_clusters))
+        update = rule.update(part_sums)
+        filled = update.moments.filled if len(rows) == n_clusters else np.zeros(n_clusters, bool)
+        starts.append(_first_distinct(np.concatenate([update.centers[filled], rows]), n_clusters))
     return starts
 
 

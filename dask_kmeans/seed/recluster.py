@@ -24,6 +24,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dask_kmeans.blockwise import thread_count
+from dask_kmeans.centers import CenterRule
 from dask_kmeans.kernels import (
     ExactSum,
     FixedPoint,
@@ -97,6 +98,9 @@ def recluster(
     n_clusters: int,
     effort: Effort,
     random: np.random.RandomState,
+    rule: CenterRule,
+    *,
+    threads: int | None = None,
 ) -> list[Clustering]:
     """Clusterings of weighted points, one from each start, the cheapest first.
 
@@ -109,6 +113,9 @@ def recluster(
     n_clusters : int
     effort : Effort
     random : RandomState
+    rule : CenterRule
+    threads : int, optional
+        Threads that improve the starts; by default all there are, where that pays.
 
     Returns
     -------
@@ -117,8 +124,8 @@ def recluster(
     """
     if len(points) <= n_clusters:
         return [Clustering(points, 0.0)] * effort.starts
-    fixed_point = FixedPoint.from_range(
-        points.min(axis=0), points.max(axis=0), len(points), weights.max()
+    rule = rule.at(
+        FixedPoint.from_range(points.min(axis=0), points.max(axis=0), len(points), weights.max())
     )
     seeds = greedy_seeds(points, weights, n_clusters, effort, random)
     # A stream for each start: threads may take them in any order.
@@ -130,13 +137,14 @@ def recluster(
                 search = LocalSearch(points, weights, centers)
                 search.swap(n_clusters, own_random)
                 centers = search.centers
-            clustering = lloyd(points, weights, centers, fixed_point)
+            clustering = lloyd(points, weights, centers, rule)
             centers = clustering.centers
         return clustering
 
-    threads = min(thread_count(), len(seeds)) if points.size * n_clusters >= WORTH_THREADS else 1
+    if threads is None:
+        threads = thread_count() if points.size * n_clusters >= WORTH_THREADS else 1
     if threads > 1:
-        with ThreadPoolExecutor(threads, thread_name_prefix="dask-kmeans") as pool:
+        with ThreadPoolExecutor(min(threads, len(seeds)), thread_name_prefix="dask-kmeans") as pool:
             found = list(pool.map(improve, seeds, streams))
     else:
         found = list(map(improve, seeds, streams))
@@ -188,22 +196,21 @@ def _draw(mass: np.ndarray, size: int, random: np.random.RandomState) -> np.ndar
 
 
 def lloyd(
-    points: np.ndarray, weights: np.ndarray, centers: np.ndarray, fixed_point: FixedPoint
+    points: np.ndarray, weights: np.ndarray, centers: np.ndarray, rule: CenterRule
 ) -> Clustering:
     """Lloyd's iterations on weighted points, until no label changes or there have been enough.
 
     An emptied cluster stays where it was: other starts will do better.
     """
     labels = np.full(len(points), -1, np.int32)
-    sums = fixed_point.zero_sums(len(centers))
+    sums = rule.fixed_point.zero_sums(len(centers))
     for _ in range(LLOYD_ITERATIONS):
         before = labels
         labels, apart = _nearest(points, centers)
         if np.array_equal(before, labels):
             break
-        accumulate(points, weights, fixed_point, before, labels, sums)
-        means, filled = fixed_point.means(sums)
-        centers = np.where((filled > 0)[:, None], means, centers)
+        accumulate(points, weights, rule.fixed_point, before, labels, sums)
+        centers = rule.update(sums, centers).centers
     else:
         labels, apart = _nearest(points, centers)
     return Clustering(centers, ExactSum().add(apart(), weights).value())

@@ -9,6 +9,7 @@ import numpy as np
 
 from dask_kmeans import checks
 from dask_kmeans.blockwise import Blockwise
+from dask_kmeans.centers import CenterRule
 from dask_kmeans.seed.k_means_parallel import candidates_per_round, summarize
 from dask_kmeans.seed.k_means_plus_plus import k_means_plus_plus
 from dask_kmeans.seed.random_starts import (
@@ -47,17 +48,29 @@ which adds up each distance in a fixed order, takes one."""
 Init = str | np.ndarray | Callable[[int], np.ndarray]
 
 
+class SeedParameters(NamedTuple):
+    """How seeds are made; see `KMeans` for what the first four mean."""
+
+    init: Init
+    """The name of a method, or the centers themselves, or whoever has them in `cluster_centers_`,
+    or `init(n_clusters)`, which returns them, called for every restart. A function that wants the
+    data and a random state has them bound by the caller."""
+    n_init: int
+    oversampling_factor: float | None
+    """None: by the number of clusters."""
+    init_rounds: int | None
+    """None: as many as are worth while."""
+    random_state: int
+    """64 random bits. The same bits give the same centers, however the data is chunked."""
+
+
 def make_seeds(
     points: Points,
     blockwise: Blockwise,
     survey: Survey,
-    *,
+    rule: CenterRule,
     n_clusters: int,
-    init: Init,
-    n_init: int,
-    oversampling_factor: float | None,
-    init_rounds: int | None,
-    random_state: int,
+    parameters: SeedParameters,
 ) -> Seeds:
     """Choose where to start.
 
@@ -67,92 +80,72 @@ def make_seeds(
     blockwise : Blockwise
         Over the blocks of `points`, which know their row numbers.
     survey : Survey
+    rule : CenterRule
+        For the rows of `points`.
     n_clusters : int
         At most the number of rows that count.
-    init : str, array of shape (n_clusters, n_features), fitted estimator or callable
-        The name of a method, or the centers themselves, or whoever has them in
-        `cluster_centers_`, or `init(n_clusters)`, which returns them, called for every restart.
-        A function that wants the data and a random state has them bound by the caller.
-    n_init : int
-        Restarts.
-    oversampling_factor : float or None
-        k-means||: candidates a round, in units of n_clusters; None: by the number of clusters.
-    init_rounds : int or None
-        k-means||: rounds; None: as many as are worth while.
-    random_state : int
-        64 random bits. The same bits give the same centers, however the data is chunked.
+    parameters : SeedParameters
 
     Raises
     ------
     ValueError, TypeError
         For given centers that do not fit n_clusters and the data.
     """
-    wanted = {"n_clusters": n_clusters, "n_init": n_init}
+    init, seed = parameters.init, parameters.random_state
+    wanted = {"n_clusters": n_clusters, "n_init": parameters.n_init}
     if not isinstance(init, str):
-        given = _given(init, points.n_features, n_clusters, n_init)
+        given = _given(init, points.n_features, n_clusters, parameters.n_init)
         return Seeds([points.inward(centers) for centers in given])
     if init == "k-means||":
-        (seeds,) = make_parallel_seeds(
-            blockwise,
-            survey,
-            n_clusters=[n_clusters],
-            n_init=n_init,
-            oversampling_factor=oversampling_factor,
-            init_rounds=init_rounds,
-            random_state=random_state,
-        )
+        (seeds,) = make_parallel_seeds(blockwise, survey, rule, [n_clusters], parameters)
         return seeds
     if init == "k-means++":
-        chosen = k_means_plus_plus(
-            blockwise, n_features=points.n_features, **wanted, seed=random_state
-        )
+        chosen = k_means_plus_plus(blockwise, n_features=points.n_features, **wanted, seed=seed)
         centers, costs = zip(*chosen, strict=True)
         return _seeds(centers, n_clusters, cost=min(costs))
     if init == "random":
-        return _seeds(random_rows(blockwise, **wanted, seed=random_state), n_clusters)
+        return _seeds(random_rows(blockwise, **wanted, seed=seed), n_clusters)
     if init == "random_pairs":
-        return _seeds(random_pairs(blockwise, **wanted, seed=random_state), n_clusters)
+        return _seeds(random_pairs(blockwise, **wanted, seed=seed), n_clusters)
     if init == "random_partition":
-        return _seeds(random_partition(blockwise, survey, **wanted, seed=random_state), n_clusters)
+        return _seeds(random_partition(blockwise, rule, **wanted, seed=seed), n_clusters)
     if init == "random_box":
-        return Seeds(random_box(blockwise, survey, **wanted, random=_random(random_state)))
+        return Seeds(random_box(blockwise, survey, **wanted, random=_random(seed)))
     raise ValueError(f"no method of seeding is called {init!r}")
 
 
 def make_parallel_seeds(
     blockwise: Blockwise,
     survey: Survey,
-    *,
+    rule: CenterRule,
     n_clusters: Sequence[int],
-    n_init: int,
-    oversampling_factor: float | None,
-    init_rounds: int | None,
-    random_state: int,
+    parameters: SeedParameters,
 ) -> list[Seeds]:
     """k-means|| for several numbers of clusters, which share the passes and the candidates.
 
-    Parameters are those of `make_seeds`; the rounds draw as many candidates as the largest number
-    of clusters needs.
+    See `make_seeds`; the rounds draw as many candidates as the largest number of clusters needs.
     """
-    largest = max(n_clusters)
+    largest, seed = max(n_clusters), parameters.random_state
     summary = summarize(
         blockwise,
         survey,
+        rule,
         n_clusters=largest,
-        per_round=candidates_per_round(largest, oversampling_factor),
-        rounds=init_rounds,
-        seed=random_state,
-        random=_random(random_state),
+        per_round=candidates_per_round(largest, parameters.oversampling_factor),
+        rounds=parameters.init_rounds,
+        seed=seed,
+        random=_random(seed),
     )
     c, d = summary.points.shape
     # Beside passes that compared every row with every point, this much work is not seen.
     work = survey.n_rows * c * d / PASS_SPEED / len(n_clusters)
     made = []
     for k in n_clusters:
-        effort = affordable_effort(c, d, k, n_init, work)
+        effort = affordable_effort(c, d, k, parameters.n_init, work)
         # Draws of its own for each k, whatever the others do.
-        random = _random(random_state, k)
-        found = recluster(summary.points, summary.weights, k, effort, random)[:n_init]
+        random = _random(seed, k)
+        found = recluster(summary.points, summary.weights, k, effort, random, rule)
+        found = found[: parameters.n_init]
         made.append(
             _seeds(
                 [clustering.centers for clustering in found],

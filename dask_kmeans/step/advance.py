@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from dask_kmeans.blockwise import Blockwise
-from dask_kmeans.kernels import Drift, FixedPoint, Moments, drift_after, exact_total, merge_sums
+from dask_kmeans.centers import CenterRule, Update
+from dask_kmeans.kernels import Drift, FixedPoint, drift_after, exact_total, merge_sums
 from dask_kmeans.step.assign import Outcome, Request, assign_block
 from dask_kmeans.step.combine import merge_for
 from dask_kmeans.step.fused import FusedSteps
 from dask_kmeans.step.measure import Measure, MeasureRequest, measure_block
-from dask_kmeans.step.move import inertia_of, relocate, scatter_of
+from dask_kmeans.step.move import relocate
 from dask_kmeans.step.run import IterationRecord, Run
 from dask_kmeans.step.stop import stop
 
@@ -38,7 +39,7 @@ class Rules:
     """What all steps of a fit go by."""
 
     blockwise: Blockwise
-    fixed_point: FixedPoint
+    center_rule: CenterRule
     n_rows: int
     """Rows that can change their label: those without NaN."""
     tol: float
@@ -49,6 +50,11 @@ class Rules:
     """Whether rows can be looked at once more without being read again."""
     watched: bool = False
     """Whether somebody wants to hear of every step when it has been taken."""
+
+    @property
+    def fixed_point(self) -> FixedPoint:
+        """What the integers of the sums stand for."""
+        return self.center_rule.fixed_point
 
 
 def advance(runs: list[Run], rules: Rules) -> list[Run]:
@@ -67,7 +73,7 @@ def advance(runs: list[Run], rules: Rules) -> list[Run]:
             for outcome in passed.outcomes
         )
     if runs[0].iteration == 0:
-        _note_scatter_offset(runs, passed.outcomes[0], rules.fixed_point)
+        _note_scatter_offset(runs, passed.outcomes[0], rules.center_rule)
     return [
         run
         for run, request, outcome in zip(runs, requests, passed.outcomes, strict=True)
@@ -112,14 +118,16 @@ def _with_fused_steps(run: Run, request: Request, rules: Rules) -> Request:
     """The request of a run whose task may take more steps than one, if that is so."""
     if run.sums is None or run.longest_leap or rules.watched or not rules.blockwise.single_task:
         return request
-    fused = FusedSteps(run.sums, run.scatter_offset, rules.n_rows, rules.tol, rules.max_iter)
+    fused = FusedSteps(
+        run.sums, run.scatter_offset, rules.center_rule, rules.n_rows, rules.tol, rules.max_iter
+    )
     return request._replace(fused=fused)
 
 
-def _note_scatter_offset(runs: list[Run], first: Outcome, fixed_point: FixedPoint) -> None:
+def _note_scatter_offset(runs: list[Run], first: Outcome, rule: CenterRule) -> None:
     """Note the constant that the first run has measured: it is one of the data, for all runs."""
     assert first.measure is not None
-    scatter = scatter_of(fixed_point.moments(first.sums, runs[0].centers))
+    scatter = rule.update(first.sums, runs[0].centers).scatter
     for run in runs:
         run.scatter_offset = first.measure.inertia.value() - scatter
 
@@ -173,8 +181,8 @@ def _take_step(run: Run, request: Request, outcome: Outcome, bytes_read: int, ru
         request = request._replace(step=request.step + len(records), prepared=prepared)
     assigned = run.centers
     run.sums, run.assigned, run.prepared = sums, assigned, request.prepared
-    moments = rules.fixed_point.moments(sums, assigned)
-    inertia = inertia_of(moments, run.scatter_offset)
+    update = rules.center_rule.update(sums, assigned)
+    inertia = update.inertia(run.scatter_offset)
     spoilt = not run.is_lloyd_step and inertia > run.lowest_inertia
     image: np.ndarray
     if spoilt:
@@ -183,10 +191,8 @@ def _take_step(run: Run, request: Request, outcome: Outcome, bytes_read: int, ru
         image, relocated = run.image, 0
         center_shift, moved = math.sqrt(exact_total((image - assigned) ** 2)), True
     else:
-        moments, relocated = _filled(run, request, moments, outcome.measure, rules)
-        image, center_shift, moved = (
-            moments.or_else(assigned), moments.center_shift, moments.moved
-        )  # fmt: skip
+        update, relocated = _filled(run, request, update, outcome.measure, rules)
+        image, center_shift, moved = update.centers, update.center_shift, update.moved
     run.reason = stop(
         outcome.changed / rules.n_rows, moved, relocated,
         request.step, is_lloyd_step=run.is_lloyd_step, tol=rules.tol, max_iter=rules.max_iter,
@@ -218,22 +224,22 @@ def _next_longest_leap(longest: int, spoilt: bool, is_lloyd_step: bool) -> int:
 
 
 def _filled(
-    run: Run, request: Request, moments: Moments, measure: Measure | None, rules: Rules
-) -> tuple[Moments, int]:
-    """The moments with far rows in empty clusters, and how many of these were relocated."""
+    run: Run, request: Request, update: Update, measure: Measure | None, rules: Rules
+) -> tuple[Update, int]:
+    """The update with far rows in empty clusters, and how many of these were relocated."""
     assert run.sums is not None
     sums, relocated = run.sums, 0
-    if moments.complete:
-        return moments, 0
-    k, empty = len(run.centers), np.flatnonzero(~moments.filled)
+    if update.complete:
+        return update, 0
+    k, empty = len(run.centers), update.empty
     if measure is not None:
         sums, relocated = relocate(rules.fixed_point, run.sums, empty, measure.farthest)
     if relocated < len(empty) and (request.farthest or 0) < k:
         measure = _measure_farthest(run, request, k, rules.blockwise)
         sums, relocated = relocate(rules.fixed_point, run.sums, empty, measure.farthest)
     if relocated:
-        moments = rules.fixed_point.moments(sums, run.centers)
-    return moments, relocated
+        update = rules.center_rule.update(sums, run.centers)
+    return update, relocated
 
 
 def _measure_farthest(run: Run, request: Request, wanted: int, blockwise: Blockwise) -> Measure:

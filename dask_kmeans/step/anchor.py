@@ -18,14 +18,17 @@ from typing import NamedTuple
 
 import numpy as np
 
+from dask_kmeans.centers import CenterRule
 from dask_kmeans.kernels import FixedPoint, Sums
-from dask_kmeans.step.move import offsets
 
 MOST_ANCHORS = 6
-"""Of a run: on all data tried, more of them saved no further pass."""
+"""Anchors of a run, at most: on all data tried, more of them saved no further pass."""
 
 VALUES = 2**22
 """Numbers in the anchors of a run, of which there are fewer where centers are large: 32 MiB."""
+
+LEAST_LEFT = 0.3
+"""Share of a cluster's weight that must be left for a leap of its center to be trusted."""
 
 
 class Anchor(NamedTuple):
@@ -46,8 +49,8 @@ def anchor(
 
     factor : rows for each sampled row.
     """
-    total, weights = offsets(fixed_point, sums)
-    sampled_total, sampled_weights = offsets(fixed_point, sampled)
+    total, weights = _offsets(fixed_point, sums)
+    sampled_total, sampled_weights = _offsets(fixed_point, sampled)
     return Anchor(centers, total - factor * sampled_total, weights - factor * sampled_weights)
 
 
@@ -71,6 +74,51 @@ def error_at(anchors: Sequence[Anchor], centers: np.ndarray, weights: np.ndarray
         totals += share * each.totals
         of_weights += share * each.weights
     return Anchor(centers, totals, of_weights)
+
+
+def estimated_centers(
+    rule: CenterRule,
+    sampled: Sums,
+    factor: float,
+    error: Anchor,
+    weights: np.ndarray,
+    otherwise: np.ndarray,
+) -> np.ndarray:
+    """Centers as the sums would give them if all rows had moved as a sample of them did.
+
+    `factor` times the sums of the sample, plus the error of this estimate as it is known from where
+    the sums of all rows are. So what remains is the *change* of the error since then, which
+    vanishes where the labels settle, unlike the error itself (the variance reduction of Johnson and
+    Zhang, "Accelerating stochastic gradient descent using predictive variance reduction", NIPS
+    2013, applied to Lloyd's map).
+
+    Parameters
+    ----------
+    rule : CenterRule
+    sampled : Sums
+        Of the sample, for the centers reached.
+    factor : float
+        Rows for each sampled row.
+    error : Anchor
+        The error that is to be expected there (`error_at`).
+    weights : ndarray of shape (k,)
+        Of the clusters, in the latest step over all rows.
+    otherwise : ndarray of shape (k, d)
+        Where the center of a cluster goes of which the estimate leaves little.
+    """
+    total, estimated = _offsets(rule.fixed_point, sampled)
+    total = factor * total + error.totals
+    estimated = factor * estimated + error.weights
+    usable = estimated > LEAST_LEFT * weights
+    divisor = np.where(usable, estimated, 1.0)[:, None]
+    return rule.place(rule.fixed_point.shift + total / divisor, usable, otherwise)
+
+
+def _offsets(fixed_point: FixedPoint, sums: Sums) -> tuple[np.ndarray, np.ndarray]:
+    """Sums of weight * (x - shift), (k, d), and of weights, (k,), in float64."""
+    moments = fixed_point.moments(sums)
+    total = (moments.means - fixed_point.shift) * moments.weights[:, None]
+    return np.where(moments.filled[:, None], total, 0.0), moments.weights
 
 
 def _shares(anchors: Sequence[Anchor], centers: np.ndarray, weights: np.ndarray) -> list[float]:

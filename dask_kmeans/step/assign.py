@@ -210,18 +210,18 @@ class _Step:
         while True:
             step, prepared, drift = self.request.step, self.request.prepared, self.request.drift
             bytes_read = values.nbytes if self.examined else 0
-            moments = self.fixed_point.moments(total, prepared.centers)
-            if not fused.goes_on(moments, self.changed, step):
+            update = fused.rule.update(total, prepared.centers)
+            if not fused.goes_on(update, self.changed, step):
                 break
             records.append(
                 IterationRecord(
-                    step, self.changed, fused.inertia(moments), moments.center_shift, self.examined,
-                    bytes_read, seconds=0.0,
+                    step, self.changed, update.inertia(fused.scatter_offset), update.center_shift,
+                    self.examined, bytes_read, seconds=0.0,
                 )
             )  # fmt: skip
             if drift is not None:
-                drift = drift_after(drift, prepared.centers, moments.means)
-            following = prepared.at(moments.means)
+                drift = drift_after(drift, prepared.centers, update.centers)
+            following = prepared.at(update.centers)
             self.request = Request(
                 self.request.run, step + 1, following, prepared, None, drift, fused
             )

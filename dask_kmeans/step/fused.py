@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from dask_kmeans.kernels import Drift, Moments, PreparedCenters, Sums
-from dask_kmeans.step.move import inertia_of
+from dask_kmeans.centers import CenterRule, Update
+from dask_kmeans.kernels import Drift, PreparedCenters, Sums
 from dask_kmeans.step.run import IterationRecord
 from dask_kmeans.step.stop import stop
 
@@ -21,22 +21,19 @@ class FusedSteps(NamedTuple):
     sums: Sums
     """Of the labels of the step before."""
     scatter_offset: float
+    rule: CenterRule
     n_rows: int
     """Rows that can change their label."""
     tol: float
     max_iter: int
 
-    def goes_on(self, moments: Moments, changed: int, step: int) -> bool:
-        """Whether a plain step follows the one that ends with these moments."""
+    def goes_on(self, update: Update, changed: int, step: int) -> bool:
+        """Whether a plain step follows the one that ends with this update."""
         reason = stop(
-            changed / self.n_rows, moments.moved, 0, step,
+            changed / self.n_rows, update.moved, 0, step,
             is_lloyd_step=True, tol=self.tol, max_iter=self.max_iter,
         )  # fmt: skip
-        return reason is None and moments.complete
-
-    def inertia(self, moments: Moments) -> float:
-        """Of the step that ends with these moments."""
-        return inertia_of(moments, self.scatter_offset)
+        return reason is None and update.complete
 
 
 class StepsTaken(NamedTuple):

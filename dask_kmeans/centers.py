@@ -1,0 +1,117 @@
+"""Centers from sums: the one place that says what a center is.
+
+Lloyd's step, the relocation of empty clusters, fused steps, leaps, the warm-up on a sample and the
+recluster on the driver all ask a `CenterRule`. There is one so far, the weighted mean of the rows;
+a metric whose centers are something else brings a rule of its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from dask_kmeans.kernels import FixedPoint, Moments, Sums, exact_total
+
+
+class Update(NamedTuple):
+    """Where sums send the centers that their labels belong to."""
+
+    centers: np.ndarray
+    """float64 (k, d); a cluster without weight stays where it was."""
+    center_shift: float
+    """Euclidean norm of the way from the centers before to these."""
+    moved: bool
+    """Whether any center is not where it was."""
+    moments: Moments
+    """Of the sums, beside the centers before."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether every cluster has weight."""
+        return self.moments.complete
+
+    @property
+    def empty(self) -> np.ndarray:
+        """Clusters without weight, in order."""
+        return np.flatnonzero(~self.moments.filled)
+
+    @property
+    def scatter(self) -> float:
+        """Inertia about the centers before, less a constant of the data.
+
+        With S_j the sum of w (x - shift) over cluster j, W_j its weight and c'_j = c_j - shift,
+        sum w |x - c_j|^2 = sum w |x - shift|^2 + sum_j (W_j |c'_j|^2 - 2 c'_j . S_j), and the first
+        sum is the same for all centers and labels. So one measured inertia gives that of every
+        later step without another look at the rows.
+        """
+        return exact_total(self.moments.scatter)
+
+    def inertia(self, scatter_offset: float) -> float:
+        """Inertia about the centers before.
+
+        scatter_offset : an inertia that was measured less the `scatter` that belongs to it.
+        """
+        return max(0.0, scatter_offset + self.scatter)
+
+
+class CenterRule(Protocol):
+    """Makes centers from sums."""
+
+    @property
+    def fixed_point(self) -> FixedPoint:
+        """What the integers of the sums stand for."""
+
+    def at(self, fixed_point: FixedPoint) -> CenterRule:
+        """The same rule for sums of other rows."""
+
+    def update(self, sums: Sums, before: np.ndarray | None = None) -> Update:
+        """The centers that follow from the sums of labels, which belong to `before` (k, d).
+
+        None: to no centers; clusters without weight are not a number then.
+        """
+
+    def place(self, means: np.ndarray, known: np.ndarray, before: np.ndarray) -> np.ndarray:
+        """Centers (k, d) of clusters with these means (k, d), which count where `known` (k,).
+
+        The others stay at `before` (k, d).
+        """
+
+
+@dataclass(frozen=True)
+class MeanCenters:
+    """The rule of k-means: a center is the weighted mean of the rows of its cluster."""
+
+    fixed_point: FixedPoint
+
+    def at(self, fixed_point: FixedPoint) -> MeanCenters:
+        """See `CenterRule`."""
+        return MeanCenters(fixed_point)
+
+    def update(self, sums: Sums, before: np.ndarray | None = None) -> Update:
+        """See `CenterRule`."""
+        moments = self.fixed_point.moments(sums, before)
+        centers = moments.means
+        if before is not None and not moments.complete:
+            centers = self.place(centers, moments.filled, before)
+        return Update(centers, moments.center_shift, moments.moved, moments)
+
+    def place(self, means: np.ndarray, known: np.ndarray, before: np.ndarray) -> np.ndarray:
+        """See `CenterRule`."""
+        return np.where(known[:, None], means, before)
+
+
+def total_inertia(fixed_point: FixedPoint, sums: Sums, scatter_offset: float) -> float:
+    """Inertia of all rows about their one mean.
+
+    Parameters
+    ----------
+    sums : Sums
+        Of any clusters that have all rows between them.
+    scatter_offset : float
+        See `Update.inertia`.
+    """
+    one = Sums(*(part.sum(axis=0, keepdims=True) for part in sums))
+    scatter = exact_total(fixed_point.moments(one).scatter)
+    return max(0.0, scatter_offset + scatter)
