@@ -153,7 +153,7 @@ def lazy_rows(folder: str, chunks: int) -> zarr.Array:
 def partial_result(k: int, d: int) -> Assigned:
     """What one task of a pass hands on."""
     fixed_point = FixedPoint.from_range(np.zeros(d), np.ones(d), 10**9)
-    return Assigned(0, (Outcome(fixed_point.zero_sums(k), 0, 0, None),))
+    return Assigned(0, (Outcome(fixed_point.zero_sums(k), 0, 0),))
 
 
 def measure(folder: str, chunks: int, workers: int, threads: int, passes: int) -> dict[str, Any]:
@@ -175,11 +175,11 @@ def measure(folder: str, chunks: int, workers: int, threads: int, passes: int) -
         planning = time.perf_counter() - start
         client.result = lambda futures: [(partial_result(CLUSTERS, FEATURES), dict(crew.where))]
         blockwise = Blockwise(points.blocks, in_memory=False)
-        panel, figures = prepare(centers), []
+        prepared, figures = prepare(centers), []
         for step in range(1, passes + 2):
             crew.seconds = dict.fromkeys(crew.seconds, 0.0)
             crew.tasks = crew.message_bytes = 0
-            requests = [Request(0, step, panel, None)]
+            requests = [Request(0, step, prepared, None)]
             start = time.perf_counter()
             blockwise.run(assign_block, requests, fixed_point, merge=merge_for(requests))
             figures.append({

@@ -30,13 +30,13 @@ from dask_kmeans.predict import (
     DistanceRows,
     LabelRows,
     RowFunction,
-    inertia_of_block,
-    merge_inertia,
+    statistics_of,
 )
 from dask_kmeans.progress import ProgressBar, ProgressLog
 from dask_kmeans.read import Points, Standardization, Transform, as_points
 from dask_kmeans.read.transforms import forward
 from dask_kmeans.result import FitResult, FittedModel
+from dask_kmeans.statistics import Inertia
 from dask_kmeans.step.run import IterationRecord
 from dask_kmeans.survey import survey
 from dask_kmeans.write.checkpoint import CheckpointFile
@@ -272,7 +272,8 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         blockwise = Blockwise(points.blocks, points.in_memory)
         try:
             function = self._row_function(LabelRows)
-            return -blockwise.run(inertia_of_block, function, merge=merge_inertia).value()
+            (inertia,) = statistics_of(blockwise, function, (Inertia(),))
+            return -inertia
         except NonFiniteError:
             survey(points, blockwise, self.nan)  # says the same, with the row's number among all
             raise

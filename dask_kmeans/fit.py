@@ -28,6 +28,7 @@ from dask_kmeans.read import Points
 from dask_kmeans.result import FitResult, FitState
 from dask_kmeans.sample import SampledRows
 from dask_kmeans.start import Start, sample_for
+from dask_kmeans.statistics import Inertia, Sizes, Statistic
 from dask_kmeans.step.advance import Rules, advance, final_pass
 from dask_kmeans.step.run import IterationRecord, Run
 from dask_kmeans.survey import Survey, survey
@@ -38,10 +39,12 @@ def fit(
     parameters: FitParameters,
     callbacks: Sequence[Callable[[IterationRecord], None]] = (),
     checkpoint: Checkpoint | None = None,
+    statistics: tuple[Statistic, ...] = (),
 ) -> list[FitResult]:
     """Cluster `points`, once for each number of clusters, in shared passes.
 
-    Each callback is called after every pass with the record of the first run that still moved.
+    Each callback is called after every pass with the record of the first run that still moved. The
+    last pass learns `statistics` too.
     """
     with ExitStack() as stack:
         blockwise = Blockwise(points.blocks, points.in_memory, parameters.memory_budget)
@@ -99,7 +102,7 @@ def fit(
         for run in state.runs if points.transforms else ():
             # What a model stores, in the caller's units, gives these very centers again.
             run.centers = points.inward(points.outward(run.centers))
-        return _settle(state.runs, points, rules, parameters)
+        return _settle(state.runs, points, rules, parameters, statistics)
 
 
 def _note_seconds(moving: list[Run], steps: list[int], seconds: float) -> None:
@@ -110,18 +113,22 @@ def _note_seconds(moving: list[Run], steps: list[int], seconds: float) -> None:
 
 
 def _settle(
-    runs: list[Run], points: Points, rules: Rules, parameters: FitParameters
+    runs: list[Run],
+    points: Points,
+    rules: Rules,
+    parameters: FitParameters,
+    statistics: tuple[Statistic, ...],
 ) -> list[FitResult]:
     """The last pass: labels and exact inertia about the final centers.
 
     Of the restarts for a number of clusters the lowest inertia wins, ties to the first.
     """
-    final = final_pass(runs, rules)
+    final = final_pass(runs, (Inertia(), Sizes(), *statistics), rules)
     results = []
     for first, k in zip(count(0, parameters.n_init), parameters.n_clusters, strict=False):
         restarts = range(first, first + parameters.n_init)
         best = min(restarts, key=lambda number: (final[number][0], number))
-        run, (inertia, sizes) = runs[best], final[best]
+        run, (inertia, sizes, *more) = runs[best], final[best]
         assert run.reason is not None
         assert run.sums is not None
         found = int(np.count_nonzero(sizes))
@@ -131,7 +138,7 @@ def _settle(
             points.outward(run.centers), points.standardization,
             _labels(best, points, rules.blockwise), inertia, sizes,
             run.history, run.reason, rules.blockwise.passes,
-            total_inertia(rules.fixed_point, run.sums, run.scatter_offset),
+            total_inertia(rules.fixed_point, run.sums, run.scatter_offset), more,
         )  # fmt: skip
         results.append(result)
     return results

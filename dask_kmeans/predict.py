@@ -6,14 +6,24 @@ they are module-level classes, picklable, and hold no more than the centers.
 
 from __future__ import annotations
 
+import functools
 import math
+from typing import Any
 
 import numpy as np
 
 from dask_kmeans import checks
-from dask_kmeans.blockwise import OpenBlock
-from dask_kmeans.kernels import ExactSum, distances, extent, labelled_distances, nearest, prepare
+from dask_kmeans.blockwise import Blockwise, OpenBlock
+from dask_kmeans.kernels import distances, extent, nearest, prepare
 from dask_kmeans.read import RowName
+from dask_kmeans.statistics import (
+    Known,
+    Statistic,
+    figures,
+    learn,
+    merge_known,
+    nothing_known,
+)
 
 
 class RowFunction:
@@ -68,18 +78,25 @@ class DistanceRows(RowFunction):
         return np.sqrt(out, out=out)
 
 
-def inertia_of_block(block: OpenBlock, function: LabelRows) -> ExactSum:
-    """Weighted squared distances of a block's rows to their nearest centers, summed."""
-    total = ExactSum()
+def statistics_of(
+    blockwise: Blockwise, function: RowFunction, statistics: tuple[Statistic, ...]
+) -> list[Any]:
+    """Figures of all rows and their labels by `function`: one pass, however many figures."""
+    known = blockwise.run(
+        _measure_block, function, statistics, merge=functools.partial(merge_known, statistics)
+    )
+    return figures(statistics, known, function.prepared.centers)
+
+
+def _measure_block(
+    block: OpenBlock, function: RowFunction, statistics: tuple[Statistic, ...]
+) -> Known:
+    """What a block's rows teach."""
+    centers = function.prepared.centers
+    known, first = nothing_known(statistics, centers), block.start
     for values, weights in block.pieces():
         function.check(values)
         labels = function(values)
-        out = np.empty(len(values))
-        labelled_distances(values, function.prepared.centers, labels, out)
-        total.add(out, weights)
-    return total
-
-
-def merge_inertia(a: ExactSum, b: ExactSum) -> ExactSum:
-    """The sum over both."""
-    return a.merge(b)
+        known = learn(statistics, known, values, weights, labels, centers, first)
+        first += len(values)
+    return known

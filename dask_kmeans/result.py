@@ -47,6 +47,8 @@ class FitResult:
         How often the data was read, whole.
     total_inertia : float
         Of all rows about their mean: what a single cluster would cost.
+    statistics : list
+        Figures that the last pass was asked for, in that order.
     """
 
     centers: np.ndarray
@@ -58,6 +60,7 @@ class FitResult:
     reason: StopReason
     passes: int
     total_inertia: float
+    statistics: list[Any]
 
 
 @dataclass

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from dask_kmeans.blockwise import Blockwise
 from dask_kmeans.centers import CenterRule, Update
 from dask_kmeans.kernels import Drift, FixedPoint, drift_after, exact_total, merge_sums
+from dask_kmeans.statistics import Farthest, FarthestRows, Inertia, Statistic, figures
 from dask_kmeans.step.assign import Outcome, Request, assign_block
 from dask_kmeans.step.combine import merge_for
 from dask_kmeans.step.fused import FusedSteps
-from dask_kmeans.step.measure import Measure, MeasureRequest, measure_block
+from dask_kmeans.step.measure import LabelledStep, MeasureRequest, measure_block
 from dask_kmeans.step.move import relocate
 from dask_kmeans.step.run import IterationRecord, Run
 from dask_kmeans.step.stop import stop
@@ -59,7 +61,7 @@ class Rules:
 
 def advance(runs: list[Run], rules: Rules) -> list[Run]:
     """Take one step with each of the runs; returns those that may leap on from there."""
-    wanted = [_far_rows_wanted(run, run is runs[0], rules) for run in runs]
+    wanted = [_statistics_wanted(run, run is runs[0], rules) for run in runs]
     requests = [
         _with_fused_steps(run, request, rules)
         for run, request in zip(runs, _requests(runs, wanted, rules), strict=True)
@@ -73,7 +75,7 @@ def advance(runs: list[Run], rules: Rules) -> list[Run]:
             for outcome in passed.outcomes
         )
     if runs[0].iteration == 0:
-        _note_scatter_offset(runs, passed.outcomes[0], rules.center_rule)
+        _note_scatter_offset(runs, requests[0], passed.outcomes[0], rules.center_rule)
     return [
         run
         for run, request, outcome in zip(runs, requests, passed.outcomes, strict=True)
@@ -81,36 +83,35 @@ def advance(runs: list[Run], rules: Rules) -> list[Run]:
     ]
 
 
-def final_pass(runs: list[Run], rules: Rules) -> list[tuple[float, np.ndarray]]:
-    """Look at all rows once more: inertia and sizes (k,) of the clusters about each run's centers.
+def final_pass(runs: list[Run], statistics: tuple[Statistic, ...], rules: Rules) -> list[list[Any]]:
+    """Look at all rows once more: the figures of each run, about its centers.
 
     Labels are left in the caches: those that margins prove, or that belong to these very centers,
     are the ones of the latest step.
     """
-    requests = _requests(runs, [0] * len(runs), rules)
+    requests = _requests(runs, [statistics] * len(runs), rules)
     for at, run in enumerate(runs):
         if run.previous is not None and np.array_equal(run.centers, run.previous.centers):
             requests[at] = requests[at]._replace(prepared=run.previous)
     passed = rules.blockwise.run(
         assign_block, requests, rules.fixed_point, merge=merge_for(requests)
     )
-    found = []
-    for run, outcome in zip(runs, passed.outcomes, strict=True):
-        assert run.sums is not None
-        assert outcome.measure is not None
-        sizes = run.sums.counts + outcome.sums.counts
-        found.append((outcome.measure.inertia.value(), sizes))
-    return found
+    return [
+        figures(statistics, outcome.known, run.centers)
+        for run, outcome in zip(runs, passed.outcomes, strict=True)
+    ]
 
 
-def _requests(runs: list[Run], farthest: list[int | None], rules: Rules) -> list[Request]:
+def _requests(
+    runs: list[Run], statistics: list[tuple[Statistic, ...]], rules: Rules
+) -> list[Request]:
     """What a pass is to do for the runs' next steps."""
     return [
         Request(
             run.number, run.iteration + 1, run.prepare(run.centers), run.previous, wanted,
-            _drift_of(run, rules),
+            drift=_drift_of(run, rules),
         )
-        for run, wanted in zip(runs, farthest, strict=True)
+        for run, wanted in zip(runs, statistics, strict=True)
     ]  # fmt: skip
 
 
@@ -124,12 +125,15 @@ def _with_fused_steps(run: Run, request: Request, rules: Rules) -> Request:
     return request._replace(fused=fused)
 
 
-def _note_scatter_offset(runs: list[Run], first: Outcome, rule: CenterRule) -> None:
+def _note_scatter_offset(
+    runs: list[Run], request: Request, first: Outcome, rule: CenterRule
+) -> None:
     """Note the constant that the first run has measured: it is one of the data, for all runs."""
-    assert first.measure is not None
+    measured = _figure(Inertia(), request, first)
+    assert measured is not None
     scatter = rule.update(first.sums, runs[0].centers).scatter
     for run in runs:
-        run.scatter_offset = first.measure.inertia.value() - scatter
+        run.scatter_offset = measured - scatter
 
 
 def _drift_of(run: Run, rules: Rules) -> Drift | None:
@@ -146,26 +150,27 @@ def margins_pay(centers: np.ndarray, n_rows: int) -> bool:
     return centers.size >= LEAST_SIZE and centers.size * n_rows >= LEAST_WORK
 
 
-def _far_rows_wanted(run: Run, leads: bool, rules: Rules) -> int | None:
-    """Far rows to bring back from the next step, in case that it empties a cluster.
+def _statistics_wanted(run: Run, leads: bool, rules: Rules) -> tuple[Statistic, ...]:
+    """What to learn in the next step: the inertia, and far rows, in case that it empties a cluster.
 
-    0: measure the inertia alone; None: measure nothing. The first step measures distances, for the
-    run that `leads`, to know the inertia. It brings far rows too: seeds are most often the ones
-    that get no rows; but for runs that do not lead and have been warmed up. A later step empties a
+    The first step measures the inertia, of the run that `leads`. It brings far rows too: seeds are
+    most often the ones that get no rows; but for runs that do not lead and have been warmed up. A
+    later step empties a
     cluster only by changing the labels of all its rows, of which the changes of the step before
     give an idea. Mostly that is next to impossible, and the step does not look at distances. Where
     all rows are at hand, or those that are kept may do, no step brings any: rows are looked at once
     more when a cluster has been emptied.
     """
+    inertia = (Inertia(),) if run.sums is None and leads else ()
     if rules.at_hand or rules.blockwise.choosing:
-        return 0 if run.sums is None and leads else None
+        return inertia
     if run.sums is None:
         spared = run.longest_leap > 0 and not leads
     else:
         counts = run.sums.counts
         leaving = min(MOST, LIVELY * run.history[-1].changed / max(1, counts.sum()))
         spared = bool((leaving**counts).sum() < RARE)
-    return None if spared else min(len(run.centers), FARTHEST)
+    return inertia if spared else (*inertia, FarthestRows(min(len(run.centers), FARTHEST)))
 
 
 def _take_step(run: Run, request: Request, outcome: Outcome, bytes_read: int, rules: Rules) -> bool:
@@ -191,7 +196,7 @@ def _take_step(run: Run, request: Request, outcome: Outcome, bytes_read: int, ru
         image, relocated = run.image, 0
         center_shift, moved = math.sqrt(exact_total((image - assigned) ** 2)), True
     else:
-        update, relocated = _filled(run, request, update, outcome.measure, rules)
+        update, relocated = _filled(run, request, update, _farthest(request, outcome), rules)
         image, center_shift, moved = update.centers, update.center_shift, update.moved
     run.reason = stop(
         outcome.changed / rules.n_rows, moved, relocated,
@@ -224,7 +229,7 @@ def _next_longest_leap(longest: int, spoilt: bool, is_lloyd_step: bool) -> int:
 
 
 def _filled(
-    run: Run, request: Request, update: Update, measure: Measure | None, rules: Rules
+    run: Run, request: Request, update: Update, farthest: Farthest | None, rules: Rules
 ) -> tuple[Update, int]:
     """The update with far rows in empty clusters, and how many of these were relocated."""
     assert run.sums is not None
@@ -232,17 +237,33 @@ def _filled(
     if update.complete:
         return update, 0
     k, empty = len(run.centers), update.empty
-    if measure is not None:
-        sums, relocated = relocate(rules.fixed_point, run.sums, empty, measure.farthest)
-    if relocated < len(empty) and (request.farthest or 0) < k:
-        measure = _measure_farthest(run, request, k, rules.blockwise)
-        sums, relocated = relocate(rules.fixed_point, run.sums, empty, measure.farthest)
+    if farthest is not None:
+        sums, relocated = relocate(rules.fixed_point, run.sums, empty, farthest)
+    if relocated < len(empty) and FarthestRows(k) not in request.statistics:
+        farthest = _measure_farthest(run, request, k, rules.blockwise)
+        sums, relocated = relocate(rules.fixed_point, run.sums, empty, farthest)
     if relocated:
         update = rules.center_rule.update(sums, run.centers)
     return update, relocated
 
 
-def _measure_farthest(run: Run, request: Request, wanted: int, blockwise: Blockwise) -> Measure:
+def _measure_farthest(run: Run, request: Request, wanted: int, blockwise: Blockwise) -> Farthest:
     """One more look at the rows, where the step did not bring back the far rows that it needs."""
-    requests = [MeasureRequest(run.number, request.step, request.prepared, wanted)]
-    return blockwise.run(measure_block, requests, merge=merge_for(requests))[0]
+    statistics, labelled = (FarthestRows(wanted),), LabelledStep(run.number, request.step)
+    requests = [MeasureRequest(request.prepared, statistics, labelled)]
+    (known,) = blockwise.run(measure_block, requests, merge=merge_for(requests))
+    return figures(statistics, known, request.prepared.centers)[0]
+
+
+def _farthest(request: Request, outcome: Outcome) -> Farthest | None:
+    """The far rows that a step brought back, if it was asked for any."""
+    found = zip(request.statistics, outcome.known, strict=True)
+    return next((known for each, known in found if isinstance(each, FarthestRows)), None)
+
+
+def _figure(statistic: Statistic, request: Request, outcome: Outcome) -> Any:
+    """What a step learnt of one of its statistics; None where it was not asked for that."""
+    if statistic not in request.statistics:
+        return None
+    at = request.statistics.index(statistic)
+    return statistic.finish(outcome.known[at], request.prepared.centers)

@@ -26,8 +26,8 @@ from dask_kmeans.kernels import (
     no_margins,
 )
 from dask_kmeans.labels import Labels
+from dask_kmeans.statistics import Known, Statistic, learn, nothing_known
 from dask_kmeans.step.fused import FusedSteps, StepsTaken
-from dask_kmeans.step.measure import Measure, measure_rows, no_measure
 from dask_kmeans.step.row_cache import NONE, KeptRows, Proof, RowCacheWriter, kept_rows
 from dask_kmeans.step.run import IterationRecord
 
@@ -55,8 +55,8 @@ class Request(NamedTuple):
     previous: PreparedCenters | None
     """The centers of step - 1, from which labels that a lost worker took along are found again.
     Labels are a function of (row, centers), so these are the same ones. None on the first step."""
-    farthest: int | None = None
-    """Measure distances too, and bring back so many of the farthest rows; None: measure nothing."""
+    statistics: tuple[Statistic, ...] = ()
+    """What to learn of the rows and their new labels; where there are any, all rows are read."""
     drift: Drift | None = None
     """How far the centers have gone; None: keep no margins, look at every row."""
     fused: FusedSteps | None = None
@@ -70,7 +70,8 @@ class Outcome(NamedTuple):
     """*Changes* of the clusters' sums and counts since the step before (all rows on the first)."""
     changed: int
     examined: int
-    measure: Measure | None
+    known: Known = ()
+    """For each of the request's statistics."""
     fused_taken: StepsTaken | None = None
     """Where more steps than one were taken; all else but `sums` is of the last one."""
 
@@ -129,7 +130,7 @@ class _Step:
         self.frugal = frugal
         self._prove(proof.margins, block.rows)
         self.sums = fixed_point.zero_sums(k, block.zeros)
-        self.measure = None if request.farthest is None else no_measure(len(fixed_point.shift))
+        self.known = nothing_known(request.statistics, request.prepared.centers)
         self.changed = 0
         self.fused_taken: StepsTaken | None = None
 
@@ -158,7 +159,7 @@ class _Step:
 
     def needs_no_more_than(self, kept: KeptRows | None) -> bool:
         """Whether all rows that it has to look at are kept."""
-        if self.picks is None or self.measure is not None:
+        if self.picks is None or self.request.statistics:
             return False
         return len(self.picks) == 0 or (kept is not None and kept.have(self.picks))
 
@@ -177,11 +178,10 @@ class _Step:
         if self.request.fused is not None and len(values) == len(self.labels.stored):
             self._take_fused_steps(self.request.fused, values, weights, known)
         self.labels.put(rows, known)
-        if self.measure is not None:
-            self.measure = measure_rows(
-                self.measure, values, weights, self.request.prepared.centers, known,
-                self.start + first, self.request.farthest or 0,
-            )  # fmt: skip
+        self.known = learn(
+            self.request.statistics, self.known, values, weights, known,
+            self.request.prepared.centers, self.start + first,
+        )  # fmt: skip
 
     def take_kept(self, kept: KeptRows) -> None:
         """Look at kept rows."""
@@ -223,7 +223,7 @@ class _Step:
                 drift = drift_after(drift, prepared.centers, update.centers)
             following = prepared.at(update.centers)
             self.request = Request(
-                self.request.run, step + 1, following, prepared, None, drift, fused
+                self.request.run, step + 1, following, prepared, drift=drift, fused=fused
             )
             self._prove(self.margins, len(values))
             self.changed = assignment.to(following, self.picks, self._written(self.margins)).changed
@@ -250,4 +250,4 @@ class _Step:
 
     @property
     def outcome(self) -> Outcome:
-        return Outcome(self.sums, self.changed, self.examined, self.measure, self.fused_taken)
+        return Outcome(self.sums, self.changed, self.examined, self.known, self.fused_taken)

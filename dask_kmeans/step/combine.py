@@ -1,41 +1,41 @@
-"""Combine: partial results of blocks into one. All of it integers, so any order gives the same."""
+"""Combine: partial results of blocks into one. All of it is exact: any order gives the same."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from dask_kmeans.kernels import merge_sums
+from dask_kmeans.statistics import Known, Statistic, merge_known
 from dask_kmeans.step.assign import Assigned, Outcome, Request
-from dask_kmeans.step.measure import Measure, MeasureRequest, merge_measures
+from dask_kmeans.step.measure import MeasureRequest
+
+Statistics = tuple[tuple[Statistic, ...], ...]
+"""Those of each request of a pass."""
 
 
-def merge_assigned(wanted: tuple[int, ...], a: Assigned, b: Assigned) -> Assigned:
+def merge_for(requests: Sequence[Request] | Sequence[MeasureRequest]) -> Callable:
+    """The merging function for a pass with these requests."""
+    merge = merge_assigned if isinstance(requests[0], Request) else _merge_measured
+    return functools.partial(merge, tuple(request.statistics for request in requests))
+
+
+def merge_assigned(statistics: Statistics, a: Assigned, b: Assigned) -> Assigned:
     """What both passes over parts of the data brought back, as one."""
     return Assigned(
         a.bytes_read + b.bytes_read,
-        tuple(map(_merge_outcomes, a.outcomes, b.outcomes, wanted)),
+        tuple(map(_merge_outcomes, statistics, a.outcomes, b.outcomes)),
     )
 
 
-def _merge_outcomes(a: Outcome, b: Outcome, wanted: int) -> Outcome:
-    measure = (
-        None
-        if a.measure is None or b.measure is None
-        else merge_measures(a.measure, b.measure, wanted)
-    )
+def _merge_outcomes(statistics: tuple[Statistic, ...], a: Outcome, b: Outcome) -> Outcome:
     return Outcome(
-        merge_sums(a.sums, b.sums), a.changed + b.changed, a.examined + b.examined, measure
-    )
+        merge_sums(a.sums, b.sums), a.changed + b.changed, a.examined + b.examined,
+        merge_known(statistics, a.known, b.known),
+    )  # fmt: skip
 
 
 def _merge_measured(
-    wanted: tuple[int, ...], a: tuple[Measure, ...], b: tuple[Measure, ...]
-) -> tuple[Measure, ...]:
-    return tuple(map(merge_measures, a, b, wanted))
-
-
-def merge_for(requests: Sequence[Request] | Sequence[MeasureRequest]):
-    """The merging function for a pass with these requests."""
-    merge = merge_assigned if isinstance(requests[0], Request) else _merge_measured
-    return functools.partial(merge, tuple(request.farthest or 0 for request in requests))
+    statistics: Statistics, a: tuple[Known, ...], b: tuple[Known, ...]
+) -> tuple[Known, ...]:
+    return tuple(map(merge_known, statistics, a, b))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from dask_kmeans.kernels import FixedPoint, Sums, accumulate
-from dask_kmeans.step.measure import Farthest
+from dask_kmeans.statistics import Farthest
 
 
 def relocate(

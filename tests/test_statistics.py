@@ -1,0 +1,139 @@
+"""Figures of a pass: records that share one read, exact whatever the chunks and the order."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import dataclass
+
+import dask
+import dask.array as da
+import naive
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from inputs import blobs
+from sklearn.metrics import calinski_harabasz_score
+from strategies import chunks_of, seeds, weights_of
+from test_passes import CountingChunks
+
+from dask_kmeans import KMeans
+from dask_kmeans import fit as fits
+from dask_kmeans.blockwise import Blockwise
+from dask_kmeans.kernels import ExactSum
+from dask_kmeans.predict import LabelRows, statistics_of
+from dask_kmeans.read import as_points
+from dask_kmeans.statistics import (
+    FarthestRows,
+    Inertia,
+    Sizes,
+    figures,
+    learn,
+    merge_known,
+    nothing_known,
+)
+
+ALL = (Inertia(), Sizes(), FarthestRows(7))
+
+
+@dataclass(frozen=True)
+class CalinskiHarabasz:
+    """float: scatter between clusters over scatter within them, about centers that are means."""
+
+    def zero(self, centers):
+        return ExactSum(), np.zeros(len(centers), np.int64)
+
+    def chunk(self, known, rows):
+        counts = np.bincount(rows.labels, minlength=len(known[1]))
+        return known[0].add(rows.distances), known[1] + counts
+
+    def merge(self, a, b):
+        return a[0].merge(b[0]), a[1] + b[1]
+
+    def finish(self, known, centers):
+        (within, sizes), k = known, len(centers)
+        between = sizes @ ((centers - sizes @ centers / sizes.sum()) ** 2).sum(axis=1)
+        return between / within.value() * (sizes.sum() - k) / (k - 1)
+
+
+def fitted(X, k, statistics=()):
+    """(model, result) of a fit whose last pass learns these statistics too."""
+    model = KMeans(k, tol=0, random_state=0)
+    points = as_points(X)
+    (result,) = fits.fit(points, model._fit_parameters(X, points), statistics=statistics)
+    return result
+
+
+def test_a_new_figure_is_one_record_and_no_pass():
+    X = blobs(3000, 4, 5, seed=1)
+    with dask.config.set(scheduler="threads", num_workers=2):
+        source, plain = CountingChunks(X, chunk=500), CountingChunks(X, chunk=500)
+        result = fitted(source.array(), 5, (CalinskiHarabasz(), FarthestRows(3)))
+        assert source.passes() == result.passes == fitted(plain.array(), 5).passes
+    labels = naive.squared_distances(X, result.centers).argmin(axis=1)
+    figure, farthest = result.statistics
+    assert figure == pytest.approx(calinski_harabasz_score(X, labels), rel=1e-9)
+    apart = naive.squared_distances(X, result.centers).min(axis=1)
+    assert farthest.rows.tolist() == np.argsort(-apart, kind="stable")[:3].tolist()
+
+
+def test_other_rows_in_one_pass():
+    """What `score` does, with more to learn."""
+    X, centers = blobs(2000, 3, 4, seed=2), blobs(4, 3, 4, seed=5)
+    source = CountingChunks(X, chunk=300)
+    points = as_points(source.array())
+    blockwise = Blockwise(points.blocks, points.in_memory)
+    function = LabelRows(centers, "raise", None)
+    with dask.config.set(scheduler="threads", num_workers=2):
+        inertia, sizes, figure = statistics_of(
+            blockwise, function, (Inertia(), Sizes(), CalinskiHarabasz())
+        )
+    labels = naive.squared_distances(X, centers).argmin(axis=1)
+    assert source.passes() == blockwise.passes == 1
+    assert inertia == naive.inertia(X, centers)
+    assert sizes.tolist() == np.bincount(labels, minlength=4).tolist()
+    assert np.isfinite(figure)
+
+
+def as_bytes(found):
+    inertia, sizes, farthest = found
+    return inertia.hex(), sizes.tobytes(), [field.tobytes() for field in farthest]
+
+
+@given(seeds(), st.data())
+def test_neither_chunks_nor_order_change_a_bit(seed, data):
+    rng = np.random.default_rng(seed)
+    n, centers = data.draw(st.integers(1, 60)), rng.normal(size=(3, 2)) * 10.0 ** rng.integers(9)
+    X = rng.integers(-2, 3, (n, 2)).astype(float)  # many equally far rows
+    X[rng.random(n) < 0.1] = np.nan
+    weights = data.draw(weights_of(n))
+    labels = np.where(
+        np.isnan(X).any(axis=1), -1, naive.squared_distances(X, centers).argmin(axis=1)
+    ).astype(np.int32)
+
+    def known_of(first, stop):
+        rows = slice(first, stop)
+        return learn(
+            ALL, nothing_known(ALL, centers), X[rows], None if weights is None else weights[rows],
+            labels[rows], centers, first,
+        )  # fmt: skip
+
+    whole = as_bytes(figures(ALL, known_of(0, n), centers))
+    ends = np.cumsum(data.draw(chunks_of(n))).tolist()
+    parts = [known_of(first, end) for first, end in zip([0, *ends], ends, strict=False)]
+    parts = [pickle.loads(pickle.dumps(part)) for part in data.draw(st.permutations(parts))]
+    merged = nothing_known(ALL, centers)
+    for part in parts:
+        merged = merge_known(ALL, merged, part)
+    assert as_bytes(figures(ALL, merged, centers)) == whole
+    counted = labels >= 0
+    assert np.frombuffer(whole[1], np.int64).sum() == counted.sum()
+
+
+def test_sizes_are_those_of_the_labels_where_rows_are_skipped():
+    X = blobs(900, 3, 4, seed=3)
+    X[::7, 1] = np.nan
+    for rows in (X, da.from_array(X, chunks=(200, 3))):
+        model = KMeans(4, nan="skip", random_state=0).fit(rows)
+        labels = np.asarray(model.labels_)
+        assert model.cluster_sizes_.tolist() == np.bincount(labels[labels >= 0]).tolist()
