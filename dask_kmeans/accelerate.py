@@ -8,14 +8,14 @@ a function of (data, parameters, seed) alone, since a hash of its number puts a 
   sums were from those of all rows where a pass has been (`step.anchor`). Their fixed points are
   those of Lloyd's own iteration, but one pass covers the ground of many.
 
-Either only chooses where the next pass compares. A leap that made the inertia rise is taken back
-for a shorter one from the same place, or for the plain step it replaced, and a run settles on plain
-steps alone.
+Either only proposes where the next pass compares. A leap that made the inertia rise is taken back
+for a shorter one from the same place, or for the Lloyd step it replaced, and a run settles on Lloyd
+steps alone (`state.next_state`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 
@@ -23,24 +23,22 @@ import numpy as np
 
 from dask_kmeans.kernels import Drift, PreparedCenters, Sums, drift_after, merge_sums
 from dask_kmeans.sample import SampledRows
-from dask_kmeans.step.advance import Rules, margins_pay
+from dask_kmeans.state import Rules, RunState
+from dask_kmeans.step.advance import Savings, margins_pay
 from dask_kmeans.step.anchor import anchor, error_at, estimated_centers, with_anchor
 from dask_kmeans.step.assign import Request, assign_block
 from dask_kmeans.step.combine import merge_for
-from dask_kmeans.step.run import Run
 
-PLAIN_IS_ENOUGH = 0.8
-"""Share of tol: where a plain step changes fewer of the sampled labels, it will settle the run."""
+LLOYD_IS_ENOUGH = 0.8
+"""Share of tol: where a Lloyd step changes fewer of the sampled labels, it will settle the run."""
 
 
 @dataclass
 class _SampleRun:
-    """One run on its way over the sample, which goes on from leap to leap."""
+    """What is known of one run on the sample, from leap to leap."""
 
-    run: Run
-    centers: np.ndarray
     serial: int
-    """Number of its latest step, which no other sample run of it has."""
+    """Number of its latest step, which no other sample run has."""
     prepared: PreparedCenters | None = None
     """The centers that the sample's labels belong to."""
     sums: Sums | None = None
@@ -48,8 +46,19 @@ class _SampleRun:
     share_changed: float = 1.0
     """Of the sampled labels, in the latest step."""
     drift: Drift | None = None
+
+
+@dataclass
+class _Trip:
+    """One warm-up or leap of a run."""
+
+    run: RunState
+    sampled: _SampleRun
+    centers: np.ndarray
+    """Where the next step on the sample compares."""
     steps: int = 0
-    """In this warm-up or leap."""
+    leapt: bool = False
+    """Whether `centers` are other ones than those of the run."""
     settled: bool = False
 
 
@@ -57,120 +66,134 @@ class _SampleRun:
 class Accelerator:
     """Warm-up and leaps of all runs of a fit, which share the passes over the sample.
 
-    Without a sample it does nothing: every step is the plain one.
+    Without a sample it does nothing: every step is one of Lloyd's.
     """
 
     sampled: SampledRows | None
     rules: Rules
+    savings: Savings
     _sample_runs: dict[int, _SampleRun] = field(default_factory=dict, init=False)
     _serials: Iterator[int] = field(default_factory=lambda: count(0, 2**32), init=False)
 
-    def warm_up(self, runs: Iterable[Run]) -> None:
-        """Move the runs' centers to where Lloyd's iteration on the sample settles."""
+    def warm_up(self, runs: Sequence[RunState]) -> list[RunState]:
+        """The runs at centers where Lloyd's iteration on the sample settles."""
         if self.sampled is None:
-            return
-        sampled_runs = [self._sample_run(run, run.centers) for run in runs]
-        while going := [sampled for sampled in sampled_runs if not sampled.settled]:
+            return list(runs)
+        self._sample_runs.clear()
+        trips = [_Trip(run, self._sample_run(run), run.centers) for run in runs]
+        rule = self.rules.center_rule
+        while going := [trip for trip in trips if not trip.settled]:
             self._assign(going)
-            for sampled in going:
-                sampled.settled = (
-                    sampled.steps > 1 and sampled.share_changed <= self.rules.tol
-                ) or sampled.steps >= self.rules.max_iter
-                assert sampled.sums is not None
-                update = self.rules.center_rule.update(sampled.sums, sampled.centers)
-                sampled.centers = update.centers
-        for sampled in sampled_runs:
-            sampled.run.centers = sampled.centers
+            for trip in going:
+                assert trip.sampled.sums is not None
+                trip.settled = (
+                    trip.steps > 1 and trip.sampled.share_changed <= self.rules.tol
+                ) or trip.steps >= self.rules.max_iter
+                trip.centers = rule.update(trip.sampled.sums, trip.centers).centers
+        return [trip.run._replace(centers=trip.centers) for trip in trips]
 
-    def leap(self, runs: Iterable[Run]) -> None:
-        """Replace the runs' next centers, the plain ones, by farther ones if that saves passes."""
+    def leap(self, runs: Sequence[RunState]) -> list[RunState]:
+        """The runs, those that may leap at farther centers if that saves passes."""
         if self.sampled is None:
-            return
-        sampled_runs = [
-            self._sample_run(run, run.assigned) for run in runs if run.assigned is not None
-        ]
-        if not sampled_runs:
-            return
-        self._assign(sampled_runs)  # the sample's sums where those of all rows are known
-        factor = 1.0 / self.sampled.plan.share
-        for sampled in sampled_runs:
-            run = sampled.run
-            assert run.assigned is not None
-            assert run.sums is not None
-            assert sampled.sums is not None
-            here = anchor(self.rules.fixed_point, run.assigned, run.sums, sampled.sums, factor)
-            run.anchors = with_anchor(run.anchors, here)
-            sampled.centers = run.centers
-        while going := [sampled for sampled in sampled_runs if not sampled.settled]:
+            return list(runs)
+        trips = {
+            run.number: _Trip(run, self._sample_run(run), run.latest.assigned)
+            for run in runs
+            if run.may_leap and run.latest is not None
+        }
+        if trips:
+            self._assign(list(trips.values()))  # the sample's sums where those of all are known
+            for trip in trips.values():
+                self._depart(trip)
+        while going := [trip for trip in trips.values() if not trip.settled]:
             self._assign(going)
-            for sampled in going:
-                if sampled.steps == 2 and self._plain_is_enough(sampled):
-                    sampled.settled = True
-                    continue
-                sampled.centers = self._leapt(sampled, factor)
-                sampled.settled = (
-                    sampled.share_changed <= self.rules.tol
-                    or sampled.steps > sampled.run.longest_leap
-                )
-        for sampled in sampled_runs:
-            sampled.run.is_lloyd_step = sampled.centers is sampled.run.centers
-            sampled.run.centers = sampled.centers
+            for trip in going:
+                self._go_on(trip)
+        return [_proposed(trips[run.number]) if run.number in trips else run for run in runs]
 
-    def _sample_run(self, run: Run, centers: np.ndarray) -> _SampleRun:
-        """The run on the sample, about to step to these centers from wherever it is."""
-        sampled = self._sample_runs.get(run.number)
-        if sampled is None or sampled.run is not run:
-            sampled = self._sample_runs[run.number] = _SampleRun(run, centers, next(self._serials))
-        sampled.centers, sampled.steps, sampled.settled = centers, 0, False
-        return sampled
+    def _sample_run(self, run: RunState) -> _SampleRun:
+        if run.number not in self._sample_runs:
+            self._sample_runs[run.number] = _SampleRun(next(self._serials))
+        return self._sample_runs[run.number]
 
-    def _plain_is_enough(self, sampled: _SampleRun) -> bool:
+    @property
+    def _rows_for_each(self) -> float:
+        """Rows for each sampled one."""
+        assert self.sampled is not None
+        return 1.0 / self.sampled.plan.share
+
+    def _depart(self, trip: _Trip) -> None:
+        """Take bearings where the sums of all rows are known."""
+        run, latest, sampled = trip.run, trip.run.latest, trip.sampled
+        assert latest is not None
+        assert sampled.sums is not None
+        here = anchor(
+            self.rules.center_rule.fixed_point, latest.assigned, latest.sums, sampled.sums,
+            self._rows_for_each,
+        )  # fmt: skip
+        trip.run = run._replace(anchors=with_anchor(run.anchors, here))
+        trip.centers = run.centers
+
+    def _go_on(self, trip: _Trip) -> None:
+        """One more step of a leap, unless the run had better not leap at all."""
+        if trip.steps == 2 and self._lloyd_is_enough(trip):
+            trip.settled = True
+            return
+        trip.centers, trip.leapt = self._estimated(trip), True
+        trip.settled = (
+            trip.sampled.share_changed <= self.rules.tol or trip.steps > trip.run.longest_leap
+        )
+
+    def _lloyd_is_enough(self, trip: _Trip) -> bool:
         """Whether the Lloyd step, the first on the sample, is likely to settle its run.
 
         Not after a leap too far: the labels that the step changes are those of the leap.
         """
-        run = sampled.run
-        spoilt = run.history[-1].inertia > run.lowest_inertia
-        return not spoilt and sampled.share_changed <= PLAIN_IS_ENOUGH * self.rules.tol
+        overshot = trip.run.history[-1].inertia > trip.run.lowest_inertia
+        enough = trip.sampled.share_changed <= LLOYD_IS_ENOUGH * self.rules.tol
+        return not overshot and enough
 
-    def _leapt(self, sampled: _SampleRun, factor: float) -> np.ndarray:
+    def _estimated(self, trip: _Trip) -> np.ndarray:
         """Centers after one more step of a leap."""
-        run = sampled.run
-        assert run.sums is not None
+        run, latest, sampled = trip.run, trip.run.latest, trip.sampled
+        assert latest is not None
         assert sampled.prepared is not None
         assert sampled.sums is not None
-        weights = self.rules.fixed_point.moments(run.sums).weights
+        rule = self.rules.center_rule
+        weights = rule.fixed_point.moments(latest.sums).weights
         error = error_at(run.anchors, sampled.prepared.centers, weights)
         return estimated_centers(
-            self.rules.center_rule, sampled.sums, factor, error, weights, run.centers
+            rule, sampled.sums, self._rows_for_each, error, weights, run.centers
         )
 
-    def _assign(self, sampled_runs: list[_SampleRun]) -> None:
-        """One step on the sample of each run's sums to its centers."""
+    def _assign(self, trips: Sequence[_Trip]) -> None:
+        """One step on the sample of each trip's sums to its centers."""
         assert self.sampled is not None
         n_rows = self.sampled.n_rows
-        requests = []
-        for sampled in sampled_runs:
-            if self.rules.bounded and margins_pay(sampled.centers, n_rows):
-                before = None if sampled.prepared is None else sampled.prepared.centers
-                sampled.drift = drift_after(sampled.drift, before, sampled.centers)
-            sampled.serial += 1
-            prepared = sampled.run.prepare(sampled.centers)
-            requests.append(
-                Request(
-                    sampled.run.number,
-                    sampled.serial,
-                    prepared,
-                    sampled.prepared,
-                    drift=sampled.drift,
-                )
-            )
+        requests = [self._request(trip, n_rows) for trip in trips]
         passed = self.sampled.blockwise.run(
-            assign_block, requests, self.rules.fixed_point, merge=merge_for(requests)
+            assign_block, requests, self.rules.center_rule.fixed_point, merge=merge_for(requests)
         )
-        for sampled, request, outcome in zip(sampled_runs, requests, passed.outcomes, strict=True):
-            known = sampled.sums
+        for trip, request, outcome in zip(trips, requests, passed.outcomes, strict=True):
+            sampled, known = trip.sampled, trip.sampled.sums
             sampled.sums = outcome.sums if known is None else merge_sums(known, outcome.sums)
-            sampled.prepared = request.prepared
+            sampled.prepared, sampled.drift = request.prepared, request.drift
             sampled.share_changed = outcome.changed / n_rows
-            sampled.steps += 1
+            sampled.serial = request.step
+            trip.steps += 1
+
+    def _request(self, trip: _Trip, n_rows: int) -> Request:
+        """What a pass over the sample is to do for a trip's next step."""
+        sampled, drift = trip.sampled, None
+        if self.savings.margins and margins_pay(trip.centers, n_rows):
+            before = None if sampled.prepared is None else sampled.prepared.centers
+            drift = drift_after(sampled.drift, before, trip.centers)
+        prepared = trip.run.prepared(trip.centers)
+        return Request(trip.run.number, sampled.serial + 1, prepared, sampled.prepared, drift=drift)
+
+
+def _proposed(trip: _Trip) -> RunState:
+    """The run where its leap has ended."""
+    if not trip.leapt:
+        return trip.run
+    return trip.run._replace(centers=trip.centers, is_lloyd_step=False)

@@ -8,13 +8,11 @@ it; the others are kept here, for the case that nothing follows them.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from time import monotonic
 from types import TracebackType
 from typing import Any, Protocol
 
-from dask_kmeans.kernels import Sums
 from dask_kmeans.result import FitState
 
 SHARE = 0.05
@@ -50,12 +48,12 @@ class CheckpointSchedule:
         self._not_before = -float("inf")
 
     def note(self, state: FitState) -> None:
-        """Tell that a fit has got here; the state may change afterwards."""
+        """Tell that a fit has got here."""
         if self._checkpoint is None:
             return
-        self._unsaved = _snapshot(state)
+        self._unsaved = state
         if self._clock() >= self._not_before:
-            self._save(self._unsaved)
+            self._save(state)
 
     def _save(self, state: FitState) -> None:
         assert self._checkpoint is not None
@@ -86,15 +84,3 @@ class CheckpointSchedule:
             if error is None:
                 raise
             error.add_note(f"The state of the fit's last iteration is lost: {failure}")
-
-
-def _snapshot(state: FitState) -> FitState:
-    """The state as it is now: what a fit changes in place is copied, the rest is shared."""
-    runs = []
-    for run in state.runs:
-        run = copy.copy(run)
-        run.history = list(run.history)
-        if run.sums is not None:
-            run.sums = Sums(*(part.copy() for part in run.sums))
-        runs.append(run)
-    return FitState(state.data, runs, state.passes, state.seed)

@@ -36,8 +36,8 @@ from dask_kmeans.progress import ProgressBar, ProgressLog
 from dask_kmeans.read import Points, Standardization, Transform, as_points
 from dask_kmeans.read.transforms import forward
 from dask_kmeans.result import FitResult, FittedModel
+from dask_kmeans.state import IterationRecord
 from dask_kmeans.statistics import Inertia
-from dask_kmeans.step.run import IterationRecord
 from dask_kmeans.survey import survey
 from dask_kmeans.write.checkpoint import CheckpointFile
 from dask_kmeans.write.model import load_fitted, save_model

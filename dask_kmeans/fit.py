@@ -28,9 +28,9 @@ from dask_kmeans.read import Points
 from dask_kmeans.result import FitResult, FitState
 from dask_kmeans.sample import SampledRows
 from dask_kmeans.start import Start, sample_for
+from dask_kmeans.state import IterationRecord, Rules, RunState, with_seconds
 from dask_kmeans.statistics import Inertia, Sizes, Statistic
-from dask_kmeans.step.advance import Rules, advance, final_pass
-from dask_kmeans.step.run import IterationRecord, Run
+from dask_kmeans.step.advance import Savings, advance, final_pass
 from dask_kmeans.survey import Survey, survey
 
 
@@ -67,78 +67,74 @@ def fit(
         sampled = None if sample is None else SampledRows(sample, blockwise, points.inward)
         if sampled is not None:
             stack.callback(sampled.close)
-        rule = MeanCenters(found.fixed_point())
         rules = Rules(
-            blockwise, rule, found.n_rows - found.nan_rows,
-            parameters.tol, parameters.max_iter, parameters.bounded,
-            at_hand=points.in_memory or blockwise.row_budget() >= (points.bytes or math.inf),
-            watched=checkpoint is not None or bool(callbacks),
+            MeanCenters(found.fixed_point()), found.n_rows - found.nan_rows,
+            parameters.tol, parameters.max_iter,
         )  # fmt: skip
-        start = Start(points, blockwise, found, parameters, rule, sampled)
-        accelerator = Accelerator(sampled if parameters.accelerated else None, rules)
+        savings = Savings(
+            margins=parameters.bounded,
+            fused=checkpoint is None and not callbacks,
+            at_hand=points.in_memory or blockwise.row_budget() >= (points.bytes or math.inf),
+        )
+        start = Start(points, blockwise, found, parameters, rules.center_rule, sampled)
+        accelerator = Accelerator(sampled if parameters.accelerated else None, rules, savings)
         with CheckpointSchedule(checkpoint) as schedule:
             if state is None:
-                runs = start.runs()
-                accelerator.warm_up(runs)
+                runs = accelerator.warm_up(start.runs())
                 start.expect_inertia(runs)
-                state = FitState(data, runs, blockwise.passes, parameters.seed)
+                state = FitState(data, tuple(runs), blockwise.passes, parameters.seed)
             # Where the budget does not hold all rows, those that a step will most likely want.
             blockwise.choosing = parameters.bounded and 0 < blockwise.row_budget() < (
                 points.bytes or 0
             )
-            while moving := [run for run in state.runs if run.reason is None]:
-                began, steps = time.perf_counter(), [run.iteration for run in moving]
-                stepped = advance(moving, rules)
-                if start.sample_underestimates(moving):
-                    state.runs = start.runs_of_all_rows()
-                    accelerator.warm_up(state.runs)
+            while moving := state.moving:
+                began = time.perf_counter()
+                stepped = advance(moving, rules, savings, blockwise)
+                if start.sample_underestimates(stepped):
+                    state = state.with_runs(accelerator.warm_up(start.runs_of_all_rows()))
                     continue
-                accelerator.leap(stepped)
-                _note_seconds(moving, steps, time.perf_counter() - began)
-                state.passes = blockwise.passes
+                stepped = accelerator.leap(stepped)
+                seconds = time.perf_counter() - began
+                stepped = [
+                    with_seconds(run, before.iteration, seconds)
+                    for run, before in zip(stepped, moving, strict=True)
+                ]
+                state = replace(state.with_runs(stepped), passes=blockwise.passes)
                 schedule.note(state)
                 for callback in callbacks:
-                    callback(moving[0].history[-1])
-        for run in state.runs if points.transforms else ():
-            # What a model stores, in the caller's units, gives these very centers again.
-            run.centers = points.inward(points.outward(run.centers))
-        return _settle(state.runs, points, rules, parameters, statistics)
+                    callback(stepped[0].history[-1])
+        # What a model stores, in the caller's units, gives these very centers again.
+        runs = [
+            run._replace(centers=points.inward(points.outward(run.centers))) for run in state.runs
+        ]
+        final = final_pass(runs, (Inertia(), Sizes(), *statistics), rules, savings, blockwise)
+        return _results(runs, final, points, parameters, rules, blockwise)
 
 
-def _note_seconds(moving: list[Run], steps: list[int], seconds: float) -> None:
-    """Share out the time among the records of the steps since there were so many."""
-    for run, first in zip(moving, steps, strict=True):
-        each = seconds / (run.iteration - first)
-        run.history[first:] = [record._replace(seconds=each) for record in run.history[first:]]
-
-
-def _settle(
-    runs: list[Run],
+def _results(
+    runs: list[RunState],
+    final: list[list[Any]],
     points: Points,
-    rules: Rules,
     parameters: FitParameters,
-    statistics: tuple[Statistic, ...],
+    rules: Rules,
+    blockwise: Blockwise,
 ) -> list[FitResult]:
-    """The last pass: labels and exact inertia about the final centers.
-
-    Of the restarts for a number of clusters the lowest inertia wins, ties to the first.
-    """
-    final = final_pass(runs, (Inertia(), Sizes(), *statistics), rules)
+    """Of the restarts for a number of clusters the lowest inertia wins, ties to the first."""
     results = []
     for first, k in zip(count(0, parameters.n_init), parameters.n_clusters, strict=False):
         restarts = range(first, first + parameters.n_init)
         best = min(restarts, key=lambda number: (final[number][0], number))
         run, (inertia, sizes, *more) = runs[best], final[best]
         assert run.reason is not None
-        assert run.sums is not None
+        assert run.latest is not None
         found = int(np.count_nonzero(sizes))
         if found < k:
             checks.warn_fewer_distinct_rows(k, found)
+        total = total_inertia(rules.center_rule.fixed_point, run.latest.sums, run.scatter_offset)
         result = FitResult(
             points.outward(run.centers), points.standardization,
-            _labels(best, points, rules.blockwise), inertia, sizes,
-            run.history, run.reason, rules.blockwise.passes,
-            total_inertia(rules.fixed_point, run.sums, run.scatter_offset), more,
+            _labels(best, points, blockwise), inertia, sizes, list(run.history), run.reason,
+            blockwise.passes, total, more,
         )  # fmt: skip
         results.append(result)
     return results

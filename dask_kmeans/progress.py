@@ -6,7 +6,7 @@ import logging
 
 from tqdm.auto import tqdm
 
-from dask_kmeans.step.run import IterationRecord
+from dask_kmeans.state import IterationRecord
 
 logger = logging.getLogger("dask_kmeans")
 

@@ -2,27 +2,38 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from dask_kmeans.read import Standardization
-from dask_kmeans.step.run import IterationRecord, Run
-from dask_kmeans.step.stop import StopReason
+from dask_kmeans.state import IterationRecord, RunState, StopReason
 
 
-@dataclass
+@dataclass(frozen=True)
 class FitState:
     """Everything that a fit has learnt between two passes: what a checkpoint holds."""
 
     data: dict[str, Any]
     """What identifies the data: rows, features, a digest of their ranges."""
-    runs: list[Run]
+    runs: tuple[RunState, ...]
+    """By their numbers."""
     passes: int
     """Passes over the data so far."""
     seed: int
     """The random bits that all draws of the fit follow from."""
+
+    @property
+    def moving(self) -> list[RunState]:
+        """The runs that have not ended."""
+        return [run for run in self.runs if run.reason is None]
+
+    def with_runs(self, runs: Iterable[RunState]) -> FitState:
+        """The same with these runs in place of those of their numbers."""
+        changed = {run.number: run for run in runs}
+        return replace(self, runs=tuple(changed.get(run.number, run) for run in self.runs))
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,10 @@ from dask_kmeans.centers import CenterRule
 from dask_kmeans.parameters import FitParameters
 from dask_kmeans.sample import Sample, SampledRows, plan_sample
 from dask_kmeans.seed import SeedParameters, Seeds, make_parallel_seeds, make_seeds
+from dask_kmeans.state import LONGEST_LEAP, RunState, new_run
 from dask_kmeans.statistics import Inertia
-from dask_kmeans.step.advance import LONGEST_LEAP
 from dask_kmeans.step.combine import merge_for
 from dask_kmeans.step.measure import MeasureRequest, measure_block
-from dask_kmeans.step.run import Run
 from dask_kmeans.survey import Survey
 
 if TYPE_CHECKING:
@@ -65,7 +64,7 @@ class Start:
         self._by_sample = False
         self._expected_inertia: dict[int, float] = {}
 
-    def runs(self) -> list[Run]:
+    def runs(self) -> list[RunState]:
         """The runs at their seeds: of the sample if it will do, else of all rows."""
         sampled = self._sampled
         if sampled is not None and _may_seed(sampled.plan, self._survey.n_rows, self._parameters):
@@ -76,22 +75,22 @@ class Start:
                 return self._runs(seeds)
         return self.runs_of_all_rows()
 
-    def runs_of_all_rows(self) -> list[Run]:
+    def runs_of_all_rows(self) -> list[RunState]:
         """The runs at seeds drawn on all rows."""
         return self._runs(self._seeds(self._blockwise))
 
-    def expect_inertia(self, runs: list[Run]) -> None:
+    def expect_inertia(self, runs: list[RunState]) -> None:
         """Note what the first step will find, where seeds came from the sample."""
         if not self._by_sample:
             return
         assert self._sampled is not None
         # Labels are not kept: those that a warm-up has left serve the first leap.
-        requests = [MeasureRequest(run.prepare(run.centers), (Inertia(),)) for run in runs]
+        requests = [MeasureRequest(run.prepared(run.centers), (Inertia(),)) for run in runs]
         known = self._sampled.blockwise.run(measure_block, requests, merge=merge_for(requests))
         for run, (inertia,) in zip(runs, known, strict=True):
             self._expected_inertia[run.number] = inertia.value() / self._sampled.plan.share
 
-    def sample_underestimates(self, runs: list[Run]) -> bool:
+    def sample_underestimates(self, runs: list[RunState]) -> bool:
         """Whether the first step of any run has found more inertia than the sample lets expect."""
         expected, self._expected_inertia = self._expected_inertia, {}
         return any(
@@ -112,9 +111,7 @@ class Start:
             return make_parallel_seeds(blockwise, survey, rule, ks, wanted)
         return [make_seeds(self._points, blockwise, survey, rule, k, wanted) for k in ks]
 
-    def _runs(self, seeds: list[Seeds]) -> list[Run]:
+    def _runs(self, seeds: list[Seeds]) -> list[RunState]:
         longest_leap = LONGEST_LEAP if self._parameters.accelerated and self._sampled else 0
         starts = [centers for made in seeds for centers in made.centers]
-        return [
-            Run(number, centers, longest_leap=longest_leap) for number, centers in enumerate(starts)
-        ]
+        return [new_run(number, centers, longest_leap) for number, centers in enumerate(starts)]

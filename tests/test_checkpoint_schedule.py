@@ -14,7 +14,7 @@ from dask_kmeans import checkpoint_schedule
 from dask_kmeans import fit as fits
 from dask_kmeans.checkpoint_schedule import SHARE, CheckpointSchedule
 from dask_kmeans.result import FitState
-from dask_kmeans.step.run import Run
+from dask_kmeans.state import new_run
 
 
 class Place:
@@ -32,7 +32,7 @@ class Place:
 
 
 def state(passes):
-    return FitState({}, [Run(0, np.zeros((2, 2)))], passes, 0)
+    return FitState({}, (new_run(0, np.zeros((2, 2))),), passes, 0)
 
 
 @pytest.mark.parametrize("of_a_pass", [0.001, 0.1, 10.0, 1000.0])

@@ -16,7 +16,7 @@ from sklearn.cluster import KMeans as SklearnKMeans
 from sklearn.datasets import load_digits, make_blobs
 
 from dask_kmeans import KMeans
-from dask_kmeans.step.stop import StopReason, stop
+from dask_kmeans.state import StopReason, stop
 
 XCLARA_CENTERS = [
     (9.4780459, 10.686052),

@@ -50,8 +50,14 @@ def visits(monkeypatch):
 
     def counted(*arguments):
         assigned = visit(*arguments)
-        fused_runs = [outcome.fused_taken for outcome in assigned.outcomes]
-        taken.append(max(1 if fused is None else len(fused.records) + 1 for fused in fused_runs))
+        taken.append(
+            max(
+                1
+                if outcome.more_steps is None
+                else outcome.more_steps.state.iteration - request.step + 2
+                for request, outcome in zip(arguments[1], assigned.outcomes, strict=True)
+            )
+        )
         return assigned
 
     monkeypatch.setattr(advance, "assign_block", counted)

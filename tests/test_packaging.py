@@ -23,6 +23,7 @@ ORDER = [
     ["survey"],
     ["labels", "sample", "statistics"],
     ["centers"],
+    ["state"],
     ["seed", "step"],
     ["accelerate", "predict", "progress", "result", "start"],
     ["checkpoint_schedule"],

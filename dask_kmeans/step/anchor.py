@@ -14,12 +14,12 @@ So a leap that went too far is not lost: it becomes the anchor that shows the ne
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 
 from dask_kmeans.centers import CenterRule
 from dask_kmeans.kernels import FixedPoint, Sums
+from dask_kmeans.state import Anchor
 
 MOST_ANCHORS = 6
 """Anchors of a run, at most: on all data tried, more of them saved no further pass."""
@@ -29,17 +29,6 @@ VALUES = 2**22
 
 LEAST_LEFT = 0.3
 """Share of a cluster's weight that must be left for a leap of its center to be trusted."""
-
-
-class Anchor(NamedTuple):
-    """Centers, and the sums of all rows less those that the sample would have one expect."""
-
-    centers: np.ndarray
-    """(k, d) float64"""
-    totals: np.ndarray
-    """(k, d) float64: error of the sums of weight * (x - shift)"""
-    weights: np.ndarray
-    """(k,) float64: error of the clusters' weights"""
 
 
 def anchor(
@@ -54,11 +43,11 @@ def anchor(
     return Anchor(centers, total - factor * sampled_total, weights - factor * sampled_weights)
 
 
-def with_anchor(anchors: Sequence[Anchor], new: Anchor) -> list[Anchor]:
+def with_anchor(anchors: Sequence[Anchor], new: Anchor) -> tuple[Anchor, ...]:
     """The latest anchors, `new` the last of them."""
     most = max(1, min(MOST_ANCHORS, VALUES // (2 * new.centers.size)))
     others = [each for each in anchors if not np.array_equal(each.centers, new.centers)]
-    return [*others, new][-most:]
+    return (*others, new)[-most:]
 
 
 def error_at(anchors: Sequence[Anchor], centers: np.ndarray, weights: np.ndarray) -> Anchor:

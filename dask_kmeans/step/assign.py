@@ -26,10 +26,10 @@ from dask_kmeans.kernels import (
     no_margins,
 )
 from dask_kmeans.labels import Labels
+from dask_kmeans.state import Found
 from dask_kmeans.statistics import Known, Statistic, learn, nothing_known
 from dask_kmeans.step.fused import FusedSteps, StepsTaken
 from dask_kmeans.step.row_cache import NONE, KeptRows, Proof, RowCacheWriter, kept_rows
-from dask_kmeans.step.run import IterationRecord
 
 WORTH = 0.5
 """Share of a block's rows that may fail for them to be picked: rows in order cost less each."""
@@ -51,7 +51,7 @@ class Request(NamedTuple):
     step: int
     """Number of the step; labels of step - 1 are looked for in the block's cache."""
     prepared: PreparedCenters
-    """The centers to compare with; where it is `previous`, labels stay what they are."""
+    """The centers to compare with."""
     previous: PreparedCenters | None
     """The centers of step - 1, from which labels that a lost worker took along are found again.
     Labels are a function of (row, centers), so these are the same ones. None on the first step."""
@@ -59,8 +59,20 @@ class Request(NamedTuple):
     """What to learn of the rows and their new labels; where there are any, all rows are read."""
     drift: Drift | None = None
     """How far the centers have gone; None: keep no margins, look at every row."""
+    labels_stand: bool = False
+    """Whether the centers are those of step - 1, so that labels are what they were."""
     fused: FusedSteps | None = None
     """For a step over rows in memory that are all of one block: more may follow at once."""
+
+    def to(self, centers: np.ndarray) -> Request:
+        """The request for the step after this one, which goes to these centers."""
+        drift = self.drift
+        if drift is not None:
+            drift = drift_after(drift, self.prepared.centers, centers)
+        return Request(
+            self.run, self.step + 1, self.prepared.at(centers), self.prepared, drift=drift,
+            fused=self.fused,
+        )  # fmt: skip
 
 
 class Outcome(NamedTuple):
@@ -72,8 +84,8 @@ class Outcome(NamedTuple):
     examined: int
     known: Known = ()
     """For each of the request's statistics."""
-    fused_taken: StepsTaken | None = None
-    """Where more steps than one were taken; all else but `sums` is of the last one."""
+    more_steps: StepsTaken | None = None
+    """Where more steps than one may have been taken; all else is of the first one."""
 
 
 class Assigned(NamedTuple):
@@ -81,6 +93,14 @@ class Assigned(NamedTuple):
 
     bytes_read: int
     outcomes: tuple[Outcome, ...]
+
+    @property
+    def passes(self) -> int:
+        """How often the data was read for it: not at all where margins and kept rows did."""
+        if not self.bytes_read:
+            return 0
+        fused = (outcome.more_steps for outcome in self.outcomes)
+        return max(1 if steps is None else steps.reads for steps in fused)
 
 
 def assign_block(
@@ -132,7 +152,7 @@ class _Step:
         self.sums = fixed_point.zero_sums(k, block.zeros)
         self.known = nothing_known(request.statistics, request.prepared.centers)
         self.changed = 0
-        self.fused_taken: StepsTaken | None = None
+        self.more_steps: StepsTaken | None = None
 
     def _prove(self, margins: np.ndarray, rows: int) -> None:
         """Find margins to keep from this step on, and the rows to look at: None for all of them."""
@@ -141,7 +161,7 @@ class _Step:
 
     def _proved(self, margins: np.ndarray, rows: int) -> tuple[np.ndarray, np.ndarray | None]:
         drift = self.request.drift
-        if self.request.prepared is self.request.previous:
+        if self.request.labels_stand:
             return margins, NO_ROWS
         if drift is None:
             return NONE, None
@@ -204,32 +224,24 @@ class _Step:
 
     def _take_fused_steps(self, fused: FusedSteps, values, weights, labels) -> None:
         """Take the steps that follow, as long as the driver would do nothing else."""
-        total = Sums(*(a + b for a, b in zip(fused.sums, self.sums, strict=True)))
+        state, latest, changed, reads = fused.state, fused.state.latest, self.changed, 0
+        assert latest is not None
+        total = Sums(*(a + b for a, b in zip(latest.sums, self.sums, strict=True)))
         assignment = Assignment(values, weights, self.fixed_point, labels, total)
-        records: list[IterationRecord] = []
         while True:
-            step, prepared, drift = self.request.step, self.request.prepared, self.request.drift
-            bytes_read = values.nbytes if self.examined else 0
-            update = fused.rule.update(total, prepared.centers)
-            if not fused.goes_on(update, self.changed, step):
-                break
-            records.append(
-                IterationRecord(
-                    step, self.changed, update.inertia(fused.scatter_offset), update.center_shift,
-                    self.examined, bytes_read, seconds=0.0,
-                )
+            reads += self.examined > 0
+            found = Found(
+                total, changed, self.examined, values.nbytes if self.examined else 0,
+                drift=self.request.drift,
             )  # fmt: skip
-            if drift is not None:
-                drift = drift_after(drift, prepared.centers, update.centers)
-            following = prepared.at(update.centers)
-            self.request = Request(
-                self.request.run, step + 1, following, prepared, drift=drift, fused=fused
-            )
+            following = fused.following(state, found)
+            if following is None:
+                break
+            state, self.request = following, self.request.to(following.centers)
             self._prove(self.margins, len(values))
-            self.changed = assignment.to(following, self.picks, self._written(self.margins)).changed
-        self.fused_taken = StepsTaken(records, prepared, drift, bytes_read)
-        for whole, before, change in zip(total, fused.sums, self.sums, strict=True):
-            np.subtract(whole, before, out=change)
+            written = self._written(self.margins)
+            changed = assignment.to(self.request.prepared, self.picks, written).changed
+        self.more_steps = StepsTaken(state, found, reads)
 
     def lifetime(self, rows: slice) -> np.ndarray:
         """For how many steps like the last one the labels of rows are proved."""
@@ -250,4 +262,4 @@ class _Step:
 
     @property
     def outcome(self) -> Outcome:
-        return Outcome(self.sums, self.changed, self.examined, self.known, self.fused_taken)
+        return Outcome(self.sums, self.changed, self.examined, self.known, self.more_steps)

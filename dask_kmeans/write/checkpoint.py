@@ -21,9 +21,14 @@ import numpy as np
 from dask_kmeans.kernels import Sums
 from dask_kmeans.read.retry import PAUSES, PERMANENT
 from dask_kmeans.result import FitState
-from dask_kmeans.step.anchor import Anchor
-from dask_kmeans.step.run import IterationRecord, Run
-from dask_kmeans.step.stop import StopReason
+from dask_kmeans.state import (
+    Anchor,
+    IterationRecord,
+    LatestStep,
+    RunState,
+    StopReason,
+    new_run,
+)
 from dask_kmeans.write.jsonable import jsonable
 from dask_kmeans.write.place import Output, check_output, staged
 
@@ -170,7 +175,7 @@ def _digest(arrays: dict[str, np.ndarray]) -> str:
     return digest.hexdigest()
 
 
-def _run_header(run: Run) -> dict[str, Any]:
+def _run_header(run: RunState) -> dict[str, Any]:
     return {
         "number": run.number,
         "scatter_offset": run.scatter_offset,
@@ -183,12 +188,12 @@ def _run_header(run: Run) -> dict[str, Any]:
     }
 
 
-def _run_arrays(run: Run) -> dict[str, np.ndarray]:
+def _run_arrays(run: RunState) -> dict[str, np.ndarray]:
     arrays = {f"{run.number}/centers": run.centers}
-    if run.assigned is not None and run.image is not None and run.sums is not None:
-        arrays[f"{run.number}/assigned"] = run.assigned
-        arrays[f"{run.number}/image"] = run.image
-        for name, part in zip(Sums._fields, run.sums, strict=True):
+    if run.latest is not None:
+        arrays[f"{run.number}/assigned"] = run.latest.assigned
+        arrays[f"{run.number}/image"] = run.latest.lloyd_centers
+        for name, part in zip(Sums._fields, run.latest.sums, strict=True):
             arrays[f"{run.number}/{name}"] = part
     for at, each in enumerate(run.anchors):
         for name, part in zip(Anchor._fields, each, strict=True):
@@ -219,41 +224,45 @@ def _state(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> FitState:
     runs = [_run(number, shape, entry, arrays) for number, entry in enumerate(header["runs"])]
     if not runs or header["passes"] < 1:
         raise ValueError("there is no run in it")
-    return FitState(header["data"], runs, header["passes"], header["seed"])
+    return FitState(header["data"], tuple(runs), header["passes"], header["seed"])
 
 
 def _run(
     number: int, shape: tuple[int, int], entry: dict[str, Any], arrays: dict[str, np.ndarray]
-) -> Run:
+) -> RunState:
     if entry["number"] != number:
         raise ValueError("its runs are not numbered from 0")
     k, _ = shape
-    run = Run(
-        number,
-        _checked(arrays[f"{number}/centers"], np.float64, shape),
-        scatter_offset=_number(entry["scatter_offset"]),
-        history=[_record(at, record) for at, record in enumerate(entry["history"], 1)],
-        reason=None if entry["reason"] is None else StopReason[entry["reason"]],
-        is_lloyd_step=bool(entry["plain"]),
-        longest_leap=int(entry["longest_leap"]),
-    )
+    history = tuple(_record(at, record) for at, record in enumerate(entry["history"], 1))
+    run = new_run(number, _checked(arrays[f"{number}/centers"], np.float64, shape))
+    anchors = []
     for at in range(entry["anchors"]):
         parts = [arrays[_anchor_name(number, at, name)] for name in Anchor._fields]
         shapes = [shape, shape, (k,)]
-        run.anchors.append(
+        anchors.append(
             Anchor(*(_checked(part, np.float64, s) for part, s in zip(parts, shapes, strict=True)))
         )
-    if run.history:
-        run.lowest_inertia = _number(entry["lowest_inertia"])
-        run.image = _checked(arrays[f"{number}/image"], np.float64, shape)
-        run.assigned = _checked(arrays[f"{number}/assigned"], np.float64, shape)
-        parts = [arrays[f"{number}/{name}"] for name in Sums._fields]
-        weights = k if len(parts[-1]) else 0
-        shapes = [shape, shape, (k,), (weights,), (weights,)]
-        run.sums = Sums(
-            *(_checked(part, np.int64, shape) for part, shape in zip(parts, shapes, strict=True))
-        )
-    return run
+    return run._replace(
+        latest=_latest(number, shape, arrays) if history else None,
+        is_lloyd_step=bool(entry["plain"]),
+        longest_leap=int(entry["longest_leap"]),
+        lowest_inertia=_number(entry["lowest_inertia"]) if history else run.lowest_inertia,
+        scatter_offset=_number(entry["scatter_offset"]),
+        history=history,
+        reason=None if entry["reason"] is None else StopReason[entry["reason"]],
+        anchors=tuple(anchors),
+    )
+
+
+def _latest(number: int, shape: tuple[int, int], arrays: dict[str, np.ndarray]) -> LatestStep:
+    parts, k = [arrays[f"{number}/{name}"] for name in Sums._fields], shape[0]
+    weights = k if len(parts[-1]) else 0
+    shapes = [shape, shape, (k,), (weights,), (weights,)]
+    return LatestStep(
+        _checked(arrays[f"{number}/assigned"], np.float64, shape),
+        Sums(*(_checked(part, np.int64, s) for part, s in zip(parts, shapes, strict=True))),
+        _checked(arrays[f"{number}/image"], np.float64, shape),
+    )
 
 
 def _record(iteration: int, values: list[Any]) -> IterationRecord:
