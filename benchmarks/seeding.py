@@ -98,7 +98,7 @@ def seed_and_fit(case: Case, method: str, random_state: int) -> Seeding:
     blockwise = Blockwise(points.blocks, points.in_memory)
     found = survey(points, blockwise, "raise")
     points = points.with_counts(found.counts)
-    blockwise.blocks = points.blocks
+    blockwise = blockwise.with_plan(blocks=points.blocks)
     surveyed, start = blockwise.passes, time.perf_counter()
     rule = MeanCenters(found.fixed_point())
     parameters = SeedParameters(method, 1, None, None, random_state)

@@ -112,7 +112,7 @@ def measure(path: Path, clusters: int, repeat: int) -> dict[str, float]:
     points = as_points(path)
     blockwise = Blockwise(points.blocks, points.in_memory)
     found = survey(points, blockwise, "raise")
-    blockwise.blocks = points.with_counts(found.counts).blocks
+    blockwise = blockwise.with_plan(blocks=points.with_counts(found.counts).blocks)
     centers = rows(0, clusters, points.n_features).astype(np.float64)
     fixed_point = found.fixed_point()
     step = 0

@@ -169,9 +169,10 @@ class Accelerator:
     def _assign(self, trips: Sequence[_Trip]) -> None:
         """One step on the sample of each trip's sums to its centers."""
         assert self.sampled is not None
-        n_rows = self.sampled.n_rows
+        blockwise = self.sampled.gathered()
+        n_rows = blockwise.n_rows
         requests = [self._request(trip, n_rows) for trip in trips]
-        passed = self.sampled.blockwise.run(
+        passed = blockwise.run(
             assign_block, requests, self.rules.center_rule.fixed_point, merge=merge_for(requests)
         )
         for trip, request, outcome in zip(trips, requests, passed.outcomes, strict=True):

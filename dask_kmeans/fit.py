@@ -8,7 +8,6 @@ memory one turn of it is many steps, unless somebody wants to hear of each (`ste
 from __future__ import annotations
 
 import hashlib
-import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -28,7 +27,7 @@ from dask_kmeans.read import Points
 from dask_kmeans.result import FitResult, FitState
 from dask_kmeans.sample import SampledRows
 from dask_kmeans.start import Start, sample_for
-from dask_kmeans.state import IterationRecord, Rules, RunState, with_seconds
+from dask_kmeans.state import IterationRecord, Rules, timed
 from dask_kmeans.statistics import Inertia, Sizes, Statistic
 from dask_kmeans.step.advance import Savings, advance, final_pass
 from dask_kmeans.survey import Survey, survey
@@ -49,19 +48,12 @@ def fit(
     with ExitStack() as stack:
         blockwise = Blockwise(points.blocks, points.in_memory, parameters.memory_budget)
         stack.callback(blockwise.close)
-        # Where rows are numbered beforehand, the sample is collected on the way of the first pass.
-        blockwise.collector = sample_for(points, points.n_rows or 0, parameters)
-        found = survey(points, blockwise, parameters.nan, moments=parameters.standardize)
-        checks.check_n_clusters_against_rows(max(parameters.n_clusters), found.positive_rows)
-        data = _identity(points, found)
-        points = points.with_counts(found.counts)
-        if parameters.standardize:
-            standardization = found.standardization()
-            points, found = points.through(standardization), found.through(standardization)
-        blockwise.blocks = points.blocks
+        points, found, data = _surveyed(points, blockwise, parameters)
+        blockwise = blockwise.with_plan(blocks=points.blocks)
         state = checkpoint.load(data) if checkpoint is not None else None
+        passes_before = 0
         if state is not None:
-            blockwise.passes += state.passes  # the data was surveyed once more, and that is counted
+            passes_before = state.passes  # the data was surveyed once more, and that is counted
             parameters = replace(parameters, seed=state.seed)
         sample = sample_for(points, found.n_rows, parameters)
         sampled = None if sample is None else SampledRows(sample, blockwise, points.inward)
@@ -71,11 +63,14 @@ def fit(
             MeanCenters(found.fixed_point()), found.n_rows - found.nan_rows,
             parameters.tol, parameters.max_iter,
         )  # fmt: skip
+        budget, needed = blockwise.row_budget(), points.bytes or 0
         savings = Savings(
             margins=parameters.bounded,
             fused=checkpoint is None and not callbacks,
-            at_hand=points.in_memory or blockwise.row_budget() >= (points.bytes or math.inf),
+            at_hand=points.in_memory or budget >= needed,
         )
+        # Where the budget does not hold all rows, those are kept that a step will most likely want.
+        stepping = blockwise.with_plan(choose_rows=parameters.bounded and 0 < budget < needed)
         start = Start(points, blockwise, found, parameters, rules.center_rule, sampled)
         accelerator = Accelerator(sampled if parameters.accelerated else None, rules, savings)
         with CheckpointSchedule(checkpoint) as schedule:
@@ -83,23 +78,15 @@ def fit(
                 runs = accelerator.warm_up(start.runs())
                 start.expect_inertia(runs)
                 state = FitState(data, tuple(runs), blockwise.passes, parameters.seed)
-            # Where the budget does not hold all rows, those that a step will most likely want.
-            blockwise.choosing = parameters.bounded and 0 < blockwise.row_budget() < (
-                points.bytes or 0
-            )
             while moving := state.moving:
                 began = time.perf_counter()
-                stepped = advance(moving, rules, savings, blockwise)
+                reading = stepping if sampled is None else sampled.collected_by(stepping)
+                stepped = advance(moving, rules, savings, reading)
                 if start.sample_underestimates(stepped):
                     state = state.with_runs(accelerator.warm_up(start.runs_of_all_rows()))
                     continue
-                stepped = accelerator.leap(stepped)
-                seconds = time.perf_counter() - began
-                stepped = [
-                    with_seconds(run, before.iteration, seconds)
-                    for run, before in zip(stepped, moving, strict=True)
-                ]
-                state = replace(state.with_runs(stepped), passes=blockwise.passes)
+                stepped = timed(moving, accelerator.leap(stepped), time.perf_counter() - began)
+                state = state.with_runs(stepped).with_passes(passes_before + blockwise.passes)
                 schedule.note(state)
                 for callback in callbacks:
                     callback(stepped[0].history[-1])
@@ -107,12 +94,32 @@ def fit(
         runs = [
             run._replace(centers=points.inward(points.outward(run.centers))) for run in state.runs
         ]
-        final = final_pass(runs, (Inertia(), Sizes(), *statistics), rules, savings, blockwise)
-        return _results(runs, final, points, parameters, rules, blockwise)
+        final = final_pass(runs, (Inertia(), Sizes(), *statistics), rules, savings, stepping)
+        state = state.with_runs(runs).with_passes(passes_before + blockwise.passes)
+        return _results(state, final, points, parameters, rules, blockwise)
+
+
+def _surveyed(
+    points: Points, blockwise: Blockwise, parameters: FitParameters
+) -> tuple[Points, Survey, dict[str, Any]]:
+    """The points as they are compared, what the first pass tells of them, and what identifies them.
+
+    Where rows are numbered beforehand, the sample is collected on the way of this pass.
+    """
+    sample = sample_for(points, points.n_rows or 0, parameters)
+    collecting = blockwise.with_plan(collector=sample)
+    found = survey(points, collecting, parameters.nan, moments=parameters.standardize)
+    checks.check_n_clusters_against_rows(max(parameters.n_clusters), found.positive_rows)
+    data = _identity(points, found)
+    points = points.with_counts(found.counts)
+    if parameters.standardize:
+        standardization = found.standardization()
+        points, found = points.through(standardization), found.through(standardization)
+    return points, found, data
 
 
 def _results(
-    runs: list[RunState],
+    state: FitState,
     final: list[list[Any]],
     points: Points,
     parameters: FitParameters,
@@ -124,7 +131,7 @@ def _results(
     for first, k in zip(count(0, parameters.n_init), parameters.n_clusters, strict=False):
         restarts = range(first, first + parameters.n_init)
         best = min(restarts, key=lambda number: (final[number][0], number))
-        run, (inertia, sizes, *more) = runs[best], final[best]
+        run, (inertia, sizes, *more) = state.runs[best], final[best]
         assert run.reason is not None
         assert run.latest is not None
         found = int(np.count_nonzero(sizes))
@@ -134,7 +141,7 @@ def _results(
         result = FitResult(
             points.outward(run.centers), points.standardization,
             _labels(best, points, blockwise), inertia, sizes, list(run.history), run.reason,
-            blockwise.passes, total, more,
+            state.passes, total, more,
         )  # fmt: skip
         results.append(result)
     return results

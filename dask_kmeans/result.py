@@ -35,6 +35,10 @@ class FitState:
         changed = {run.number: run for run in runs}
         return replace(self, runs=tuple(changed.get(run.number, run) for run in self.runs))
 
+    def with_passes(self, passes: int) -> FitState:
+        """The same after so many passes."""
+        return replace(self, passes=passes)
+
 
 @dataclass(frozen=True)
 class FitResult:

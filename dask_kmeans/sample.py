@@ -84,7 +84,7 @@ class SampledRows:
     plan : Sample
         Which rows.
     data : Blockwise
-        Over all rows, whose passes collect from now on.
+        Over all rows.
     inward : callable
         What makes of rows as they are read those that are compared (`Points.inward`).
     """
@@ -92,21 +92,17 @@ class SampledRows:
     def __init__(self, plan: Sample, data: Blockwise, inward: Callable[[np.ndarray], np.ndarray]):
         self.plan, self._data, self._inward = plan, data, inward
         self._blockwise: Blockwise | None = None
-        data.collector = plan
 
-    @property
-    def blockwise(self) -> Blockwise:
-        """Passes over the sample."""
+    def collected_by(self, blockwise: Blockwise) -> Blockwise:
+        """These passes over all rows, which collect the sample until it has been gathered."""
+        return blockwise.with_plan(collector=self.plan if self._blockwise is None else None)
+
+    def gathered(self) -> Blockwise:
+        """Passes over the sample; the first call brings it here, and reads what is lost of it."""
         if self._blockwise is None:
             points = gather(self._data, self.plan, self._inward)
-            self._data.collector = None
             self._blockwise = Blockwise(points.blocks, in_memory=True)
         return self._blockwise
-
-    @property
-    def n_rows(self) -> int:
-        """Rows of the sample, those with NaN included."""
-        return sum(block.rows or 0 for block in self.blockwise.blocks)
 
     def close(self) -> None:
         """Let go of the sample."""
@@ -136,7 +132,9 @@ def gather(
     by_block = blockwise.gather(take_sample, plan)
     lost = [index for index, rows in enumerate(by_block) if rows is None]
     if lost:
-        for index, rows in zip(lost, blockwise.read_again(lost, collect_sample, plan), strict=True):
+        collecting = blockwise.with_plan(collector=plan)
+        found = collecting.read_again(lost, collect_sample, plan)
+        for index, rows in zip(lost, found, strict=True):
             by_block[index] = rows
     pieces = [piece for of_block in by_block for piece in of_block]
     weights = [each for _, each in pieces if each is not None]

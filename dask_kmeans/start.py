@@ -68,7 +68,7 @@ class Start:
         """The runs at their seeds: of the sample if it will do, else of all rows."""
         sampled = self._sampled
         if sampled is not None and _may_seed(sampled.plan, self._survey.n_rows, self._parameters):
-            seeds = self._seeds(sampled.blockwise)
+            seeds = self._seeds(sampled.gathered())
             # Fewer distinct rows than clusters: all rows may have more.
             if all(made.n_distinct is None for made in seeds):
                 self._by_sample = True
@@ -77,7 +77,10 @@ class Start:
 
     def runs_of_all_rows(self) -> list[RunState]:
         """The runs at seeds drawn on all rows."""
-        return self._runs(self._seeds(self._blockwise))
+        blockwise = self._blockwise
+        if self._sampled is not None:
+            blockwise = self._sampled.collected_by(blockwise)
+        return self._runs(self._seeds(blockwise))
 
     def expect_inertia(self, runs: list[RunState]) -> None:
         """Note what the first step will find, where seeds came from the sample."""
@@ -86,7 +89,7 @@ class Start:
         assert self._sampled is not None
         # Labels are not kept: those that a warm-up has left serve the first leap.
         requests = [MeasureRequest(run.prepared(run.centers), (Inertia(),)) for run in runs]
-        known = self._sampled.blockwise.run(measure_block, requests, merge=merge_for(requests))
+        known = self._sampled.gathered().run(measure_block, requests, merge=merge_for(requests))
         for run, (inertia,) in zip(runs, known, strict=True):
             self._expected_inertia[run.number] = inertia.value() / self._sampled.plan.share
 

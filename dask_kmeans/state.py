@@ -296,9 +296,15 @@ def stop(
     return None
 
 
-def with_seconds(state: RunState, since: int, seconds: float) -> RunState:
-    """The state with this time shared out among its records from the step `since` on."""
+def timed(before: Sequence[RunState], after: Sequence[RunState], seconds: float) -> list[RunState]:
+    """The states after some steps, with the time shared out among the records of these steps."""
+    return [
+        _with_seconds(run, earlier.iteration, seconds)
+        for earlier, run in zip(before, after, strict=True)
+    ]
+
+
+def _with_seconds(state: RunState, since: int, seconds: float) -> RunState:
     each = seconds / (state.iteration - since)
-    latest: Sequence[IterationRecord] = state.history[since:]
-    timed = (record._replace(seconds=each) for record in latest)
-    return state._replace(history=(*state.history[:since], *timed))
+    latest = (record._replace(seconds=each) for record in state.history[since:])
+    return state._replace(history=(*state.history[:since], *latest))

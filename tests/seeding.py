@@ -65,7 +65,7 @@ class Data:
 def survey_of(data, nan):
     """The survey of blocks that know their rows already."""
     points = data.points
-    return survey(_Blocks(points, data.blockwise.blocks), data.blockwise, nan)
+    return survey(_Blocks(points, data.blockwise.plan.blocks), data.blockwise, nan)
 
 
 class _Blocks:

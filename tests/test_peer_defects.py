@@ -36,7 +36,7 @@ def seeds(X, k, random_state=0, **parameters):
     blockwise = Blockwise(points.blocks, points.in_memory)
     found = survey(points, blockwise, "raise")
     points = points.with_counts(found.counts)
-    blockwise.blocks = points.blocks
+    blockwise = blockwise.with_plan(blocks=points.blocks)
     arguments = {
         "init": "k-means||", "n_init": 1, "oversampling_factor": 4.0,
         "init_rounds": None, "random_state": random_state, **parameters,

@@ -21,7 +21,7 @@ from dask_kmeans.state import (
     StopReason,
     new_run,
     next_state,
-    with_seconds,
+    timed,
 )
 from dask_kmeans.statistics import Farthest
 
@@ -236,11 +236,13 @@ def test_where_no_row_is_far_an_empty_cluster_stays_and_the_run_may_converge():
 
 
 def test_time_is_shared_out_among_the_steps_that_took_it():
-    state = run([0.0, 10.0])
-    for _ in range(4):
-        state = next_state(state, found([0, 0, 1, 1, 1], 2), RULES)
-    timed = with_seconds(with_seconds(state, 0, 4.0), 2, 6.0)
-    assert [record.seconds for record in timed.history] == [1.0, 1.0, 3.0, 3.0]
+    start = run([0.0, 10.0])
+    (first,) = timed([start], [next_state(start, found([0, 0, 1, 1, 1], 2), RULES)], 2.0)
+    last = first
+    for labels in ([0, 0, 0, 1, 1], [0, 0, 0, 0, 1]):
+        last = next_state(last, found(labels, 2), RULES)
+    (last,) = timed([first], [last], 6.0)
+    assert [record.seconds for record in last.history] == [2.0, 3.0, 3.0]
 
 
 def test_the_transition_knows_no_reader_and_no_client():

@@ -17,7 +17,7 @@ finds it empty, so a task must be able to rebuild what it looks for from its arg
 
 from dask_kmeans.blockwise.block import UNCOUNTED, Block, OpenBlock, Reading
 from dask_kmeans.blockwise.graph import MERGE_ARITY
-from dask_kmeans.blockwise.passes import Blockwise, parallelism
+from dask_kmeans.blockwise.passes import Blockwise, Plan, parallelism
 from dask_kmeans.blockwise.pools import computing, thread_count, threads_of_its_own
 from dask_kmeans.blockwise.tasks import LABEL_BUDGET
 
@@ -28,6 +28,7 @@ __all__ = [
     "Block",
     "Blockwise",
     "OpenBlock",
+    "Plan",
     "Reading",
     "computing",
     "parallelism",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from dask_kmeans.blockwise.block import Block, Collector, Reading
 from dask_kmeans.blockwise.cluster import current_client, worker_threads
@@ -12,8 +13,23 @@ from dask_kmeans.blockwise.pools import thread_count
 from dask_kmeans.blockwise.threads import Threads
 
 
+class Plan(NamedTuple):
+    """What a pass reads, and what becomes of the rows on their way."""
+
+    blocks: tuple[Block, ...]
+    budget: int = 0
+    """Bytes of lazy rows that each process may keep between passes."""
+    choose_rows: bool = False
+    """Whether tasks choose which rows are kept, instead of whole blocks being kept."""
+    collector: Collector | None = None
+    """Collects from the rows of numbered blocks."""
+
+
 class Blockwise:
-    """Runs passes over one set of blocks.
+    """Runs passes over one set of blocks, as planned.
+
+    A plan never changes: `with_plan` gives passes that go by another one. These share caches,
+    threads and count with the ones that they were made of; to close any of them closes all.
 
     Parameters
     ----------
@@ -27,26 +43,42 @@ class Blockwise:
     Attributes
     ----------
     in_memory : bool
-    blocks : tuple of Block
-        May be replaced by the same blocks with their row numbers, once these are known.
-    collector : Collector or None
-        Collects from the rows of every pass; set once row numbers are known.
-    choosing : bool
-        Whether tasks choose which rows are kept, instead of whole blocks being kept.
-    passes : int
-        How often every block has been read.
+    plan : Plan
     """
 
     def __init__(self, blocks: Sequence[Block], in_memory: bool, budget: int = 0):
-        self.blocks = tuple(blocks)
         self.in_memory = in_memory
-        self.collector: Collector | None = None
-        self._budget = 0 if in_memory else budget
-        self.choosing = False
-        self.passes = 0
+        self.plan = Plan(tuple(blocks), 0 if in_memory else budget)
         self._engine: Threads | Graph = Threads() if in_memory else Graph()
+        self._counted = _Count()
 
-    def run(self, task: Callable, *broadcast: Any, merge: Callable[[Any, Any], Any]) -> Any:
+    def with_plan(self, **changes: Any) -> Blockwise:
+        """Passes by a plan that differs in these fields.
+
+        Blocks may be replaced by the same ones with their row numbers, or with another way from
+        their source to the tasks.
+        """
+        other = copy.copy(self)
+        other.plan = self.plan._replace(**changes)
+        return other
+
+    @property
+    def passes(self) -> int:
+        """How often every block has been read."""
+        return self._counted.passes
+
+    @property
+    def n_rows(self) -> int:
+        """Rows of the blocks, as far as they are counted."""
+        return sum(block.rows or 0 for block in self.plan.blocks)
+
+    def run(
+        self,
+        task: Callable,
+        *broadcast: Any,
+        merge: Callable[[Any, Any], Any],
+        count: Callable[[Any], int] | None = None,
+    ) -> Any:
         """Fold `task(open_block, *broadcast)` over all blocks with `merge`: one pass.
 
         Parameters
@@ -57,13 +89,13 @@ class Blockwise:
             Handed to every task; picklable where the data is lazy.
         merge : callable
             `merge(a, b)`, associative and commutative; may reuse the memory of `a`.
+        count : callable, optional
+            As how many passes the result counts, for tasks that may do without the rows or look at
+            them several times. By default as one.
         """
-        self.passes += 1
-        return self.visit(task, *broadcast, merge=merge)
-
-    def visit(self, task: Callable, *broadcast: Any, merge: Callable[[Any, Any], Any]) -> Any:
-        """Like `run`, for a task that may do without the rows: whoever calls it counts the pass."""
-        return self._engine.run(self.blocks, task, broadcast, merge, self._reading())
+        result = self._engine.run(self.plan.blocks, task, broadcast, merge, self._reading())
+        self._counted.passes += 1 if count is None else count(result)
+        return result
 
     def gather(self, task: Callable, *broadcast: Any) -> list[Any]:
         """`task(open_block, *broadcast)` of every block, in the order of the blocks, brought here.
@@ -71,38 +103,42 @@ class Blockwise:
         For tasks that look into the caches alone: no block is read, and no pass counted. Results
         are fetched one by one: no worker ever holds more of them than those of its own blocks.
         """
-        cached = [block._replace(source=None) for block in self.blocks]
-        return self._engine.gather(cached, task, broadcast, self._plain_reading())
+        cached = [block._replace(source=None) for block in self.plan.blocks]
+        return self._engine.gather(cached, task, broadcast, Reading())
 
     def read_again(self, blocks: Sequence[int], task: Callable, *broadcast: Any) -> list[Any]:
         """Like `gather`, of some blocks by their numbers, which are read: counted as a pass."""
-        self.passes += 1
-        wanted = [self.blocks[index] for index in blocks]
-        return self._engine.gather(wanted, task, broadcast, self._plain_reading())
-
-    def _plain_reading(self) -> Reading:
-        return Reading(self.collector, self._budget)
+        self._counted.passes += 1
+        wanted = [self.plan.blocks[index] for index in blocks]
+        reading = Reading(self.plan.collector, self.plan.budget)
+        return self._engine.gather(wanted, task, broadcast, reading)
 
     def _reading(self) -> Reading:
-        """How a pass reads, with a share of the budget for each block where tasks choose rows."""
-        reading = self._plain_reading()
-        if self.choosing and self._budget:
-            n_rows = sum(block.rows or 0 for block in self.blocks)
-            reading = reading._replace(process_rows=-(-n_rows // self._engine.processes()))
+        """How tasks read, with a share of the budget for each block where they choose rows."""
+        plan = self.plan
+        reading = Reading(plan.collector, plan.budget)
+        if plan.choose_rows and plan.budget:
+            reading = reading._replace(process_rows=-(-self.n_rows // self._engine.processes()))
         return reading
 
     @property
     def single_task(self) -> bool:
         """Whether all rows lie in this process, before a single task."""
-        return self.in_memory and len(self.blocks) == 1
+        return self.in_memory and len(self.plan.blocks) == 1
 
     def row_budget(self) -> int:
         """Bytes of lazy rows that all processes together may keep."""
-        return self._budget * self._engine.processes()
+        return self.plan.budget * self._engine.processes()
 
     def close(self) -> None:
         """Let go of the caches and of the threads."""
         self._engine.close()
+
+
+class _Count:
+    """Passes so far, of all that share an engine."""
+
+    passes = 0
 
 
 def parallelism(in_memory: bool) -> int:

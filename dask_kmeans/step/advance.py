@@ -11,7 +11,7 @@ from dask_kmeans.blockwise import Blockwise
 from dask_kmeans.kernels import Drift, drift_after, merge_sums
 from dask_kmeans.state import FarRowsNeeded, Found, Rules, RunState, next_state
 from dask_kmeans.statistics import FarthestRows, Inertia, Statistic, figures
-from dask_kmeans.step.assign import Outcome, Request, assign_block
+from dask_kmeans.step.assign import Assigned, Outcome, Request, assign_block
 from dask_kmeans.step.combine import merge_for
 from dask_kmeans.step.fused import FusedSteps
 from dask_kmeans.step.measure import LabelledStep, MeasureRequest, measure_block
@@ -56,10 +56,10 @@ def advance(
         )
         for run in runs
     ]
-    passed = blockwise.visit(
-        assign_block, requests, rules.center_rule.fixed_point, merge=merge_for(requests)
-    )
-    blockwise.passes += passed.passes
+    passed = blockwise.run(
+        assign_block, requests, rules.center_rule.fixed_point, merge=merge_for(requests),
+        count=Assigned.count_passes,
+    )  # fmt: skip
     if runs[0].latest is None:
         # A constant of the data, which the first run has measured for all.
         offset = _scatter_offset(runs[0], requests[0], passed.outcomes[0], rules)
@@ -165,7 +165,7 @@ def _fused_steps(
 
 def _drift(run: RunState, rules: Rules, savings: Savings, blockwise: Blockwise) -> Drift | None:
     """How far a run's centers have gone; None where margins do not pay."""
-    pay = margins_pay(run.centers, rules.n_rows) or blockwise.choosing
+    pay = margins_pay(run.centers, rules.n_rows) or blockwise.plan.choose_rows
     if not savings.margins or not pay:
         return None
     assigned = None if run.latest is None else run.latest.assigned
@@ -190,7 +190,7 @@ def _statistics_wanted(
     rows are looked at once more when a cluster has been emptied.
     """
     inertia = (Inertia(),) if run.latest is None and leads else ()
-    if savings.at_hand or blockwise.choosing:
+    if savings.at_hand or blockwise.plan.choose_rows:
         return inertia
     if run.latest is None:
         spared = run.longest_leap > 0 and not leads

@@ -94,8 +94,7 @@ class Assigned(NamedTuple):
     bytes_read: int
     outcomes: tuple[Outcome, ...]
 
-    @property
-    def passes(self) -> int:
+    def count_passes(self) -> int:
         """How often the data was read for it: not at all where margins and kept rows did."""
         if not self.bytes_read:
             return 0
