@@ -24,7 +24,7 @@ import numpy as np
 from dask_kmeans.kernels import Drift, PreparedCenters, Sums, drift_after, merge_sums
 from dask_kmeans.sample import SampledRows
 from dask_kmeans.state import Rules, RunState
-from dask_kmeans.step.advance import Savings, margins_pay
+from dask_kmeans.step.advance import Savings
 from dask_kmeans.step.anchor import anchor, error_at, estimated_centers, with_anchor
 from dask_kmeans.step.assign import Request, assign_block
 from dask_kmeans.step.combine import merge_for
@@ -186,7 +186,7 @@ class Accelerator:
     def _request(self, trip: _Trip, n_rows: int) -> Request:
         """What a pass over the sample is to do for a trip's next step."""
         sampled, drift = trip.sampled, None
-        if self.savings.margins and margins_pay(trip.centers, n_rows):
+        if self.savings.margins and self.savings.margins_pay(trip.centers, n_rows):
             before = None if sampled.prepared is None else sampled.prepared.centers
             drift = drift_after(sampled.drift, before, trip.centers)
         prepared = trip.run.prepared(trip.centers)

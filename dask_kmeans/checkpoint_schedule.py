@@ -13,10 +13,8 @@ from time import monotonic
 from types import TracebackType
 from typing import Any, Protocol
 
+from dask_kmeans.parameters import Thresholds
 from dask_kmeans.result import FitState
-
-SHARE = 0.05
-"""Of a fit's time, that saving may take."""
 
 
 class Checkpoint(Protocol):
@@ -38,12 +36,19 @@ class CheckpointSchedule:
     Parameters
     ----------
     checkpoint : Checkpoint or None
+    share : float
+        Of a fit's time, that saving may take.
     clock : callable
         Seconds, from any origin.
     """
 
-    def __init__(self, checkpoint: Checkpoint | None, clock: Callable[[], float] = monotonic):
-        self._checkpoint, self._clock = checkpoint, clock
+    def __init__(
+        self,
+        checkpoint: Checkpoint | None,
+        share: float = Thresholds.saving_share,
+        clock: Callable[[], float] = monotonic,
+    ):
+        self._checkpoint, self._share, self._clock = checkpoint, share, clock
         self._unsaved: FitState | None = None
         self._not_before = -float("inf")
 
@@ -65,7 +70,7 @@ class CheckpointSchedule:
             raise
         self._unsaved = None
         ended = self._clock()
-        self._not_before = ended + (ended - begun) * (1 - SHARE) / SHARE
+        self._not_before = ended + (ended - begun) * (1 - self._share) / self._share
 
     def __enter__(self) -> CheckpointSchedule:
         return self

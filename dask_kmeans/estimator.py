@@ -25,7 +25,7 @@ from dask_kmeans.blockwise import Blockwise
 from dask_kmeans.checks import NonFiniteError
 from dask_kmeans.fit import fit
 from dask_kmeans.interop import to_sklearn
-from dask_kmeans.parameters import FitParameters
+from dask_kmeans.parameters import FitParameters, Thresholds
 from dask_kmeans.predict import (
     DistanceRows,
     LabelRows,
@@ -159,6 +159,8 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
     >>> model.converged_
     True
     """
+
+    _thresholds = Thresholds()
 
     def __init__(
         self,
@@ -362,6 +364,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
             accelerated=self.algorithm == "auto" and isinstance(init, str),
             bounded=self.algorithm != "lloyd",
             seed=_seed(self.random_state),
+            thresholds=self._thresholds,
         )
 
     def _checkpoint(self, parameters: FitParameters) -> CheckpointFile | None:
@@ -371,6 +374,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         del decisive["bounded"]  # which rows are looked at has no say in the result
         (decisive["n_clusters"],) = parameters.n_clusters  # sweeps keep no checkpoint
         del decisive["memory_budget"]  # what is kept has no say in the result
+        del decisive["thresholds"]
         if self.random_state is None:
             del decisive["seed"]  # drawn anew by each fit; the state that is kept has its own
         if not isinstance(parameters.init, str):

@@ -65,6 +65,7 @@ def fit(
         )  # fmt: skip
         budget, needed = blockwise.row_budget(), points.bytes or 0
         savings = Savings(
+            parameters.thresholds,
             margins=parameters.bounded,
             fused=checkpoint is None and not callbacks,
             at_hand=points.in_memory or budget >= needed,
@@ -73,7 +74,7 @@ def fit(
         stepping = blockwise.with_plan(choose_rows=parameters.bounded and 0 < budget < needed)
         start = Start(points, blockwise, found, parameters, rules.center_rule, sampled)
         accelerator = Accelerator(sampled if parameters.accelerated else None, rules, savings)
-        with CheckpointSchedule(checkpoint) as schedule:
+        with CheckpointSchedule(checkpoint, parameters.thresholds.saving_share) as schedule:
             if state is None:
                 runs = accelerator.warm_up(start.runs())
                 start.expect_inertia(runs)

@@ -7,6 +7,21 @@ from typing import Any
 
 
 @dataclass(frozen=True)
+class Thresholds:
+    """Where one way of working gives over to another. They have a say in speed, not in results."""
+
+    margins_size: int = 128
+    """Numbers in the centers below which it costs as little to look at every row as to find out
+    which rows need no look."""
+    margins_work: int = 2**20
+    """The same of that number times the rows."""
+    most_picked: float = 0.5
+    """Share of a block's rows that may fail for them to be picked: rows in order cost less each."""
+    saving_share: float = 0.05
+    """Share of a fit's time that saving its state may take."""
+
+
+@dataclass(frozen=True)
 class FitParameters:
     """Parameters of a fit, checked; see `KMeans` for what they mean."""
 
@@ -29,6 +44,7 @@ class FitParameters:
     """Whether rows whose labels are proved to stand may be passed over."""
     seed: int
     """64 random bits from which every draw of the fit follows."""
+    thresholds: Thresholds = Thresholds()
 
     @property
     def seeded_by_sample(self) -> bool:

@@ -12,6 +12,9 @@ import xarray as xr
 import zarr
 from sklearn.datasets import make_blobs
 
+from dask_kmeans import KMeans
+from dask_kmeans.parameters import Thresholds
+
 FEATURES = ("V1", "V2", "V3", "V4", "V5")
 
 
@@ -203,3 +206,8 @@ class Unchecked:
 
     def check(self, values, name):
         """Nothing is wrong with any row."""
+
+
+def kmeans_with(**thresholds) -> type[KMeans]:
+    """A `KMeans` in which one way of working gives over to another elsewhere: see `Thresholds`."""
+    return type("KMeans", (KMeans,), {"_thresholds": Thresholds(**thresholds)})

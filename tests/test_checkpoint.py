@@ -20,9 +20,9 @@ import dask.array as da
 import fsspec
 import numpy as np
 import pytest
-from inputs import blobs
+from inputs import blobs, kmeans_with
 
-from dask_kmeans import KMeans, checkpoint_schedule, load_model
+from dask_kmeans import KMeans, load_model
 from dask_kmeans.sample import plan_sample
 
 X = blobs(7000, 4, 6, seed=3)
@@ -36,10 +36,10 @@ KINDS = {
 """name -> parameters; data of this size is sampled, so that "seeded" is warmed up and leaps"""
 
 
-def fit(X=X, weights=None, **parameters):
+def fit(X=X, weights=None, kind=KMeans, **parameters):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return KMeans(**parameters).fit(X, sample_weight=weights)
+        return kind(**parameters).fit(X, sample_weight=weights)
 
 
 def bits(model):
@@ -422,7 +422,6 @@ def test_a_folder_is_no_place_for_a_checkpoint(tmp_path):
 
 def test_a_failing_write_keeps_the_state_before(url, monkeypatch):
     """The disk is full when the third iteration is to be kept."""
-    monkeypatch.setattr(checkpoint_schedule, "SHARE", 1.0)  # each iteration is saved at once
     written = []
     real = os.fsync
 
@@ -436,7 +435,8 @@ def test_a_failing_write_keeps_the_state_before(url, monkeypatch):
     with pytest.raises(
         OSError, match=r"Cannot write the checkpoint .*state.checkpoint: .*No space"
     ):
-        fit(checkpoint=url, **KINDS["plain"])
+        # Each iteration is saved at once.
+        fit(checkpoint=url, kind=kmeans_with(saving_share=1.0), **KINDS["plain"])
     monkeypatch.undo()
     assert os.listdir(os.path.dirname(url)) == [os.path.basename(url)]
     heard = []

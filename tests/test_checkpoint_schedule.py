@@ -8,13 +8,19 @@ import time
 import numpy as np
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
+from inputs import kmeans_with
 from test_checkpoint import KINDS, SEED, X, bits, fit
 
-from dask_kmeans import checkpoint_schedule
 from dask_kmeans import fit as fits
-from dask_kmeans.checkpoint_schedule import SHARE, CheckpointSchedule
+from dask_kmeans.checkpoint_schedule import CheckpointSchedule
+from dask_kmeans.parameters import Thresholds
 from dask_kmeans.result import FitState
 from dask_kmeans.state import new_run
+
+SHARE = Thresholds().saving_share
+
+SELDOM = kmeans_with(saving_share=1e-9)
+"""Saves its first state, and the last one."""
 
 
 class Place:
@@ -39,7 +45,7 @@ def state(passes):
 @pytest.mark.parametrize("of_a_save", [0.0, 0.001, 0.2, 5.0])
 def test_saving_takes_a_small_share_of_the_time(of_a_pass, of_a_save):
     place = Place(of_a_save)
-    with CheckpointSchedule(place, place.clock) as schedule:
+    with CheckpointSchedule(place, clock=place.clock) as schedule:
         for number in range(1, 1001):
             place.now += of_a_pass
             schedule.note(state(number))
@@ -53,7 +59,7 @@ def test_saving_takes_a_small_share_of_the_time(of_a_pass, of_a_save):
 
 def test_as_many_are_saved_as_the_share_allows():
     place = Place(1.0)
-    with CheckpointSchedule(place, place.clock) as schedule:
+    with CheckpointSchedule(place, clock=place.clock) as schedule:
         for number in range(1, 1001):
             place.now += 1.0
             schedule.note(state(number))
@@ -92,7 +98,6 @@ def test_a_slow_store_holds_up_nothing():
 def test_interrupted_in_an_iteration_the_one_before_is_kept(kind, iteration, tmp_path, monkeypatch):
     """Whatever the interrupted one has done to the state, which had not been saved for long."""
     url = str(tmp_path / "state")
-    monkeypatch.setattr(checkpoint_schedule, "SHARE", 1e-9)
     real, calls = fits.advance, []
 
     def interrupted(*args):
@@ -104,7 +109,7 @@ def test_interrupted_in_an_iteration_the_one_before_is_kept(kind, iteration, tmp
 
     monkeypatch.setattr(fits, "advance", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        fit(checkpoint=url, **KINDS[kind])
+        fit(checkpoint=url, kind=SELDOM, **KINDS[kind])
     monkeypatch.undo()
     heard = []
     resumed = fit(checkpoint=url, callbacks=[heard.append], **KINDS[kind])
@@ -112,9 +117,8 @@ def test_interrupted_in_an_iteration_the_one_before_is_kept(kind, iteration, tmp
     assert bits(resumed) == bits(fit(**KINDS[kind]))
 
 
-def test_a_save_that_fails_on_the_way_out_hides_nothing(tmp_path, monkeypatch):
+def test_a_save_that_fails_on_the_way_out_hides_nothing(tmp_path):
     """The error that ended the fit comes through, and says what was lost besides."""
-    monkeypatch.setattr(checkpoint_schedule, "SHARE", 1e-9)
 
     def stop(record):
         if record.iteration == 3:
@@ -124,13 +128,17 @@ def test_a_save_that_fails_on_the_way_out_hides_nothing(tmp_path, monkeypatch):
 
     (tmp_path / "folder").mkdir()
     with pytest.raises(RuntimeError, match="the callback's own") as caught:
-        fit(checkpoint=str(tmp_path / "folder" / "state"), callbacks=[stop], **KINDS["plain"])
+        fit(
+            checkpoint=str(tmp_path / "folder" / "state"),
+            callbacks=[stop],
+            kind=SELDOM,
+            **KINDS["plain"],
+        )
     (note,) = caught.value.__notes__
     assert note.startswith("The state of the fit's last iteration is lost: Cannot write the")
 
 
-def test_a_save_that_fails_after_the_last_iteration_is_an_error(tmp_path, monkeypatch):
-    monkeypatch.setattr(checkpoint_schedule, "SHARE", 1e-9)
+def test_a_save_that_fails_after_the_last_iteration_is_an_error(tmp_path):
     folder = tmp_path / "folder"
 
     def remove(record):
@@ -140,4 +148,4 @@ def test_a_save_that_fails_after_the_last_iteration_is_an_error(tmp_path, monkey
 
     folder.mkdir()
     with pytest.raises(OSError, match=r"Cannot write the checkpoint .*Type mkdir -p"):
-        fit(checkpoint=str(folder / "state"), callbacks=[remove], **KINDS["plain"])
+        fit(checkpoint=str(folder / "state"), callbacks=[remove], kind=SELDOM, **KINDS["plain"])

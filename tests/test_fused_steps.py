@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from inputs import kmeans_with
 
 from dask_kmeans import KMeans, memory
-from dask_kmeans.step import advance, assign
+from dask_kmeans.step import advance
 
 ROWS, FEATURES = 400, 3
 
@@ -20,9 +21,9 @@ def rows(seed: int, dtype: type = np.float64) -> np.ndarray:
     return (rng.integers(0, 5, (ROWS, 1)) * 2 + rng.normal(size=(ROWS, FEATURES))).astype(dtype)
 
 
-def fitted(X, init, *, watched: bool, weights=None, **parameters) -> KMeans:
+def fitted(X, init, *, watched: bool, weights=None, kind=KMeans, **parameters) -> KMeans:
     """With somebody who wants to hear of every step, there is a pass for each."""
-    model = KMeans(
+    model = kind(
         len(init) if isinstance(init, np.ndarray) else 5, init=init, random_state=0,
         callbacks=[lambda record: None] if watched else None, **parameters,
     )  # fmt: skip
@@ -67,7 +68,7 @@ def visits(monkeypatch):
 @pytest.mark.parametrize("init", [None, "random"])
 @pytest.mark.parametrize("algorithm", ["auto", "lloyd"])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int16])
-def test_alone_or_watched_a_fit_is_the_same(visits, dtype, algorithm, init):
+def test_fused_or_watched_a_fit_is_the_same(visits, dtype, algorithm, init):
     X = rows(0, dtype)
     settings_ = {"tol": 0, "algorithm": algorithm, "n_init": 1 if init is None else 3}
     init = X[:7].astype(np.float64) if init is None else init
@@ -81,15 +82,13 @@ def test_alone_or_watched_a_fit_is_the_same(visits, dtype, algorithm, init):
     assert_same(fused, watched)
 
 
-def test_margins_are_kept_alone_too(monkeypatch, visits):
-    monkeypatch.setattr(advance, "LEAST_WORK", 0)
-    monkeypatch.setattr(advance, "LEAST_SIZE", 0)
-    monkeypatch.setattr(assign, "WORTH", 0.9)
+def test_margins_are_kept_in_fused_steps_too(visits):
+    kind = kmeans_with(margins_size=0, margins_work=0, most_picked=0.9)
     X = rows(1)
-    fused = fitted(X, X[:9], watched=False, tol=0)
+    fused = fitted(X, X[:9], watched=False, tol=0, kind=kind)
     assert max(visits) > 2
     assert min(record.examined for record in fused.history_) < ROWS
-    assert_same(fused, fitted(X, X[:9], watched=True, tol=0))
+    assert_same(fused, fitted(X, X[:9], watched=True, tol=0, kind=kind))
 
 
 def test_an_emptied_cluster_is_the_drivers():

@@ -11,24 +11,25 @@ import pytest
 import zarr
 from hypothesis import given
 from hypothesis import strategies as st
+from inputs import kmeans_with
 from strategies import DTYPES, KINDS, layouts, make, seeds, weights_of
 from test_passes import CountingChunks, CountingZarr
 
-from dask_kmeans import KMeans
 from dask_kmeans.blockwise.caches import Caches
 from dask_kmeans.kernels import failing, nearest, no_drift, no_margins, prepare
-from dask_kmeans.step import advance, assign
 
 FINITE = sorted(set(KINDS) - {"denormal", "tiny"})
 
 
+KMeans = kmeans_with(margins_size=0, margins_work=0)
+"""Margins for small data too."""
+
+
 @pytest.fixture(autouse=True, scope="module")
 def _any_size():
-    """Margins for small data too, and the float64 filter for few rows."""
+    """The float64 filter for few rows too."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys.modules[nearest.__module__], "LITTLE", 0)
-        patch.setattr(advance, "LEAST_SIZE", 0)
-        patch.setattr(advance, "LEAST_WORK", 0)
         yield
 
 
@@ -171,12 +172,12 @@ def test_fewer_and_fewer_rows_are_examined():
     assert bounded.history_[-1].examined < 0.1 * len(X)
 
 
-def test_margins_that_prove_little_are_given_up_for_a_while(monkeypatch):
+def test_margins_that_prove_little_are_given_up_for_a_while():
     """Steps that must look at most rows anyway keep no margins, and the result is the same."""
     X, init = overlapping()
     expected = results(KMeans(len(init), init=init, tol=0, algorithm="lloyd").fit(X))
-    monkeypatch.setattr(assign, "WORTH", 0.01)
-    model = KMeans(len(init), init=init, tol=0).fit(X)
+    strict = kmeans_with(margins_size=0, margins_work=0, most_picked=0.01)
+    model = strict(len(init), init=init, tol=0).fit(X)
     assert results(model) == expected
     assert len(X) in {record.examined for record in model.history_[2:]}
 

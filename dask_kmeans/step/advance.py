@@ -9,6 +9,7 @@ import numpy as np
 
 from dask_kmeans.blockwise import Blockwise
 from dask_kmeans.kernels import Drift, drift_after, merge_sums
+from dask_kmeans.parameters import Thresholds
 from dask_kmeans.state import FarRowsNeeded, Found, Rules, RunState, next_state
 from dask_kmeans.statistics import FarthestRows, Inertia, Statistic, figures
 from dask_kmeans.step.assign import Assigned, Outcome, Request, assign_block
@@ -24,21 +25,23 @@ LIVELY, MOST, RARE = 4, 0.75, 0.01
 them that does so at most, as if each were free to go; and how many clusters a step may be expected
 to empty before the far rows are worth looking for."""
 
-LEAST_SIZE, LEAST_WORK = 128, 2**20
-"""Numbers in the centers, and times the rows: below these, looking at every row costs about as
-little as finding out which rows need no look."""
-
 
 @dataclass(frozen=True)
 class Savings:
     """How steps may save work, which has no say in what they find."""
 
+    thresholds: Thresholds
     margins: bool = False
     """Whether they may keep margins, so as to look at fewer rows."""
     fused: bool = False
     """Whether a task may take several, for nobody wants to hear of each when it has been taken."""
     at_hand: bool = False
     """Whether rows can be looked at once more without being read again."""
+
+    def margins_pay(self, centers: np.ndarray, n_rows: int) -> bool:
+        """Whether margins save more of the arithmetic than they cost."""
+        size, work = self.thresholds.margins_size, self.thresholds.margins_work
+        return centers.size >= size and centers.size * n_rows >= work
 
 
 def advance(
@@ -132,7 +135,8 @@ def _request(
     previous = None if run.latest is None else run.prepared(run.latest.assigned)
     return Request(
         run.number, run.iteration + 1, run.prepared(run.centers), previous,
-        drift=_drift(run, rules, savings, blockwise), **more,
+        drift=_drift(run, rules, savings, blockwise),
+        most_picked=savings.thresholds.most_picked, **more,
     )  # fmt: skip
 
 
@@ -165,16 +169,11 @@ def _fused_steps(
 
 def _drift(run: RunState, rules: Rules, savings: Savings, blockwise: Blockwise) -> Drift | None:
     """How far a run's centers have gone; None where margins do not pay."""
-    pay = margins_pay(run.centers, rules.n_rows) or blockwise.plan.choose_rows
+    pay = savings.margins_pay(run.centers, rules.n_rows) or blockwise.plan.choose_rows
     if not savings.margins or not pay:
         return None
     assigned = None if run.latest is None else run.latest.assigned
     return drift_after(run.drift, assigned, run.centers)
-
-
-def margins_pay(centers: np.ndarray, n_rows: int) -> bool:
-    """Whether margins save more of the arithmetic than they cost."""
-    return centers.size >= LEAST_SIZE and centers.size * n_rows >= LEAST_WORK
 
 
 def _statistics_wanted(

@@ -26,13 +26,11 @@ from dask_kmeans.kernels import (
     no_margins,
 )
 from dask_kmeans.labels import Labels
+from dask_kmeans.parameters import Thresholds
 from dask_kmeans.state import Found
 from dask_kmeans.statistics import Known, Statistic, learn, nothing_known
 from dask_kmeans.step.fused import FusedSteps, StepsTaken
 from dask_kmeans.step.row_cache import NONE, KeptRows, Proof, RowCacheWriter, kept_rows
-
-WORTH = 0.5
-"""Share of a block's rows that may fail for them to be picked: rows in order cost less each."""
 
 MARGINS_SHARE = 0.5
 """Of what a process has room to remember: margins save work, but labels save twice as much."""
@@ -59,6 +57,8 @@ class Request(NamedTuple):
     """What to learn of the rows and their new labels; where there are any, all rows are read."""
     drift: Drift | None = None
     """How far the centers have gone; None: keep no margins, look at every row."""
+    most_picked: float = Thresholds.most_picked
+    """Share of the rows that may fail for these to be picked."""
     labels_stand: bool = False
     """Whether the centers are those of step - 1, so that labels are what they were."""
     fused: FusedSteps | None = None
@@ -71,7 +71,7 @@ class Request(NamedTuple):
             drift = drift_after(drift, self.prepared.centers, centers)
         return Request(
             self.run, self.step + 1, self.prepared.at(centers), self.prepared, drift=drift,
-            fused=self.fused,
+            most_picked=self.most_picked, fused=self.fused,
         )  # fmt: skip
 
 
@@ -170,7 +170,7 @@ class _Step:
                 return NONE, None
             return no_margins(rows), None
         picks = failing(margins, self.labels.of(slice(None)), drift)
-        if len(picks) <= WORTH * rows:
+        if len(picks) <= self.request.most_picked * rows:
             self.next_rest = 1
             return margins, picks
         self.rest, self.next_rest = self.next_rest - 1, min(2 * self.next_rest, LONGEST_REST)
