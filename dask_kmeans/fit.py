@@ -1,4 +1,4 @@
-"""The story of a fit: survey -> seed -> (assign, combine, move, stop) until settled -> measure.
+"""The story of a fit: survey -> seed -> (assign, combine, move, stop) until settled -> final pass.
 
 One loop for one run and for many: restarts are a list, every pass over the data serves all of them
 that still move, and a run that settles drops out. The loop knows no mathematics. Over small data in
@@ -50,11 +50,8 @@ def fit(
         stack.callback(blockwise.close)
         points, found, data = _surveyed(points, blockwise, parameters)
         blockwise = blockwise.with_plan(blocks=points.blocks)
-        state = checkpoint.load(data) if checkpoint is not None else None
-        passes_before = 0
-        if state is not None:
-            passes_before = state.passes  # the data was surveyed once more, and that is counted
-            parameters = replace(parameters, seed=state.seed)
+        state, parameters = _resumed(checkpoint, data, parameters)
+        passes_before = 0 if state is None else state.passes
         sample = sample_for(points, found.n_rows, parameters)
         sampled = None if sample is None else SampledRows(sample, blockwise, points.inward)
         if sampled is not None:
@@ -117,6 +114,14 @@ def _surveyed(
         standardization = found.standardization()
         points, found = points.through(standardization), found.through(standardization)
     return points, found, data
+
+
+def _resumed(
+    checkpoint: Checkpoint | None, data: dict[str, Any], parameters: FitParameters
+) -> tuple[FitState | None, FitParameters]:
+    """The state that an earlier fit has left, if there is one, and the parameters with its seed."""
+    state = None if checkpoint is None else checkpoint.load(data)
+    return state, parameters if state is None else replace(parameters, seed=state.seed)
 
 
 def _results(

@@ -31,7 +31,7 @@ ROWS_A_CLUSTER = 256
 """Sampled rows for each cluster that make a sample worth its while."""
 
 LARGEST_SHARE = 0.25
-"""Of the rows, in a sample: passes over it are meant to be cheap."""
+"""Share of the rows in a sample, at most: passes over it are meant to be cheap."""
 
 KEY = "sample"
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 LEAST_ROWS = 2**14
 """Sampled rows from which seeds may be drawn: chance alone does not often take their inertia from
-that of all rows by more than `MISSED`."""
+that of all rows by more than `UNDERESTIMATED`."""
 
 UNDERESTIMATED = 1.03
 """Ratio of the inertia found to the one expected, beyond which the sample has missed something. On

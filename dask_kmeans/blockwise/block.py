@@ -58,7 +58,7 @@ class OpenBlock:
         Global number of its first row, and how many rows it has; `UNCOUNTED` until that is known.
     cache : dict
         What earlier passes of the same fit left in this process for this block.
-    room : int or None
+    label_budget : int or None
         Bytes that tasks may `remember` in this process, of all blocks of the fit; None for data in
         memory, beside which they are few.
     bytes_read : int
@@ -107,7 +107,7 @@ class OpenBlock:
         return self._caches.buffers.zeros(shape, dtype)
 
     def remember(self, key: Hashable, value: Any, n_bytes: int, share: float = 1.0) -> None:
-        """Put something of this size into the cache, if this share of the room has space for it."""
+        """Put something of this size into the cache, if this share of the budget has room for it."""
         label_budget = self.label_budget
         if label_budget is None or self._caches.has_room(
             self.index, key, n_bytes, int(share * label_budget)

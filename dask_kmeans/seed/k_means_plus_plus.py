@@ -138,12 +138,12 @@ def _weigh_trials(
     for first, values, weights in numbered_pieces(block):
         row = block.start + first
         draws = np.empty(len(values))
-        for number, restart, nearest_chosen, outcome in zip(
+        for number, restart, nearest_candidates, outcome in zip(
             numbers, restarts, known, outcomes, strict=True
         ):
             # One set of draws for all trials: only one of their races will ever be looked at.
             exponential(seed, _purpose(step, number), row, draws)
-            so_far = nearest_chosen.measure(first, values)
+            so_far = nearest_candidates.measure(first, values)
             shape = (len(values), len(restart.trials))
             to_trials = distances(values, restart.trials, np.empty(shape))
             for trial, (cost, race) in enumerate(zip(*outcome, strict=True)):
@@ -152,8 +152,8 @@ def _weigh_trials(
                     mass *= weights
                 cost.add(mass)
                 race.enter(draws, mass, values, row)
-    for nearest_chosen in known:
-        nearest_chosen.keep()
+    for nearest_candidates in known:
+        nearest_candidates.keep()
     return outcomes
 
 

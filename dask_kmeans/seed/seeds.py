@@ -100,8 +100,8 @@ def make_seeds(
         (seeds,) = make_parallel_seeds(blockwise, survey, rule, [n_clusters], parameters)
         return seeds
     if init == "k-means++":
-        chosen = k_means_plus_plus(blockwise, n_features=points.n_features, **wanted, seed=seed)
-        centers, costs = zip(*chosen, strict=True)
+        starts = k_means_plus_plus(blockwise, n_features=points.n_features, **wanted, seed=seed)
+        centers, costs = zip(*starts, strict=True)
         return _seeds(centers, n_clusters, cost=min(costs))
     if init == "random":
         return _seeds(random_rows(blockwise, **wanted, seed=seed), n_clusters)

@@ -1,5 +1,12 @@
-"""One iteration of Lloyd, as four verbs: assign -> combine -> move -> stop.
+"""One iteration of Lloyd in a pass over the rows, as verbs: assign -> combine -> advance.
 
-A step knows no loop: `dask_kmeans.fit` has it. Only a task that has all rows before it takes those
-that follow by itself (`fused`), as the loop would.
+advance     what a pass is to do for each run, and what its outcome makes of the runs' states
+assign      every row of a block to its nearest center
+combine     partial results of blocks into one
+fused       the steps that a task takes by itself where it has all rows before it
+measure     a pass that moves nothing: statistics about given centers
+anchor      what a sample's sums lack, for leaps
+row_cache   what a block keeps for the next step
+
+What a step makes of what a pass has found is `dask_kmeans.state`; the loop is `dask_kmeans.fit`.
 """

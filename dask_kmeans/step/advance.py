@@ -20,10 +20,14 @@ from dask_kmeans.step.measure import LabelledStep, MeasureRequest, measure_block
 FARTHEST = 256
 """Far rows that a step brings back where it might empty a cluster; more take an extra pass."""
 
-LIVELY, MOST, RARE = 4, 0.75, 0.01
-"""How much more often than others the rows of a small cluster may change their label; the share of
-them that does so at most, as if each were free to go; and how many clusters a step may be expected
-to empty before the far rows are worth looking for."""
+SMALL_CLUSTER_FACTOR = 4
+"""How much more often than others the rows of a small cluster may change their label."""
+
+MOST_LEAVING = 0.75
+"""Share of a cluster's rows that leave it in a step, at most, as if each were free to go."""
+
+RARELY_EMPTIED = 0.01
+"""Clusters that a step may be expected to empty before far rows are worth looking for."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,7 @@ def final_pass(
     savings: Savings,
     blockwise: Blockwise,
 ) -> list[list[Any]]:
-    """Look at all rows once more: the figures of each run, about its centers.
+    """Go over all rows once more: the figures of each run, about its centers.
 
     Labels are left in the caches: those that margins prove, or that belong to these very centers,
     are the ones of the latest step.
@@ -109,7 +113,7 @@ def final_pass(
 
 
 def _step(run: RunState, found: Found, rules: Rules, blockwise: Blockwise) -> RunState:
-    """The run's next state, with one more look at the rows where that takes far ones."""
+    """The run's next state, after one more pass where that takes far rows."""
     following = next_state(run, found, rules)
     while isinstance(following, FarRowsNeeded):
         farthest = FarthestRows(following.wanted)
@@ -192,9 +196,12 @@ def _statistics_wanted(
     if savings.at_hand or blockwise.plan.choose_rows:
         return inertia
     if run.latest is None:
-        spared = run.longest_leap > 0 and not leads
+        unlikely = run.longest_leap > 0 and not leads
     else:
         counts = run.latest.sums.counts
-        leaving = min(MOST, LIVELY * run.history[-1].changed / max(1, counts.sum()))
-        spared = bool((leaving**counts).sum() < RARE)
-    return inertia if spared else (*inertia, FarthestRows(min(len(run.centers), FARTHEST)))
+        changing = run.history[-1].changed / max(1, counts.sum())
+        leaving = min(MOST_LEAVING, SMALL_CLUSTER_FACTOR * changing)
+        unlikely = bool((leaving**counts).sum() < RARELY_EMPTIED)
+    if unlikely:
+        return inertia
+    return (*inertia, FarthestRows(min(len(run.centers), FARTHEST)))

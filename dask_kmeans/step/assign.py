@@ -33,11 +33,10 @@ from dask_kmeans.step.fused import FusedSteps, StepsTaken
 from dask_kmeans.step.row_cache import NONE, KeptRows, Proof, RowCacheWriter, kept_rows
 
 MARGINS_SHARE = 0.5
-"""Of what a process has room to remember: margins save work, but labels save twice as much."""
+"""Share of the label budget that margins may fill: they save work, labels save twice as much."""
 
 LONGEST_REST = 8
 """Steps without margins, at most, after steps in which too many rows failed."""
-
 
 NO_ROWS = np.empty(0, np.int64)
 
@@ -108,8 +107,8 @@ def assign_block(
     """New labels for the rows of a block; how the sums, counts and labels have changed."""
     kept = kept_rows(block)
     steps = [_Step(block, request, fixed_point, block.quota > 0) for request in requests]
-    spared = all(step.needs_no_more_than(kept) for step in steps)
-    if spared and not block.read_anyway:
+    cached = all(step.needs_no_more_than(kept) for step in steps)
+    if cached and not block.read_anyway:
         if kept is not None:
             for step in steps:
                 step.take_kept(kept)

@@ -17,7 +17,7 @@ from dask_kmeans.kernels import no_margins
 KEY = "rows"
 
 NONE = no_margins(0)
-"""Of no rows: none are kept."""
+"""Margins of no rows, where none are kept."""
 
 
 class Proof(NamedTuple):
