@@ -10,6 +10,7 @@ from strategies import chunks_of
 from dask_kmeans.blockwise import Block, Blockwise
 from dask_kmeans.centers import MeanCenters
 from dask_kmeans.read import as_points
+from dask_kmeans.read.pieces import Piece
 from dask_kmeans.seed import SeedParameters, make_seeds
 from dask_kmeans.survey import survey
 
@@ -26,7 +27,7 @@ class Rows:
         self.reads += 1
         for first in range(0, len(self.X), self.piece):
             rows = slice(first, first + self.piece)
-            yield self.X[rows], None if self.weights is None else self.weights[rows]
+            yield Piece(self.X[rows], None if self.weights is None else self.weights[rows])
 
 
 class Data:

@@ -216,9 +216,9 @@ def test_labels_and_inertia_belong_to_the_centers_of_an_accelerated_fit(tol, max
 
 def test_a_leap_is_never_taken_for_a_settled_step():
     few_changed = {"tol": 0.1, "max_iter": 300}
-    assert stop(0.05, True, 0, 9, plain=True, **few_changed) is StopReason.SETTLED
-    assert stop(0.05, True, 0, 9, plain=False, **few_changed) is None
-    assert stop(0.0, True, 0, 9, plain=False, **few_changed) is None
+    assert stop(0.05, True, 0, 9, is_lloyd_step=True, **few_changed) is StopReason.SETTLED
+    assert stop(0.05, True, 0, 9, is_lloyd_step=False, **few_changed) is None
+    assert stop(0.0, True, 0, 9, is_lloyd_step=False, **few_changed) is None
 
 
 @pytest.mark.parametrize("max_iter", [1, 2, 3, 5, 300])

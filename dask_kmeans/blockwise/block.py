@@ -107,7 +107,7 @@ class OpenBlock:
         return self._caches.buffers.zeros(shape, dtype)
 
     def remember(self, key: Hashable, value: Any, n_bytes: int, share: float = 1.0) -> None:
-        """Put something of this size into the cache, if this share of the budget has room for it."""
+        """Put something of this size into the cache, if this share of the budget has room."""
         label_budget = self.label_budget
         if label_budget is None or self._caches.has_room(
             self.index, key, n_bytes, int(share * label_budget)
