@@ -44,10 +44,11 @@ class OnTheSample:
             setattr(accelerate.Accelerator, name, method)
 
     def _timed(self, method: Any) -> Any:
-        def timed(*arguments: Any) -> None:
+        def timed(*arguments: Any) -> Any:
             start = time.perf_counter()
-            method(*arguments)
+            result = method(*arguments)
             self.seconds += time.perf_counter() - start
+            return result
 
         return timed
 
