@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import hashlib
 import numbers
+import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -33,7 +34,14 @@ from dask_kmeans.predict import (
     statistics_of,
 )
 from dask_kmeans.progress import ProgressBar, ProgressLog
-from dask_kmeans.read import Points, Standardization, Transform, as_points
+from dask_kmeans.read import (
+    FittedColumns,
+    Points,
+    Standardization,
+    Transform,
+    as_points,
+    open_source,
+)
 from dask_kmeans.read.transforms import forward
 from dask_kmeans.result import FitResult, FittedModel
 from dask_kmeans.state import IterationRecord
@@ -397,6 +405,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
 
     def _remember_features(self, points: Points) -> None:
         self.n_features_in_ = points.n_features
+        self._columns = points.positions
         if points.feature_names is not None:
             self.feature_names_in_ = np.array(points.feature_names, dtype=object)
         elif hasattr(self, "feature_names_in_"):
@@ -417,10 +426,12 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         check_is_fitted(self)
         # A model of a raster labels plain tables too, where there is no dimension to name.
         feature_dim = self.feature_dim if type(X).__name__ == "DataArray" else None
+        fitted = self._fitted_columns()
+        if isinstance(X, (str, os.PathLike)):
+            X = open_source(X, fitted)
         points = as_points(X, sample_weight, feature_dim=feature_dim)
-        names = getattr(self, "feature_names_in_", None)
         checks.check_same_features(
-            None if names is None else tuple(names),
+            fitted.names,
             self.n_features_in_,
             points.feature_names,
             points.n_features,
@@ -430,8 +441,14 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
     def _apply(self, kind: type[RowFunction], X: Any, dtype: type, n_outputs: int | None = None):
         return self._known_points(X).apply(self._row_function(kind), dtype, n_outputs)
 
-    def _fitted_model(self) -> FittedModel:
+    def _fitted_columns(self) -> FittedColumns:
         names = getattr(self, "feature_names_in_", None)
+        return FittedColumns(
+            None if names is None else tuple(map(str, names)), getattr(self, "_columns", None)
+        )
+
+    def _fitted_model(self) -> FittedModel:
+        columns = self._fitted_columns()
         standardization = self.standardization_
         parameters = {
             name: value
@@ -446,7 +463,8 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
             n_passes=self.n_passes_,
             converged=self.converged_,
             stop_reason=self.stop_reason_,
-            feature_names=None if names is None else tuple(map(str, names)),
+            feature_names=columns.names,
+            columns=columns.positions,
             parameters=parameters,
             history=[record._asdict() for record in self.history_],
             standardization=None if standardization is None else standardization.as_dict(),
@@ -538,6 +556,7 @@ def load_model(url: str) -> KMeans:
     model.stop_reason_ = stored.stop_reason
     model.history_ = [IterationRecord(**record) for record in stored.history]
     model.n_features_in_ = stored.cluster_centers.shape[1]
+    model._columns = stored.columns
     if stored.feature_names is not None:
         model.feature_names_in_ = np.array(stored.feature_names, dtype=object)
     return model

@@ -96,6 +96,9 @@ class FittedModel:
         Parameters of the estimator that have a JSON form.
     history : list of dict
         `IterationRecord` as dictionaries.
+    columns : tuple of int or None
+        Positions of the features among the columns of the array that they were chosen from; None
+        stands for all of them.
     standardization : dict or None
         {"mean": [...], "scale": [...]} where rows and centers are standardized before they are
         compared.
@@ -111,4 +114,5 @@ class FittedModel:
     feature_names: tuple[str, ...] | None
     parameters: dict[str, Any]
     history: list[dict[str, Any]]
+    columns: tuple[int, ...] | None = None
     standardization: dict[str, Any] | None = None

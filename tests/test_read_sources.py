@@ -192,13 +192,17 @@ def test_a_schema_may_differ_where_it_is_not_read(tmp_path):
 
 def test_hive_folders_in_natural_order(tmp_path):
     for year in (2, 10, 9):
-        folder = tmp_path / f"year={year}"
-        folder.mkdir()
+        folder = tmp_path / f"year={year}" / "country=DE"
+        folder.mkdir(parents=True)
         FRAME[:10].mul(year).to_parquet(folder / "part.parquet")
     (tmp_path / "_metadata").touch()
     (tmp_path / ".crc").touch()
-    found = rows_of(as_points(str(tmp_path)))[0]
-    np.testing.assert_array_equal(found, np.concatenate([X[:10] * year for year in (2, 9, 10)]))
+    with pytest.warns(UserWarning, match=said("'country' (text)")):
+        points = as_points(str(tmp_path))
+    assert points.feature_names == (*"abcd", "year")
+    found = rows_of(points)[0]
+    expected = [np.c_[X[:10] * year, np.full(10, year)] for year in (2, 9, 10)]
+    np.testing.assert_array_equal(found, np.concatenate(expected))
 
 
 # CSV

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -38,6 +39,43 @@ def warn_dropped_columns(dropped: Mapping[Any, Any], what: str = "column") -> No
         )
 
 
+def warn_unnamed_columns(names: Sequence[Any]) -> None:
+    """Warn of columns of numbers that are left out because they have no name of their own."""
+    if names:
+        warnings.warn(
+            f"{len(names)} column(s) without a name left out: {listing(names)}. They look like row "
+            "numbers that were written with the table; to have them count, rename them or choose "
+            "columns",
+            UserWarning,
+            stacklevel=user_stack_level(),
+        )
+
+
+def check_columns_differ(names: Iterable[Any], source: str) -> None:
+    """Raise ValueError for columns of one name: which of them is meant cannot be told."""
+    names = list(names)
+    repeated = [name for name, number in Counter(names).items() if number > 1]
+    if repeated:
+        raise ValueError(
+            f"{source} has several columns of one name: {listing(repeated)}. Give each a name of "
+            "its own, or keep one of each"
+        )
+
+
+def lazy_frame_error() -> TypeError:
+    return TypeError(
+        "X is a polars LazyFrame, which is a query and no table yet. Type X.collect(); or, of what "
+        "does not fit in memory, X.sink_parquet('table.parquet') and fit('table.parquet')"
+    )
+
+
+def partition_columns_error(declared: Iterable[Any], found: Iterable[Any]) -> ValueError:
+    return ValueError(
+        f"A partition of the Dask DataFrame has the columns {listing(found)}, and the DataFrame "
+        f"was said to have {listing(declared)}. Give the function that made it the right meta"
+    )
+
+
 def no_numeric_column_error(columns: Mapping[Any, Any], what: str = "column") -> ValueError:
     names = ", ".join(f"{name!r} ({kind})" for name, kind in columns.items()) or "none at all"
     return ValueError(
@@ -71,8 +109,48 @@ def missing_path_error(source: str) -> FileNotFoundError:
     )
 
 
-def empty_folder_error(source: str, wanted: str = "Parquet") -> FileNotFoundError:
-    return FileNotFoundError(f"{source} holds no {wanted} file, and nothing else that can be read")
+def empty_folder_error(source: str, passed_over: Sequence[str] = ()) -> FileNotFoundError:
+    there = f"; there are {listing(passed_over, 5)}" if passed_over else ""
+    return FileNotFoundError(
+        f"{source} holds no Parquet file and nothing else that can be read{there}"
+    )
+
+
+def mixed_folder_error(source: str, counts: Mapping[str, int]) -> ValueError:
+    found = " and ".join(f"{number} {kind} file(s)" for kind, number in sorted(counts.items()))
+    folder = source.rstrip("/").rpartition("/")[0] if "*" in source else source.rstrip("/")
+    return ValueError(
+        f"Cannot tell which files of {source} are the table: it holds {found}. Type a glob of one "
+        f"kind, such as {folder}/*.parquet or {folder}/*.csv"
+    )
+
+
+def warn_passed_over(source: str, names: Sequence[str]) -> None:
+    """Warn of what lies in a folder and is not read."""
+    if names:
+        warnings.warn(
+            f"{len(names)} file(s) in {source} passed over, since nothing says that they belong to "
+            f"the table: {listing(names, 5)}. Move them elsewhere to silence this, or name the "
+            "files to be read by a glob",
+            UserWarning,
+            stacklevel=user_stack_level(),
+        )
+
+
+def table_format_error(source: str, kind: str, table: str) -> ValueError:
+    """For a folder that a table format keeps records of: not all files in it are the table."""
+    lines = {
+        "Delta": f"deltalake.DeltaTable({table!r}).to_pyarrow_table()",
+        "Iceberg": "pyiceberg.table.StaticTable.from_metadata("
+        f"'{table}/metadata/NEWEST.metadata.json').scan().to_arrow()",
+        "Hudi": f"pyarrow.Table.from_batches(hudi.HudiTableBuilder.from_base_uri({table!r})"
+        ".build().read_snapshot())",
+    }
+    return ValueError(
+        f"{source} is of the {kind} table {table}, whose own records say which of its files count: "
+        f"others have been removed or replaced. Type {ESTIMATOR}(...).fit({lines[kind]}), or copy "
+        "the table to Parquet files without records"
+    )
 
 
 def unknown_format_error(source: str) -> ValueError:
@@ -146,6 +224,22 @@ def no_header_error(source: str, line: str) -> ValueError:
     return ValueError(
         f"The first line of {source} is {line!r}: numbers, where the names of the columns are "
         "needed. Write a line with names on top"
+    )
+
+
+def text_among_numbers_error(source: str, column: str, row: int, text: str) -> InvalidFileError:
+    return InvalidFileError(
+        f"Column {column!r} of {source} holds numbers (or nothing) at its beginning, and the text "
+        f"{text[:60]!r} at row {row}. Mend that value, or leave the column out: type "
+        f"open_source({source!r}, exclude=[{column!r}])"
+    )
+
+
+def break_in_quotes_error(source: str, part: str) -> InvalidFileError:
+    return InvalidFileError(
+        f"{source} has a text in quotes with a line end in it at {part}, and none in its first MiB "
+        "that would have said so: its rows cannot be told apart. Write it as Parquet, type "
+        f"pandas.read_csv({source!r}).to_parquet('table.parquet')"
     )
 
 

@@ -11,7 +11,7 @@ from dask_kmeans.cli.codes import DONE
 from dask_kmeans.cli.log import logger, start_log
 from dask_kmeans.cli.report import write_report
 from dask_kmeans.estimator import load_model
-from dask_kmeans.read import open_source
+from dask_kmeans.read import FittedColumns, open_source
 from dask_kmeans.write import check_labels_output, check_output, load_fitted, write_labels
 
 
@@ -34,9 +34,7 @@ def run(
     fitted = load_fitted(model)
     estimator = load_model(model)
     with tasks_on(**cluster) as client:
-        if columns is None and fitted.feature_names is not None:
-            columns = list(fitted.feature_names)
-        rows = open_source(source, columns)
+        rows = open_source(source, columns or FittedColumns(fitted.feature_names, fitted.columns))
         logger.info("labelling %s: writing %s", source, labels)
         n_rows = write_labels(estimator.predict(rows), labels, overwrite)
         content = {

@@ -15,14 +15,17 @@ import dask
 
 from dask_kmeans import checks
 from dask_kmeans.read import from_numpy, stored
+from dask_kmeans.read.columns import FittedColumns
+from dask_kmeans.read.folder import Listing
 from dask_kmeans.read.pieces import Piece, RowSource
 from dask_kmeans.read.points import Points
 from dask_kmeans.read.results import RowName
 from dask_kmeans.read.stored import Source
 from dask_kmeans.read.transforms import Standardization, Transform
-from dask_kmeans.read.url import CSV, NPY, PARQUET, Place
+from dask_kmeans.read.url import Place
 
 __all__ = [
+    "FittedColumns",
     "Piece",
     "Points",
     "RowName",
@@ -39,7 +42,7 @@ def as_points(X: Any, sample_weight: Any = None, *, feature_dim: Any = None) -> 
 
     Parameters
     ----------
-    X : array-like, dask array, zarr.Array, xarray.DataArray or Dataset, DataFrame, path or URL
+    X : array-like, dask or Zarr array, xarray object, DataFrame, pyarrow table, path or URL
         Rows are samples, columns features. Nothing is read but what describes the data.
     sample_weight : array-like of shape (n_rows,), optional
         Of the kind of X where that is lazy.
@@ -67,6 +70,16 @@ def as_points(X: Any, sample_weight: Any = None, *, feature_dim: Any = None) -> 
         from dask_kmeans.read import from_pandas
 
         return from_pandas.read(X, sample_weight)
+    if _is_a(X, "pyarrow", "Table") or _is_a(X, "pyarrow", "RecordBatch"):
+        from dask_kmeans.read import from_arrow
+
+        return from_arrow.read(X, sample_weight)
+    if _is_a(X, "polars", "DataFrame"):
+        from dask_kmeans.read import from_arrow
+
+        return from_arrow.read_polars(X, sample_weight)
+    if _is_a(X, "polars", "LazyFrame"):
+        raise checks.lazy_frame_error()
     if _is_a(X, "dask.array", "Array"):
         from dask_kmeans.read import from_dask
 
@@ -98,7 +111,7 @@ def _is_a(X: Any, module: str, name: str) -> bool:
 
 def open_source(
     url: str | os.PathLike,
-    columns: Sequence[Any] | None = None,
+    columns: Sequence[Any] | FittedColumns | None = None,
     weight_column: Any = None,
 ) -> Source:
     """Open what lies at a path or an fsspec URL.
@@ -107,8 +120,9 @@ def open_source(
     ----------
     url : str or path
         A Zarr array or group member; a Parquet or CSV file, or a folder or glob of them; a `.npy`.
-    columns : sequence, optional
-        The features: names in a table, positions in an array. Default: all (that hold numbers).
+    columns : sequence or FittedColumns, optional
+        The features: names in a table, positions in an array; or what a model remembers of its own.
+        Default: all (that hold numbers).
     weight_column : str or int, optional
         The column of the sample weights, which then is no feature.
 
@@ -126,24 +140,26 @@ def open_source(
     if place.is_zarr():
         from dask_kmeans.read import from_zarr
 
-        return from_zarr.open_path(place, columns, weight_column)
-    files = place.files()
-    if not files:
-        raise checks.empty_folder_error(place.url)
-    if _all_end(files, PARQUET):
+        return from_zarr.open_path(place, _of_array(columns), weight_column)
+    listing = Listing.of(place)
+    if listing.format == "Parquet":
         from dask_kmeans.read.from_parquet import ParquetSource
 
-        return ParquetSource(place.fs, files, place.url, columns, weight_column)
-    if _all_end(files, CSV):
+        return ParquetSource(place.fs, listing, place.url, _of_table(columns), weight_column)
+    if listing.format == "CSV":
         from dask_kmeans.read.from_csv import CsvSource
 
-        return CsvSource(place.fs, files, place.url, columns, weight_column)
-    if _all_end(files, NPY) and len(files) == 1:
+        return CsvSource(place.fs, listing, place.url, _of_table(columns), weight_column)
+    if listing.format == "NumPy" and len(listing.files) == 1:
         from dask_kmeans.read.from_npy import NpySource
 
-        return NpySource(place.fs, files[0], columns, weight_column)
+        return NpySource(place.fs, listing.files[0], _of_array(columns), weight_column)
     raise checks.unknown_format_error(place.url)
 
 
-def _all_end(files: Sequence[str], suffixes: tuple[str, ...]) -> bool:
-    return all(file.lower().endswith(suffixes) for file in files)
+def _of_table(columns: Sequence[Any] | FittedColumns | None) -> Sequence[Any] | None:
+    return columns.names if isinstance(columns, FittedColumns) else columns
+
+
+def _of_array(columns: Sequence[Any] | FittedColumns | None) -> Sequence[Any] | None:
+    return columns.positions if isinstance(columns, FittedColumns) else columns

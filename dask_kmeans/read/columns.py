@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,15 +51,29 @@ class Columns:
         return (values if self.features is None else values[:, list(self.features)]), weights
 
 
+@dataclass(frozen=True)
+class FittedColumns:
+    """What a model remembers of its features, to find them again in whatever is opened."""
+
+    names: tuple[str, ...] | None
+    """Where they came from a table, or had names otherwise."""
+    positions: tuple[int, ...] | None
+    """Where they were chosen from the columns of an array; None stands for all of them."""
+
+
+UNNAMED = re.compile(r"|Unnamed: \d+|__index_level_\d+__")
+"""What a column without a name is called: in a CSV, by pandas that has read one, in Arrow."""
+
+
 def numeric_columns(
-    dtypes: Mapping[str, np.dtype | None],
-    types: Mapping[str, Any],
-    names: Sequence[str],
-    columns: Sequence[str] | None,
-    weight_column: str | None,
-    source: str,
-) -> tuple[str, ...]:
-    """The columns of a table that are features.
+    dtypes: Mapping[Any, np.dtype | None],
+    types: Mapping[Any, Any],
+    names: Sequence[Hashable],
+    columns: Sequence[Hashable] | None = None,
+    weight_column: Hashable | None = None,
+    source: str = "X",
+) -> tuple[Any, ...]:
+    """The columns of a table that are features: the rule for tables of every kind.
 
     Parameters
     ----------
@@ -66,27 +81,40 @@ def numeric_columns(
         Name -> NumPy dtype, or None for a column without numbers.
     types : mapping
         Name -> type in the store's own words, for messages.
-    names : sequence of str
-        Columns to take features from where none are chosen.
-    columns : sequence of str or None
-        Columns that the user chose: each has to be there and to hold numbers.
-    weight_column : str or None
+    names : sequence
+        All columns that features are taken from where none are chosen.
+    columns : sequence or None
+        Columns that the user chose: each has to be there, once, and to hold numbers.
+    weight_column : hashable or None
         Likewise; it is no feature unless it is among `columns`.
+
+    Notes
+    -----
+    Left out, with a warning, are columns without numbers and, since they number the rows more often
+    than not, those without a name.
     """
+    if columns is not None and isinstance(columns, str):
+        columns = [columns]
     chosen = [*(columns or ()), *([weight_column] if weight_column is not None else ())]
     missing = [name for name in chosen if name not in dtypes]
     if missing:
         raise checks.unknown_column_error(missing, dtypes, source)
+    relevant = names if columns is None else [name for name in names if name in chosen]
+    checks.check_columns_differ(relevant, source)
     for name in chosen:
         if dtypes[name] is None:
             raise checks.non_numeric_column_error(name, types[name], source)
     if columns is not None:
         if not columns:
             raise checks.no_numeric_column_error({})
+        checks.check_columns_differ(columns, "The choice of columns")
         return tuple(columns)
-    numeric = tuple(name for name in names if dtypes[name] is not None and name != weight_column)
+    numeric = [name for name in names if dtypes[name] is not None and name != weight_column]
+    unnamed = [name for name in numeric if isinstance(name, str) and UNNAMED.fullmatch(name)]
     dropped = {name: types[name] for name in names if dtypes[name] is None}
-    if not numeric:
-        raise checks.no_numeric_column_error(dropped)
+    features = tuple(name for name in numeric if name not in unnamed)
+    if not features:
+        raise checks.no_numeric_column_error(dropped | {name: types[name] for name in unnamed})
     checks.warn_dropped_columns(dropped)
-    return numeric
+    checks.warn_unnamed_columns(unnamed)
+    return features

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import lzma
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -16,18 +15,24 @@ import numpy as np
 
 from dask_kmeans import checks, memory
 from dask_kmeans.blockwise import Block
+from dask_kmeans.read.arrow_columns import numbers
 from dask_kmeans.read.columns import numeric_columns
+from dask_kmeans.read.csv_format import (
+    HEAD_BYTES,
+    CsvFormat,
+    common_type,
+    ends_in_quotes,
+    read_head,
+)
+from dask_kmeans.read.folder import Listing, constants_of, partition_columns
 from dask_kmeans.read.pieces import Piece
 from dask_kmeans.read.points import uncounted
 from dask_kmeans.read.retry import Part, retried
 from dask_kmeans.read.stored import Source
 from dask_kmeans.read.url import full_name, is_local
 
-HEAD_BYTES = 2**20
-"""Read of a file to learn its columns and which of them are numbers."""
-
 BLOCK_BYTES = 32 * 2**20
-"""Text that a task reads, at most, unless it is compressed: then it is read as a stream."""
+"""Text that a task reads, at most, unless it can only be read as a stream."""
 
 PARSED_BYTES = 2**20
 """Text that is parsed at once; of a stream Arrow holds 32 times as much in advance."""
@@ -36,7 +41,7 @@ PARSED_BYTES = 2**20
 class CsvSource(Source):
     """CSV files with the same header; every number is read as float64, what is missing as NaN.
 
-    Lines end at a newline: a text with a newline in it, quoted or not, breaks them.
+    A column is one of numbers where the first MiB of each file shows nothing else.
     """
 
     n_rows = None
@@ -45,61 +50,147 @@ class CsvSource(Source):
     def __init__(
         self,
         fs: Any,
-        files: Sequence[str],
+        listing: Listing,
         url: str,
         columns: Sequence[str] | None = None,
         weight_column: str | None = None,
     ):
         self.description = url
         self.is_local = is_local(fs)
-        self._fs = fs
-        self._sizes = {
-            path: retried(partial(fs.size, path), full_name(fs, path), Part("its size"))
-            for path in files
+        self._fs, self._files = fs, listing.files
+        heads = [read_head(fs, path) for path in listing.files]
+        header = heads[0].format.header
+        for path, head in zip(listing.files, heads, strict=True):
+            if head.format.header != header:
+                raise checks.headers_differ_error(
+                    listing.files[0], path, header, head.format.header
+                )
+        types = {name: common_type([head.types[name] for head in heads]) for name in header}
+        folders = partition_columns(listing, types)
+        dtypes = {name: self.dtype if _is_number(kind) else None for name, kind in types.items()}
+        dtypes |= {
+            name: values if values is None else self.dtype for name, values in folders.items()
         }
-        self._header, head = _head(fs, files[0])
-        for other in files[1:]:
-            header, _ = _head(fs, other)
-            if header != self._header:
-                raise checks.headers_differ_error(files[0], other, self._header, header)
-        types = _types(self._header, head)
-        self.columns = numeric_columns(
-            {name: self.dtype if _is_number(kind) else None for name, kind in types.items()},
-            types, self._header, columns, weight_column, url,
-        )  # fmt: skip
+        shown = types | {
+            name: "text" if values is None else "int64" for name, values in folders.items()
+        }
+        names = [*header, *folders]
+        self.columns = numeric_columns(dtypes, shown, names, columns, weight_column, url)
         self.feature_names = checks.check_feature_names(self.columns)
         self.n_features = len(self.columns)
         self.weight_column = weight_column
         self.weighted = weight_column is not None
-        self._line_bytes = max(1, len(head) // max(1, head.count(b"\n")))
+        read = {*self.columns, weight_column}
+        self._tables = [
+            CsvTable(
+                fs, path, head.format, head.size,
+                {name: kind for name, kind in types.items() if name in read},
+                constants_of(folders, number, read),
+            )
+            for number, (path, head) in enumerate(zip(listing.files, heads, strict=True))
+        ]  # fmt: skip
+        self._line_bytes = heads[0].line_bytes
 
     def blocks(self, threads: int, max_block_rows: int | None = None) -> tuple[Block, ...]:
         most = BLOCK_BYTES
         if max_block_rows is not None:
             most = max(1, min(most, max_block_rows * self._line_bytes))
-        ranges: list[tuple[str, int, int | None]] = []
-        for path, size in self._sizes.items():
-            if _is_compressed(path):
-                ranges.append((path, 0, None))
-                continue
-            parts = max(1, -(-size // most), min(threads, size // HEAD_BYTES))
-            edges = memory.spread(size, parts)
-            ranges += [(path, a, b) for a, b in pairwise(edges)]
-        names = tuple(self._header)
-        return uncounted(
-            [CsvRows(self._fs, *where, names, self.columns, self.weight_column) for where in ranges]
+        rows = []
+        for table in self._tables:
+            rows += [
+                CsvRows(table, start, stop, self.columns, self.weight_column)
+                for start, stop in table.ranges(most, threads)
+            ]
+        return uncounted(rows)
+
+
+@dataclass(frozen=True)
+class CsvTable:
+    """A CSV file, and what is read of it."""
+
+    fs: Any
+    path: str
+    format: CsvFormat
+    size: int
+    types: dict[str, Any]
+    """Arrow type of each column that is read."""
+    constants: dict[str, float]
+    """Values of the columns that the folders of the file stand for."""
+
+    @property
+    def name(self) -> str:
+        return full_name(self.fs, self.path)
+
+    def ranges(self, most: int, threads: int) -> Iterable[tuple[int, int | None]]:
+        """Bytes of parts that can be read by themselves, of at most `most` each if possible."""
+        if self.format.is_stream:
+            return [(0, None)]
+        first = self.format.first_row
+        parts = max(1, -(-(self.size - first) // most), min(threads, self.size // HEAD_BYTES))
+        return pairwise(first + edge for edge in memory.spread(self.size - first, parts))
+
+    def open(self) -> io.BufferedReader:
+        """The rows, from the first on."""
+        file = self.fs.open(self.path, "rb", compression=self.format.compression)
+        lines = io.BufferedReader(file)
+        lines.read(self.format.first_row)
+        return lines
+
+    def batches(self, file: Any, quoted: bool, as_text: bool = False) -> Iterator[Any]:
+        """Rows of a file without a header, as Arrow reads them.
+
+        quoted : whether texts in quotes may have line ends in them
+        """
+        import pyarrow as pa
+        import pyarrow.csv as pacsv
+
+        types = dict.fromkeys(self.types, pa.string()) if as_text else self.types
+        # Of no columns Arrow would read all.
+        yield from pacsv.open_csv(
+            file,
+            read_options=pacsv.ReadOptions(
+                column_names=self.format.header, use_threads=False, block_size=PARSED_BYTES
+            ),
+            parse_options=pacsv.ParseOptions(
+                delimiter=self.format.separator, newlines_in_values=quoted
+            ),
+            convert_options=pacsv.ConvertOptions(
+                include_columns=list(types) or [self.format.header[0]],
+                column_types=types,
+                strings_can_be_null=True,
+            ),
         )
+
+    def parse_error(self, where: str, error: Exception) -> Exception:
+        """What to say of rows that Arrow refused: the first text among numbers, if that is it."""
+        import pyarrow as pa
+
+        row = 0
+        try:
+            with self.open() as file:
+                for batch in self.batches(file, quoted=True, as_text=True):
+                    found = [
+                        (place, name, text)
+                        for name, kind in self.types.items()
+                        for place, text in [_first_other(batch.column(name), kind)]
+                        if place is not None
+                    ]
+                    if found:
+                        place, name, text = min(found)
+                        return checks.text_among_numbers_error(self.name, name, row + place, text)
+                    row += batch.num_rows
+        except pa.ArrowInvalid as whole:  # it is no table of texts either
+            error = whole  # which counts rows from the beginning of the file
+        return checks.invalid_file_error(f"{self.name}, {where},", "CSV", error)
 
 
 @dataclass(frozen=True)
 class CsvRows:
-    """The lines that begin in bytes start..stop of a file (stop None: all of a compressed file)."""
+    """The lines that begin in bytes start..stop of a file (stop None: all of a stream)."""
 
-    fs: Any
-    path: str
+    table: CsvTable
     start: int
     stop: int | None
-    header: tuple[str, ...]
     columns: tuple[str, ...]
     weight_column: str | None
 
@@ -108,116 +199,75 @@ class CsvRows:
             yield from self._streamed()
             return
         read = partial(self._read, self.stop - self.start)
-        text = retried(read, self._name, Part(self._where))
-        if self.start == 0:
-            text = text[text.find(b"\n") + 1 or len(text) :]
+        text = retried(read, self.table.name, Part(self._where))
+        if ends_in_quotes(text):
+            raise checks.break_in_quotes_error(self.table.name, self._where)
         if text.strip():
-            yield from self._parsed(io.BytesIO(text))
+            yield from self._parsed(io.BytesIO(text), b'"' in text)
 
     def _read(self, length: int) -> bytes:
+        """The lines; from the end of the line before on, since the one that is cut is skipped."""
         from fsspec.utils import read_block
 
-        with self.fs.open(self.path, "rb") as file:
-            return read_block(file, self.start, length, delimiter=b"\n")
+        with self.table.fs.open(self.table.path, "rb") as file:
+            return read_block(
+                file, self.start - 1, length, delimiter=self.table.format.line_end.encode()
+            )
 
     def _streamed(self) -> Iterator[Piece]:
-        """A compressed file, little by little; no new try, since it has no middle to begin at."""
+        """A file from its beginning on; no new try, since it has no middle to begin at."""
         try:
-            with self.fs.open(self.path, "rb", compression="infer") as file:
-                lines = io.BufferedReader(file)
-                lines.readline()
+            with self.table.open() as lines:
                 if lines.peek(1):
-                    yield from self._parsed(lines)
+                    yield from self._parsed(lines, quoted=True)
         except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
-            raise checks.unreadable_error(self._name, self._where, None, None, error) from error
+            name = self.table.name
+            raise checks.unreadable_error(name, self._where, None, None, error) from error
 
-    def _parsed(self, file: Any) -> Iterator[Piece]:
+    def _parsed(self, file: Any, quoted: bool) -> Iterator[Piece]:
         """Rows of lines without a header."""
         import pyarrow as pa
-        import pyarrow.csv as pacsv
 
-        wanted = list(self.columns)
-        if self.weight_column is not None and self.weight_column not in wanted:
-            wanted.append(self.weight_column)
         try:
-            batches = pacsv.open_csv(
-                file,
-                read_options=pacsv.ReadOptions(
-                    column_names=self.header, use_threads=False, block_size=PARSED_BYTES
-                ),
-                convert_options=pacsv.ConvertOptions(
-                    include_columns=wanted, column_types=dict.fromkeys(wanted, pa.float64())
-                ),
-            )
-            for batch in batches:
+            for batch in self.table.batches(file, quoted):
                 values = np.empty((len(self.columns), batch.num_rows))
                 for row, name in zip(values, self.columns, strict=True):
-                    row[:] = batch.column(name).to_numpy(zero_copy_only=False)
+                    row[:] = self._values(batch, name)
                 weights = None
                 if self.weight_column is not None:
-                    weights = batch.column(self.weight_column).to_numpy(zero_copy_only=False)
+                    weights = np.empty(batch.num_rows)
+                    weights[:] = self._values(batch, self.weight_column)
                 yield Piece(values.T, weights)
         except pa.ArrowInvalid as error:
-            part = f"{self._name}, {self._where},"
-            raise checks.invalid_file_error(part, "CSV", error) from error
+            raise self.table.parse_error(self._where, error) from error
 
-    @property
-    def _name(self) -> str:
-        return full_name(self.fs, self.path)
+    def _values(self, batch: Any, name: str) -> Any:
+        constants = self.table.constants
+        return constants[name] if name in constants else numbers(batch.column(name))
 
     @property
     def _where(self) -> str:
         return "a part" if self.stop is None else f"bytes {self.start} to {self.stop}"
 
 
-def _is_compressed(path: str) -> bool:
-    return not path.lower().endswith(".csv")
-
-
-def _head(fs: Any, path: str) -> tuple[list[str], bytes]:
-    """Names of the columns, and the first lines after them."""
-
-    def read() -> bytes:
-        with fs.open(path, "rb", compression="infer") as file:
-            return file.read(HEAD_BYTES)
-
-    text = retried(read, full_name(fs, path), Part("the first lines"))
-    line, _, rest = text.partition(b"\n")
-    shown = line.decode("utf-8-sig", "replace").rstrip("\r")
-    names = next(csv.reader([shown]), [])
-    if names and all(_reads_as_number(name) for name in names):
-        raise checks.no_header_error(full_name(fs, path), shown)
-    if len(text) == HEAD_BYTES:  # the last line is cut
-        rest = rest[: rest.rfind(b"\n") + 1]
-    return names, rest
-
-
-def _types(header: Sequence[str], head: bytes) -> dict[str, Any]:
-    """Arrow type of each column, as the first lines show it."""
-    import pyarrow as pa
-    import pyarrow.csv as pacsv
-
-    if not head.strip():
-        return dict.fromkeys(header, pa.float64())
-    try:
-        table = pacsv.read_csv(
-            io.BytesIO(head),
-            read_options=pacsv.ReadOptions(column_names=list(header), use_threads=False),
-        )
-    except pa.ArrowInvalid as error:
-        raise checks.invalid_file_error("The source", "CSV", error) from error
-    return dict(zip(table.schema.names, table.schema.types, strict=True))
-
-
 def _is_number(kind: Any) -> bool:
     import pyarrow as pa
 
-    return pa.types.is_integer(kind) or pa.types.is_floating(kind)
+    return pa.types.is_floating(kind) or pa.types.is_boolean(kind)
 
 
-def _reads_as_number(text: str) -> bool:
+def _first_other(texts: Any, kind: Any) -> tuple[int | None, str]:
+    """Place and text of the first value that is not of the type; None if there is none."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    trimmed = pc.utf8_trim_whitespace(texts)
     try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+        trimmed.cast(kind)
+    except pa.ArrowInvalid:
+        for place, text in enumerate(trimmed.to_pylist()):
+            try:
+                pa.scalar(text).cast(kind)
+            except pa.ArrowInvalid:
+                return place, text
+    return None, ""

@@ -11,9 +11,10 @@ import numpy as np
 
 from dask_kmeans import checks, memory
 from dask_kmeans.blockwise import parallelism
+from dask_kmeans.read.casts import kernel_dtype, one_chunk_wide
 from dask_kmeans.read.graphs import Chunk, sources_of
 from dask_kmeans.read.masks import without_mask
-from dask_kmeans.read.pieces import Piece, as_weights, cut, kernel_dtype
+from dask_kmeans.read.pieces import Piece, as_weights, cut
 from dask_kmeans.read.points import Kind, Points, numbered, uncounted
 from dask_kmeans.read.results import RowResults, RowsFrom, RowsOfPart, shared
 from dask_kmeans.read.weights import weight_values
@@ -22,10 +23,11 @@ from dask_kmeans.read.weights import weight_values
 def read(X: Any, sample_weight: Any = None) -> Points:
     """Points of a dask array of shape (n_rows, n_features); neither may be copied or computed."""
     checks.check_two_dimensional(X.shape, "dask array")
-    dtype = kernel_dtype(X.dtype)
+    # Objects may be numbers: whether they are is seen when they come.
+    dtype = np.dtype(np.float64) if X.dtype.kind == "O" else kernel_dtype(X.dtype)
     if np.isnan(X.shape[1]):
         raise checks.unknown_columns_error("the dask array")
-    X = X.rechunk({1: -1}) if X.numblocks[1] > 1 else X
+    X = one_chunk_wide(X)
     weights = _aligned_weights(X, sample_weight)
 
     chunk_rows = X.chunks[0]
@@ -83,7 +85,9 @@ def _aligned_weights(X: Any, sample_weight: Any) -> Any:
         sample_weight.shape, X.shape[0] if counted and weights_counted else None
     )
     if counted and weights_counted:
-        return sample_weight.rechunk((X.chunks[0],))
+        # As float64 first: a chunk that is put together is of the dtype of its first part.
+        weights = da.map_blocks(as_weights, sample_weight, dtype=np.float64)
+        return weights.rechunk((X.chunks[0],))
     # Sizes that are not known are compared chunk by chunk, when they are.
     if sample_weight.numblocks[0] != X.numblocks[0]:
         raise checks.weight_chunks_error(sample_weight.chunks[0], X.chunks[0])

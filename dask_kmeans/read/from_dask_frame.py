@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -22,11 +22,11 @@ from dask_kmeans.read.weights import weights_along_index
 
 def read(X: Any, sample_weight: Any = None) -> Points:
     """Points of the numeric columns of a Dask DataFrame; a warning names the others."""
-    positions, dtype = from_pandas.numeric_columns(X.columns, X.dtypes)
-    if len(positions) < len(X.columns) and X.columns.is_unique:
+    positions = from_pandas.numeric_columns(X)
+    if len(positions) < len(X.columns):
         # Said to Dask, so that it need not even read the other columns.
-        X = X[X.columns[list(positions)].tolist()]
-        positions = tuple(range(len(positions)))
+        X = X[[X.columns[position] for position in positions]]
+    dtype = from_pandas.declared_dtype(X)
     threads = parallelism(in_memory=False)
 
     def groups(one_by_one: bool) -> list[tuple[int, int]]:
@@ -35,16 +35,16 @@ def read(X: Any, sample_weight: Any = None) -> Points:
     sources, _ = sources_of(
         [X] if sample_weight is None else [X, _checked_weights(X, sample_weight)],
         groups,
-        partial(Partitions, positions, dtype),
+        partial(Partitions, tuple(X.columns)),
     )
     return Points(
         blocks=uncounted(sources),
-        n_features=len(positions),
+        n_features=len(X.columns),
         dtype=dtype,
         n_rows=None,
         in_memory=False,
-        kind=DaskFrame(X, positions, dtype),
-        feature_names=checks.check_feature_names(X.columns[list(positions)]),
+        kind=DaskFrame(X),
+        feature_names=checks.check_feature_names(X.columns),
         weighted=sample_weight is not None,
     )
 
@@ -75,20 +75,30 @@ def _are_divided_otherwise(weights: Any, X: Any) -> bool:
 
 @dataclass(frozen=True)
 class Partitions:
-    """A block of consecutive partitions, perhaps with their weights."""
+    """A block of consecutive partitions, perhaps with their weights; `columns` are the features."""
 
-    positions: tuple[int, ...]
-    dtype: np.dtype
+    columns: tuple[Hashable, ...]
     chunks: Iterable[Chunk]
 
     def pieces(self) -> Iterator[Piece]:
+        everything = tuple(range(len(self.columns)))
         for frame, *of_rows in self.chunks:
             weights = of_rows[0] if of_rows else None
             if weights is not None:
                 if len(weights) != len(frame):
                     raise checks.weight_chunks_error([len(weights)], [len(frame)])
                 weights = weights_along_index(weights, frame.index)
-            yield from from_pandas.frame_rows(frame, self.positions, self.dtype, weights).pieces()
+            features = self._features(frame)
+            yield from from_pandas.frame_rows(features, everything, weights).pieces()
+
+    def _features(self, frame: Any) -> Any:
+        """The columns of a partition in the order that Dask was told, whatever theirs is."""
+        there = list(frame.columns)
+        if there == list(self.columns):
+            return frame
+        if len(set(there)) < len(there) or not set(there) >= set(self.columns):
+            raise checks.partition_columns_error(self.columns, there)
+        return frame[list(self.columns)]
 
 
 @dataclass(frozen=True)
@@ -96,21 +106,18 @@ class DaskFrame(Kind):
     """Results as lazy Dask Series or DataFrames with the partitions and the index of the data."""
 
     X: Any
-    positions: tuple[int, ...]
-    dtype: np.dtype
 
     def apply(self, points: Points, results: RowResults) -> Any:
         return self.X.map_partitions(
             _results_of_partition,
             shared(results),
-            self.positions,
-            self.dtype,
+            tuple(self.X.columns),
             meta=from_pandas.empty_result(results.dtype, results.n_outputs),
         )
 
 
-def _results_of_partition(frame, results, positions, dtype, partition_info=None):
+def _results_of_partition(frame, results, columns, partition_info=None):
     number = "" if partition_info is None else f" {partition_info['number']}"
-    rows = Partitions(positions, dtype, [(frame,)])
+    rows = Partitions(columns, [(frame,)])
     values = results.of(rows, RowsOfPart(f"partition{number}", frame.index))
     return from_pandas.as_series_or_frame(values, frame.index)

@@ -13,8 +13,9 @@ from numpy.lib import format as npy
 
 from dask_kmeans import checks, memory
 from dask_kmeans.blockwise import Block
+from dask_kmeans.read.casts import kernel_dtype
 from dask_kmeans.read.columns import Columns
-from dask_kmeans.read.pieces import Piece, cut, kernel_dtype
+from dask_kmeans.read.pieces import Piece, cut
 from dask_kmeans.read.points import numbered
 from dask_kmeans.read.retry import Part, retried
 from dask_kmeans.read.stored import Source
@@ -41,6 +42,7 @@ class NpySource(Source):
         self.dtype = kernel_dtype(dtype, self.description)
         self.n_rows = shape[0]
         self.columns = Columns.of_positions(shape[1], columns, weight_column, self.description)
+        self.positions = self.columns.features
         self.n_features = len(self.columns)
         self.weighted = self.columns.weight is not None
         self.feature_names = None

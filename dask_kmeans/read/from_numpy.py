@@ -9,8 +9,9 @@ import numpy as np
 
 from dask_kmeans import checks, memory
 from dask_kmeans.blockwise import Block, Blockwise, OpenBlock, parallelism
+from dask_kmeans.read.casts import as_numbers, kernel_dtype
 from dask_kmeans.read.masks import without_mask
-from dask_kmeans.read.pieces import Rows, RowsInMemory, as_weights, kernel_dtype
+from dask_kmeans.read.pieces import Rows, RowsInMemory, as_weights
 from dask_kmeans.read.points import Kind, Points, numbered
 from dask_kmeans.read.results import RowResults, RowsFrom
 from dask_kmeans.read.weights import weight_values
@@ -68,14 +69,9 @@ def as_array(X: Any) -> np.ndarray:
         values = without_mask(X)
     except ValueError as error:  # rows of different lengths
         raise checks.ragged_error(error) from error
-    if values.dtype.kind != "O":
-        return values
-    if values.ndim == 0:
+    if values.dtype.kind == "O" and values.ndim == 0:
         raise checks.not_numbers_error(f"type {type(X).__name__}")
-    try:
-        return values.astype(np.float64)
-    except (TypeError, ValueError) as error:
-        raise checks.not_numbers_error(f"values that are no numbers ({error})") from error
+    return as_numbers(values)
 
 
 def weights_in_memory(sample_weight: Any, n_rows: int) -> np.ndarray | None:

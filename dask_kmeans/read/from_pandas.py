@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,38 +10,48 @@ import numpy as np
 import pandas as pd
 
 from dask_kmeans import checks
-from dask_kmeans.read import from_numpy
-from dask_kmeans.read.pieces import ColumnRows, Rows, kernel_dtype
+from dask_kmeans.read import arrow_columns, columns, from_numpy
+from dask_kmeans.read.casts import as_numbers, common_dtype, kernel_dtype, not_a_number
+from dask_kmeans.read.pieces import ColumnRows, Rows
 from dask_kmeans.read.points import Points
 from dask_kmeans.read.weights import weights_along_index
 
 
 def read(X: pd.DataFrame, sample_weight: Any = None) -> Points:
     """Points of the numeric columns of a DataFrame; a warning names the others."""
-    positions, dtype = numeric_columns(X.columns, X.dtypes)
+    positions = numeric_columns(X)
     return from_numpy.read_rows(
-        frame_rows(X, positions, dtype),
+        frame_rows(X, positions),
         weights_along_index(sample_weight, X.index),
         kind=PandasFrame(X.index),
         feature_names=checks.check_feature_names(X.columns[list(positions)]),
     )
 
 
-def numeric_columns(
-    names: Iterable[Hashable], kinds: Iterable[Any]
-) -> tuple[tuple[int, ...], np.dtype]:
-    """Positions of the columns whose dtype is of numbers, and the dtype that holds all of them."""
-    columns = [(name, kind, _numpy_dtype(kind)) for name, kind in zip(names, kinds, strict=True)]
-    positions = tuple(n for n, (_, _, dtype) in enumerate(columns) if dtype is not None)
-    dropped = {name: kind for name, kind, dtype in columns if dtype is None}
-    if not positions:
-        raise checks.no_numeric_column_error(dropped)
-    checks.warn_dropped_columns(dropped)
-    return positions, np.result_type(*(dtype for _, _, dtype in columns if dtype is not None))
+def numeric_columns(X: Any) -> tuple[int, ...]:
+    """Positions of the columns of a DataFrame, pandas' or Dask's, that hold numbers."""
+    names = list(X.columns)
+    dtypes = dict(zip(names, map(_numpy_dtype, X.dtypes), strict=True))
+    if isinstance(X, pd.DataFrame):
+        for position, kind in enumerate(X.dtypes):
+            # As pandas reads the decimals of Parquet, for example.
+            if kind == np.dtype(object) and not_a_number(X.iloc[:, position].array) is None:
+                dtypes[names[position]] = np.dtype(np.float64)
+    types = dict(zip(names, X.dtypes, strict=True))
+    features = columns.numeric_columns(dtypes, types, names)
+    place = {name: position for position, name in enumerate(names)}
+    return tuple(place[name] for name in features)
+
+
+def declared_dtype(X: Any) -> np.dtype:
+    """What holds the columns of a DataFrame of numbers, by what it says of them."""
+    return np.result_type(*(_numpy_dtype(dtype) or np.float64 for dtype in X.dtypes))
 
 
 def _numpy_dtype(dtype: Any) -> np.dtype | None:
     """The dtype for values of a column; None where they are no numbers."""
+    if isinstance(dtype, pd.ArrowDtype):
+        return arrow_columns.numpy_dtype(dtype.pyarrow_dtype, nulls=True)
     if not (pd.api.types.is_numeric_dtype(dtype) or pd.api.types.is_bool_dtype(dtype)):
         return None
     if isinstance(dtype, np.dtype):
@@ -56,25 +66,40 @@ def _numpy_dtype(dtype: Any) -> np.dtype | None:
 
 
 def frame_rows(
-    X: pd.DataFrame, positions: tuple[int, ...], dtype: np.dtype, weights: Any = None
+    X: pd.DataFrame, positions: tuple[int, ...], weights: Any = None
 ) -> Rows | ColumnRows:
     """The columns `positions` of X, without a copy where their values lie in one array."""
     frame = X if len(positions) == X.shape[1] else X.iloc[:, list(positions)]
-    if all(isinstance(kind, np.dtype) and kind == dtype for kind in frame.dtypes):
+    first = frame.dtypes.iloc[0]
+    if isinstance(first, np.dtype) and first.kind != "O" and (frame.dtypes == first).all():
         # One row tells whether pandas would copy to put all columns into one array.
         row, column = frame.iloc[:1].to_numpy(), frame.iloc[:, 0].to_numpy()
         if np.shares_memory(row, column):
             return Rows(frame.to_numpy(), weights)
-    columns = [_values(frame.iloc[:, number], dtype) for number in range(frame.shape[1])]
-    return ColumnRows(tuple(columns), dtype, weights)
+    values = tuple(_values(column, name) for name, column in frame.items())
+    return ColumnRows(values, common_dtype(values), weights)
 
 
-def _values(column: pd.Series, dtype: np.dtype) -> np.ndarray:
-    """A column as it lies, or without its missing values as `dtype`."""
+def _values(column: pd.Series, name: Hashable) -> np.ndarray:
+    """A column as it lies; without its missing values, if it can have some, in a float."""
     if isinstance(column.dtype, np.dtype):
-        return column.to_numpy()
+        return as_numbers(column.to_numpy(), f"column {name!r}")
+    if isinstance(column.dtype, pd.StringDtype):
+        column = _read_back(column, name)
+    dtype = _numpy_dtype(column.dtype)
+    if dtype is None:
+        raise checks.not_numbers_error(f"dtype {column.dtype}", f"column {name!r}")
     missing = {"na_value": np.nan} if dtype.kind == "f" else {}
     return column.to_numpy(dtype=dtype, **missing)
+
+
+def _read_back(column: pd.Series, name: Hashable) -> pd.Series:
+    """Texts as numbers: Dask makes texts of objects, even of those that it was told are numbers."""
+    try:
+        return column.astype("Float64")
+    except (TypeError, ValueError) as error:
+        given = f"values that are no numbers ({error})"
+        raise checks.not_numbers_error(given, f"column {name!r}") from error
 
 
 def as_series_or_frame(values: np.ndarray, index: pd.Index) -> pd.Series | pd.DataFrame:

@@ -15,7 +15,11 @@ import numpy as np
 from dask_kmeans import checks, memory
 from dask_kmeans.blockwise import Block
 from dask_kmeans.buffer_pool import ReadingBufferPool
+from dask_kmeans.read.arrow_columns import numbers, numpy_dtype
+from dask_kmeans.read.casts import put, smallest_dtype
 from dask_kmeans.read.columns import numeric_columns
+from dask_kmeans.read.folder import Listing, constants_of, partition_columns
+from dask_kmeans.read.parquet_files import common_types, open_file, read_footer
 from dask_kmeans.read.pieces import Piece, cut
 from dask_kmeans.read.points import numbered
 from dask_kmeans.read.retry import Part, retried
@@ -31,21 +35,6 @@ BATCH_BYTES = 32 * 2**20
 batches of 8 MiB, since a column that is finished at once is still in the cache when it is put in
 its place. A larger one, and one from afar, comes in batches of about this size."""
 
-BUFFER_BYTES = 2**16
-"""Read at once of each column chunk of a local file."""
-
-
-class Footer(NamedTuple):
-    """What a Parquet file says of itself."""
-
-    path: str
-    types: dict[str, Any]
-    """Arrow type of each column, without those that pandas or Dask wrote as an index."""
-    index_types: dict[str, Any]
-    group_rows: list[int]
-    with_nulls: frozenset[str]
-    """Integer and bool columns that have, or may have, nulls."""
-
 
 class RowGroup(NamedTuple):
     """A row group, or some rows of it."""
@@ -55,6 +44,8 @@ class RowGroup(NamedTuple):
     skip: int
     """Rows of the group before the first of these."""
     rows: int
+    constants: dict[str, float]
+    """Values of the columns that the folders of the file stand for."""
     is_whole: bool = True
 
 
@@ -64,8 +55,8 @@ class ParquetSource(Source):
     Parameters
     ----------
     fs : fsspec file system
-    files : sequence of str
-        In the order of their rows.
+    listing : Listing
+        The files, in the order of their rows.
     url : str
         What the user called them.
     columns : sequence of str, optional
@@ -76,7 +67,7 @@ class ParquetSource(Source):
     def __init__(
         self,
         fs: Any,
-        files: Sequence[str],
+        listing: Listing,
         url: str,
         columns: Sequence[str] | None = None,
         weight_column: str | None = None,
@@ -85,29 +76,38 @@ class ParquetSource(Source):
         self.is_local = is_local(fs)
         self._fs = fs
         with ThreadPoolExecutor(FOOTERS_AT_ONCE) as pool:
-            footers = list(pool.map(lambda path: _footer(fs, path), files))
-        types = footers[0].types | (footers[0].index_types if columns or weight_column else {})
-        wanted = (
-            None if columns is None else [*columns, *([weight_column] if weight_column else [])]
-        )
-        _check_schemas(footers, wanted)
-
+            footers = list(pool.map(partial(read_footer, fs), listing.files))
+        chosen = [] if weight_column is None else [weight_column]  # which may be an index
+        types = footers[0].types | common_types(footers, chosen)
+        types |= common_types(footers, None if columns is None else columns)
         nulls = frozenset().union(*(footer.with_nulls for footer in footers))
-        dtypes = {name: _numpy_dtype(kind, name in nulls) for name, kind in types.items()}
-        names = list(footers[0].types) if columns is None else list(columns)
-        self.columns = numeric_columns(dtypes, types, names, columns, weight_column, url)
+        dtypes = {name: numpy_dtype(kind, name in nulls) for name, kind in types.items()}
+        everything = {name for footer in footers for name in footer.names}
+        folders = partition_columns(listing, everything)
+        types |= {name: "text" if values is None else "int64" for name, values in folders.items()}
+        dtypes |= {
+            name: values if values is None else smallest_dtype(values)
+            for name, values in folders.items()
+        }
+        names = [name for name in footers[0].names if name not in footers[0].index]
+        self.columns = numeric_columns(
+            dtypes, types, [*names, *folders], columns, weight_column, url
+        )
         self.feature_names = checks.check_feature_names(self.columns)
         self.weight_column = weight_column
         self.weighted = weight_column is not None
         self._buffers = ReadingBufferPool()
         self.n_features = len(self.columns)
         self.dtype = np.result_type(*(dtypes[name] for name in self.columns))
+        read = {*self.columns, weight_column}
         self._parts = [
-            RowGroup(footer.path, group, 0, rows)
-            for footer in footers
+            RowGroup(
+                footer.path, group, 0, rows, constants_of(folders, number, read)
+            )
+            for number, footer in enumerate(footers)
             for group, rows in enumerate(footer.group_rows)
             if rows
-        ]
+        ]  # fmt: skip
         self.n_rows = sum(part.rows for part in self._parts)
 
     def blocks(self, threads: int, max_block_rows: int | None = None) -> tuple[Block, ...]:
@@ -163,14 +163,20 @@ class ParquetRows:
                         yield from cut(*batch)
                 start += part.rows
 
-    def split(self, n_rows: int, column: Callable[[str], Any]) -> Piece:
+    def split(self, n_rows: int, part: RowGroup, column: Callable[[str], Any]) -> Piece:
         """`n_rows` rows in Fortran order and their weights, from Arrow columns by their names."""
+
+        def values(name: str) -> np.ndarray:
+            if name in part.constants:
+                return np.broadcast_to(part.constants[name], (n_rows,))
+            return numbers(column(name))
+
         out = self.buffers.empty((len(self.columns), n_rows), self.dtype)
-        for row, name in zip(out, self.columns, strict=True):
-            row[:] = _numbers(column(name))
+        for row, name in enumerate(self.columns):
+            out = put(values(name), out, row)
         if self.weight_column is None:
             return Piece(out.T)
-        return Piece(out.T, _numbers(column(self.weight_column)).astype(np.float64))
+        return Piece(out.T, values(self.weight_column).astype(np.float64))
 
     @property
     def batch_rows(self) -> int:
@@ -178,9 +184,10 @@ class ParquetRows:
 
     @property
     def names(self) -> list[str]:
-        """The columns that are read."""
+        """The columns that are read from the files."""
         weight = () if self.weight_column in (None, *self.columns) else (self.weight_column,)
-        return [*self.columns, *weight]
+        constants = self.parts[0].constants
+        return [name for name in (*self.columns, *weight) if name not in constants]
 
 
 class _Batches:
@@ -224,7 +231,7 @@ class _Batches:
         """The rows from number `skip` + `done` of the row group on, to the end of the part."""
         rows, part, file = self._rows, self._part, self._file.at(self._part.path)
         if is_local(rows.fs) and part.is_whole and part.rows <= rows.batch_rows:
-            yield rows.split(part.rows, partial(self._column, file))
+            yield rows.split(part.rows, part, partial(self._column, file))
             return
         first, stop = part.skip + self._done, part.skip + part.rows
         position = 0
@@ -236,7 +243,7 @@ class _Batches:
         ):
             begin, end = max(first - position, 0), min(stop - position, batch.num_rows)
             if begin < end:
-                yield rows.split(end - begin, batch.slice(begin, end - begin).column)
+                yield rows.split(end - begin, part, batch.slice(begin, end - begin).column)
             position += batch.num_rows
             if position >= stop:
                 return
@@ -247,7 +254,8 @@ class _Batches:
         table = file.read_row_group(self._part.group, columns=[name], use_threads=False)
         if table.num_rows < self._part.rows:
             raise _too_short(self._part.rows - table.num_rows)
-        return table.column(0)
+        # By name: Arrow takes "a.b" for a part of "a", and reads both.
+        return table.column(name)
 
 
 def _too_short(missing: int) -> OSError:
@@ -266,7 +274,7 @@ class _OpenFile:
         """The file at `path`, as a ParquetFile."""
         if path != self._path:
             self.close()
-            self._file, self._path = _open(self._fs, path), path
+            self._file, self._path = open_file(self._fs, path), path
         return self._file
 
     def close(self) -> None:
@@ -274,103 +282,3 @@ class _OpenFile:
             # Also what was opened for it.
             self._file.close(force=True)
         self._file = self._path = None
-
-
-def _open(fs: Any, path: str) -> Any:
-    """A ParquetFile. Not memory-mapped: a file cut short while it is mapped kills the process."""
-    import pyarrow.parquet as pq
-
-    if is_local(fs):
-        # Column chunks are read little by little: a task holds a few pages, not the row group.
-        return pq.ParquetFile(path, buffer_size=BUFFER_BYTES, pre_buffer=False)
-    # Column chunks are fetched in few large requests; a cache of the file would read them twice.
-    return pq.ParquetFile(fs.open(path, "rb", cache_type="none"), pre_buffer=True)
-
-
-def _footer(fs: Any, path: str) -> Footer:
-    import pyarrow as pa
-
-    name = full_name(fs, path)
-
-    def read() -> Any:
-        try:
-            with _open(fs, path) as file:
-                return file.metadata, file.schema_arrow
-        except pa.ArrowInvalid as error:
-            raise checks.invalid_file_error(name, "Parquet", error) from error
-
-    metadata, schema = retried(read, name, Part("the footer"))
-    written = (schema.pandas_metadata or {}).get("index_columns", [])
-    index = {name for name in written if isinstance(name, str)}
-    types = dict(zip(schema.names, schema.types, strict=True))
-    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
-    return Footer(
-        path=path,
-        types={name: kind for name, kind in types.items() if name not in index},
-        index_types={name: kind for name, kind in types.items() if name in index},
-        group_rows=[group.num_rows for group in groups],
-        with_nulls=frozenset(_with_nulls(metadata, groups, types)),
-    )
-
-
-def _with_nulls(metadata: Any, groups: list[Any], types: dict[str, Any]) -> Iterator[str]:
-    import pyarrow as pa
-
-    for number in range(metadata.num_columns):
-        name = metadata.schema.column(number).path
-        kind = types.get(name)
-        if kind is None or not (pa.types.is_integer(kind) or pa.types.is_boolean(kind)):
-            continue
-        statistics = (group.column(number).statistics for group in groups)
-        if any(s is None or not s.has_null_count or s.null_count for s in statistics):
-            yield name
-
-
-def _numpy_dtype(kind: Any, nulls: bool) -> np.dtype | None:
-    """The dtype for values of an Arrow type; None where they are no numbers."""
-    import pyarrow as pa
-
-    if pa.types.is_decimal(kind):
-        return np.dtype(np.float64)
-    if pa.types.is_boolean(kind):
-        return np.dtype(np.float32 if nulls else np.uint8)
-    if pa.types.is_integer(kind):
-        dtype = np.dtype(kind.to_pandas_dtype())
-        # Nulls come as NaN, in a float that holds every value of the integer (but of 64 bits).
-        return np.promote_types(dtype, np.float32) if nulls else dtype
-    if pa.types.is_floating(kind):
-        return np.dtype(kind.to_pandas_dtype())
-    return None
-
-
-def _numbers(column: Any) -> np.ndarray:
-    """The values of an Arrow column, nulls as NaN."""
-    import pyarrow as pa
-
-    if pa.types.is_boolean(column.type):
-        column = column.cast(pa.uint8())
-    elif pa.types.is_decimal(column.type):
-        column = column.cast(pa.float64())
-    return column.to_numpy(zero_copy_only=False)
-
-
-def _check_schemas(footers: list[Footer], columns: Sequence[str] | None) -> None:
-    """Raise ValueError unless all files agree in `columns` (None: in all of them)."""
-    first = footers[0]
-
-    def seen(footer: Footer) -> dict[str, Any]:
-        if columns is None:
-            return footer.types
-        types = footer.types | footer.index_types
-        return {name: types[name] for name in columns if name in types}
-
-    there = seen(first)
-    for footer in footers[1:]:
-        here = seen(footer)
-        if here != there:
-            differences = {
-                name: (there.get(name), here.get(name))
-                for name in {**there, **here}
-                if there.get(name) != here.get(name)
-            }
-            raise checks.schemas_differ_error(first.path, footer.path, differences)

@@ -22,7 +22,8 @@ import xarray as xr
 
 from dask_kmeans import checks, memory
 from dask_kmeans.read import from_dask, from_numpy
-from dask_kmeans.read.pieces import Piece, cut, kernel_dtype
+from dask_kmeans.read.casts import kernel_dtype, one_chunk_wide
+from dask_kmeans.read.pieces import Piece, cut
 from dask_kmeans.read.points import Kind, Points
 from dask_kmeans.read.results import RowResults, RowsOfGrid, shared
 from dask_kmeans.read.weights import weights_along_dimensions
@@ -224,11 +225,12 @@ def _read_lazy(X: xr.DataArray, weights: Any, feature_dim: Hashable) -> Points:
     if any(number > 1 for number in whole.numblocks[1:]):
         # Rows are consecutive samples: chunks have to be whole in all but the first dimension.
         # Along that one they stay as they are, so that nothing is read for two of them.
-        stripe = max(whole.chunks[0]) * math.prod(whole.shape[1:]) * whole.dtype.itemsize
-        first = whole.chunks[0] if stripe <= STRIPE_BYTES else "auto"
-        whole = whole.rechunk(
-            {0: first, **dict.fromkeys(range(1, whole.ndim), -1)}, block_size_limit=STRIPE_BYTES
-        )
+        row_bytes = math.prod(whole.shape[1:]) * whole.dtype.itemsize
+        most = max(1, STRIPE_BYTES // max(1, row_bytes))
+        stripes = [
+            np.diff(memory.spread(rows, max(1, -(-rows // most)))) for rows in whole.chunks[0]
+        ]
+        whole = one_chunk_wide(whole.rechunk({0: tuple(np.concatenate(stripes).tolist())}))
     sizes = {dim: size for dim, size in last.sizes.items() if dim != feature_dim}
     weights = _row_weights(weights, sizes, whole.chunks[:-1])
     points = from_dask.read(whole.reshape(-1, last.shape[-1]), weights)
@@ -244,7 +246,7 @@ class LazyRaster(Kind):
     template: xr.DataArray
 
     def apply(self, points: Points, results: RowResults) -> xr.DataArray:
-        data = self.X.data.rechunk({-1: -1})
+        data = one_chunk_wide(self.X.data, [self.X.ndim - 1])
         if results.n_outputs is None:
             shape: dict[str, Any] = {"drop_axis": data.ndim - 1}
         else:

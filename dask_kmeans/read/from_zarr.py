@@ -11,11 +11,12 @@ import numpy as np
 from dask_kmeans import checks, memory
 from dask_kmeans.blockwise import Block
 from dask_kmeans.buffer_pool import ReadingBufferPool
+from dask_kmeans.read.casts import kernel_dtype
 from dask_kmeans.read.chunk_files import ChunkFiles
 from dask_kmeans.read.chunks import read_rows
 from dask_kmeans.read.columns import Columns
 from dask_kmeans.read.packing import Packing
-from dask_kmeans.read.pieces import Piece, cut, kernel_dtype
+from dask_kmeans.read.pieces import Piece, cut
 from dask_kmeans.read.points import numbered
 from dask_kmeans.read.retry import Part, retried
 from dask_kmeans.read.stored import Source
@@ -82,6 +83,7 @@ class ZarrSource(Source):
         self.columns = Columns.of_positions(
             array.shape[1], columns, weight_column, self.description
         )
+        self.positions = self.columns.features
         self.n_features = len(self.columns)
         self.weighted = self.columns.weight is not None
         self._buffers = ReadingBufferPool()

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from dask_kmeans import checks, memory
+from dask_kmeans.read.casts import as_numbers, kernel_dtype
 from dask_kmeans.read.masks import without_mask
 
 
@@ -33,18 +34,9 @@ class RowSource(Protocol):
         """The rows, piece by piece and in order; may be called again."""
 
 
-def kernel_dtype(dtype: np.dtype, what: str = "X") -> np.dtype:
-    """The dtype in which values of `dtype` are handed to the kernels."""
-    checks.check_numeric(dtype, what)
-    if dtype.kind == "b":
-        return np.dtype(np.uint8)
-    if dtype.kind == "f" and dtype.itemsize > 8:
-        return np.dtype(np.float64)
-    return dtype.newbyteorder("=")
-
-
 def kernel_ready(values: np.ndarray) -> np.ndarray:
     """`values` in native, aligned form: themselves where they are that already."""
+    values = as_numbers(values)
     dtype = kernel_dtype(values.dtype)
     if values.dtype.kind == "b":
         return values.view(dtype)
@@ -54,15 +46,10 @@ def kernel_ready(values: np.ndarray) -> np.ndarray:
 
 
 def as_weights(weights: Any) -> np.ndarray:
-    """One number a row, as float64 in native form."""
-    weights = without_mask(weights, "sample_weight")
-    if weights.dtype.kind != "O":  # which may be numbers, as those of a nullable Series
-        checks.check_numeric(weights.dtype, "sample_weight")
-    try:
-        return np.ascontiguousarray(weights, np.float64)
-    except (TypeError, ValueError) as error:
-        given = f"values that are no numbers ({error})"
-        raise checks.not_numbers_error(given, "sample_weight") from error
+    """One number a row, as float64 in native form; what is missing as NaN."""
+    weights = as_numbers(without_mask(weights, "sample_weight"), "sample_weight")
+    checks.check_numeric(weights.dtype, "sample_weight")
+    return np.ascontiguousarray(weights, np.float64)
 
 
 def cut(values: np.ndarray, weights: np.ndarray | None) -> Iterator[Piece]:

@@ -46,6 +46,8 @@ class Points:
     kind : Kind
         How results go back.
     feature_names : tuple of str or None
+    positions : tuple of int or None
+        Of the features among the columns of the array that they were chosen from; None: all.
     weighted : bool
         Whether rows come with weights.
     cut : callable or None
@@ -61,6 +63,7 @@ class Points:
     in_memory: bool
     kind: Kind = field(repr=False)
     feature_names: tuple[str, ...] | None = None
+    positions: tuple[int, ...] | None = None
     weighted: bool = False
     cut: Callable[[int], tuple[Block, ...]] | None = field(default=None, repr=False)
     transforms: tuple[Transform, ...] = ()

@@ -33,6 +33,8 @@ class Source:
     feature_names: tuple[str, ...] | None
     weighted: bool
     description: str
+    positions: tuple[int, ...] | None = None
+    """Of features that were chosen from the columns of an array; None stands for all of them."""
     is_local: bool
     """Whether reading waits for a disk at most, not for a network."""
 
@@ -58,6 +60,7 @@ def read(source: Source, sample_weight: Any = None) -> Points:
         in_memory=False,
         kind=Stored(source),
         feature_names=source.feature_names,
+        positions=source.positions,
         weighted=source.weighted or sample_weight is not None,
     )
 

@@ -88,7 +88,8 @@ def load_fitted(url: str | os.PathLike) -> FittedModel:
         raise _invalid(place.url, f"it has no {ZARR_MARKER}")
     try:
         group = zarr.open_group(zarr_store(place, read_only=True), mode="r", zarr_format=3)
-        attributes = dict(group.attrs)
+        # The first models kept no columns.
+        attributes = {"columns": None, **group.attrs}
         _check_kind(attributes)
         centers, sizes = (_read_array(place, group, name) for name in ARRAYS)
         _check_values(centers, sizes)
@@ -159,9 +160,13 @@ def _checked(attributes: Mapping[str, Any], n_features: int) -> dict[str, Any]:
             raise ValueError(f"{name} is not {what}: {_brief(attributes[name])}")
     values = {name: attributes[name] for name in ATTRIBUTES}
     names, standardization = values["feature_names"], values["standardization"]
+    columns = values["columns"]
     if names is not None:
         values["feature_names"] = tuple(names)
-    for name, found in (("feature_names", names), *(standardization or {}).items()):
+    if columns is not None:
+        values["columns"] = tuple(columns)
+    told = (("feature_names", names), ("columns", columns), *(standardization or {}).items())
+    for name, found in told:
         if found is not None and len(found) != n_features:
             raise ValueError(f"{name} has {len(found)} entries for {n_features} features")
     return values
@@ -204,6 +209,7 @@ ATTRIBUTES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "converged": (_is(bool), "true or false"),
     "stop_reason": (_is(str), "a text"),
     "feature_names": (lambda value: value is None or _list_of(_is(str))(value), "a list of texts"),
+    "columns": (lambda value: value is None or _list_of(_is_count)(value), "a list of positions"),
     "parameters": (_is(dict), "an object"),
     "history": (_list_of(_is(dict)), "a list of objects"),
     "standardization": (_is_standardization, "means and positive scales"),

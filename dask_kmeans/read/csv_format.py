@@ -1,0 +1,227 @@
+"""How a CSV file is written, as its first MiB shows: header, separator, line ends, compression."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import itertools
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from dask_kmeans import checks
+from dask_kmeans.read.retry import Part, retried
+from dask_kmeans.read.url import full_name
+
+HEAD_BYTES = 2**20
+"""Read of a file to learn its columns and which of them are numbers."""
+
+SEPARATORS = (",", ";", "\t", "|")
+"""What may stand between values, the likeliest first."""
+
+COMPRESSIONS = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\xfd7zXZ\x00": "xz", b"(\xb5/\xfd": "zstd"}
+"""How compressed files begin, whatever their names end in."""
+
+QUOTED_TEXT = re.compile(rb'(?:^|(?<=[,;\t|\r\n]))"(?:[^"]|"")*"(?=[,;\t|\r\n]|$)')
+OPEN_QUOTE = re.compile(rb'(?:^|[,;\t|\r\n])"')
+
+
+@dataclass(frozen=True)
+class CsvFormat:
+    """What has to be known of a file to read its rows from any byte on.
+
+    Attributes
+    ----------
+    header : tuple of str
+    separator, line_end : str
+    first_row : int
+        Bytes before the rows.
+    breaks_in_quotes : bool
+        Whether texts in quotes have line ends in them: then no place in the file is known to be
+        between two rows without a look at all that is before it.
+    compression : str or None
+        As fsspec names it.
+    """
+
+    header: tuple[str, ...]
+    separator: str
+    line_end: str
+    first_row: int
+    breaks_in_quotes: bool
+    compression: str | None
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether the file can only be read from its beginning on."""
+        return self.breaks_in_quotes or self.compression is not None
+
+
+@dataclass(frozen=True)
+class CsvHead:
+    """The first bytes of a file."""
+
+    format: CsvFormat
+    size: int
+    """Bytes of the file."""
+    line_bytes: int
+    """Mean length of the rows that are seen."""
+    types: dict[str, Any]
+    """Arrow type of each column in those rows; of nulls where it has no value there."""
+
+
+def read_head(fs: Any, path: str) -> CsvHead:
+    """What the first bytes of a CSV file say.
+
+    Raises
+    ------
+    checks.InvalidFileError
+        For anything but text with a header of names.
+    """
+    name = full_name(fs, path)
+    begin = retried(partial(_read, fs, path, None, 6), name, Part("the first bytes"))
+    if begin[:4] == b"PAR1":
+        raise checks.invalid_file_error(name, "CSV", "it is a Parquet file; name it *.parquet")
+    found = (kind for magic, kind in COMPRESSIONS.items() if begin.startswith(magic))
+    compression = next(found, None)
+    try:
+        text = retried(partial(_read, fs, path, compression, HEAD_BYTES), name, Part("the head"))
+    except EOFError as error:
+        raise checks.invalid_file_error(name, "CSV", error) from error
+    is_whole = len(text) < HEAD_BYTES
+    line_end = "\r" if b"\r" in text and b"\n" not in text else "\n"
+    header, separator, first_row = _header(text, line_end, name)
+    rows = text[first_row:]
+    breaks = _has_breaks_in_quotes(rows, line_end)
+    if not is_whole:  # the last line is cut
+        rows = rows[: _last_row_end(rows, line_end, breaks)]
+    layout = CsvFormat(header, separator, line_end, first_row, breaks, compression)
+    size = retried(partial(fs.size, path), name, Part("its size"))
+    line_bytes = max(1, len(rows) // max(1, rows.count(line_end.encode())))
+    return CsvHead(layout, size, line_bytes, _types(layout, rows, name))
+
+
+def _read(fs: Any, path: str, compression: str | None, length: int) -> bytes:
+    with fs.open(path, "rb", compression=compression) as file:
+        return file.read(length)
+
+
+def _header(text: bytes, line_end: str, name: str) -> tuple[tuple[str, ...], str, int]:
+    """Names of the columns, the separator, and the bytes that the header takes."""
+    used, begun = 0, False
+
+    def lines() -> Iterator[str]:
+        nonlocal used, begun
+        for line in io.BytesIO(text.replace(b"\r", b"\n") if line_end == "\r" else text):
+            used += len(line)
+            shown = line.decode("utf-8-sig" if used == len(line) else "utf-8")
+            begun = begun or bool(shown.strip())
+            if begun:  # lines without anything may come before
+                yield shown
+
+    def wrong(reason: Any) -> Exception:
+        return checks.invalid_file_error(name, "CSV", reason)
+
+    try:
+        rest = lines()
+        first = next(rest, "")
+        separator = _separator(text, line_end)
+        record = next(csv.reader(itertools.chain([first], rest), delimiter=separator), [])
+    except UnicodeDecodeError as error:
+        raise wrong("its header is no UTF-8 text; save it as UTF-8") from error
+    except csv.Error as error:
+        raise wrong(f"its header: {error}") from error
+    if not record:
+        raise wrong("it is empty, without even a header")
+    if any("\0" in column for column in record):
+        raise wrong("its header is no UTF-8 text; save it as UTF-8")
+    if ends_in_quotes(text[:used]):
+        raise wrong("a quote in its header has no end")
+    if all(map(_reads_as_number, record)):
+        raise checks.no_header_error(name, first.strip())
+    return tuple(record), separator, used
+
+
+def _separator(text: bytes, line_end: str) -> str:
+    """What cuts the first two lines into as many parts, and most of them; commas otherwise."""
+    bare = QUOTED_TEXT.sub(b"", text[: 2**16].removeprefix(codecs.BOM_UTF8))
+    lines = [line for line in bare.split(line_end.encode()) if line.strip()][:2] or [b""]
+
+    def cuts(separator: str) -> int:
+        first, *second = (line.count(separator.encode()) for line in lines)
+        return first if second in ([], [first]) else 0
+
+    return max(SEPARATORS, key=cuts)
+
+
+def _reads_as_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _has_breaks_in_quotes(rows: bytes, line_end: str) -> bool:
+    """Whether a line ends after an odd number of quotes, or may do so behind what is seen."""
+    if b'"' not in rows:
+        return False
+    values = np.frombuffer(rows, np.uint8)
+    quotes = np.flatnonzero(values == ord('"'))
+    ends = np.flatnonzero(values == ord(line_end))
+    return bool((np.searchsorted(quotes, ends) % 2).any())
+
+
+def _last_row_end(rows: bytes, line_end: str, breaks: bool) -> int:
+    """Bytes of the whole rows in a text that is cut."""
+    stop = rows.rfind(line_end.encode()) + 1
+    while breaks and stop and ends_in_quotes(rows[:stop]):
+        stop = rows.rfind(line_end.encode(), 0, stop - 1) + 1
+    return stop
+
+
+def ends_in_quotes(rows: bytes) -> bool:
+    """Whether a text of rows ends within a text in quotes."""
+    if rows.count(b'"') % 2 == 0:
+        return False
+    # Quotes in the middle of a field mean nothing.
+    return OPEN_QUOTE.search(QUOTED_TEXT.sub(b"", rows)) is not None
+
+
+def _types(layout: CsvFormat, rows: bytes, name: str) -> dict[str, Any]:
+    """Arrow type of each column, as the first rows show it."""
+    import pyarrow as pa
+    import pyarrow.csv as pacsv
+
+    if not rows.strip():
+        return dict.fromkeys(layout.header, pa.null())
+    # Columns are found by their places: two of one name are refused by whoever asks.
+    places = [str(place) for place in range(len(layout.header))]
+    try:
+        table = pacsv.read_csv(
+            io.BytesIO(rows),
+            read_options=pacsv.ReadOptions(column_names=places, use_threads=False),
+            parse_options=pacsv.ParseOptions(
+                delimiter=layout.separator, newlines_in_values=layout.breaks_in_quotes
+            ),
+        )
+    except pa.ArrowInvalid as error:
+        raise checks.invalid_file_error(name, "CSV", error) from error
+    return dict(zip(layout.header, table.schema.types, strict=True))
+
+
+def common_type(kinds: Sequence[Any]) -> Any:
+    """The type of a column that several files show, or texts where they do not agree.
+
+    Nulls alone may stand for numbers: a column may have its first value far down.
+    """
+    import pyarrow as pa
+
+    known = [kind for kind in kinds if not pa.types.is_null(kind)]
+    if not known or all(pa.types.is_integer(kind) or pa.types.is_floating(kind) for kind in known):
+        return pa.float64()
+    return known[0] if len(set(known)) == 1 else pa.string()

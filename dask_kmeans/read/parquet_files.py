@@ -1,0 +1,123 @@
+"""Parquet files: how they are opened, and what their footers say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dask_kmeans import checks
+from dask_kmeans.read.arrow_columns import index_columns
+from dask_kmeans.read.retry import Part, retried
+from dask_kmeans.read.url import full_name, is_local
+
+BUFFER_BYTES = 2**16
+"""Read at once of each column chunk of a local file."""
+
+
+@dataclass(frozen=True)
+class Footer:
+    """What a Parquet file says of itself."""
+
+    path: str
+    names: tuple[str, ...]
+    """All columns, in order."""
+    types: dict[str, Any]
+    """Arrow type of each."""
+    index: frozenset[str]
+    """Those that pandas or Dask wrote as an index."""
+    group_rows: list[int]
+    with_nulls: frozenset[str]
+    """Integer and bool columns that have, or may have, nulls, and those of nothing but nulls."""
+
+    def seen(self, columns: Sequence[str] | None) -> dict[str, Any]:
+        """Types of the chosen columns, as far as they are there; None: of all but the index."""
+        if columns is None:
+            return {name: kind for name, kind in self.types.items() if name not in self.index}
+        return {name: self.types[name] for name in columns if name in self.types}
+
+
+def open_file(fs: Any, path: str) -> Any:
+    """A ParquetFile. Not memory-mapped: a file cut short while it is mapped kills the process."""
+    import pyarrow.parquet as pq
+
+    if is_local(fs):
+        # Column chunks are read little by little: a task holds a few pages, not the row group.
+        return pq.ParquetFile(path, buffer_size=BUFFER_BYTES, pre_buffer=False)
+    # Column chunks are fetched in few large requests; a cache of the file would read them twice.
+    return pq.ParquetFile(fs.open(path, "rb", cache_type="none"), pre_buffer=True)
+
+
+def read_footer(fs: Any, path: str) -> Footer:
+    """The footer of one file.
+
+    Raises
+    ------
+    checks.InvalidFileError
+        Where there is none.
+    """
+    import pyarrow as pa
+
+    name = full_name(fs, path)
+
+    def read() -> Any:
+        try:
+            with open_file(fs, path) as file:
+                return file.metadata, file.schema_arrow
+        except pa.ArrowInvalid as error:
+            raise checks.invalid_file_error(name, "Parquet", error) from error
+
+    metadata, schema = retried(read, name, Part("the footer"))
+    types = dict(zip(schema.names, schema.types, strict=True))
+    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+    return Footer(
+        path=path,
+        names=tuple(schema.names),
+        types=types,
+        index=frozenset(index_columns(schema)),
+        group_rows=[group.num_rows for group in groups],
+        with_nulls=frozenset(_with_nulls(metadata, groups, types)),
+    )
+
+
+def _with_nulls(metadata: Any, groups: list[Any], types: dict[str, Any]) -> Iterator[str]:
+    import pyarrow as pa
+
+    for number in range(metadata.num_columns):
+        name = metadata.schema.column(number).path
+        kind = types.get(name, pa.string())
+        if pa.types.is_null(kind):
+            yield name
+        if not (pa.types.is_integer(kind) or pa.types.is_boolean(kind)):
+            continue
+        statistics = (group.column(number).statistics for group in groups)
+        if any(s is None or not s.has_null_count or s.null_count for s in statistics):
+            yield name
+
+
+def common_types(footers: Sequence[Footer], columns: Sequence[str] | None) -> dict[str, Any]:
+    """Arrow types of `columns` (None: of all), in which the files agree.
+
+    A column of nulls alone is of any type.
+
+    Raises
+    ------
+    ValueError
+        For files that disagree.
+    """
+    import pyarrow as pa
+
+    first = footers[0]
+    there = first.seen(columns)
+    for footer in footers[1:]:
+        here = footer.seen(columns)
+        differences = {
+            name: (there.get(name), here.get(name))
+            for name in {**there, **here}
+            if there.get(name) != here.get(name)
+            and pa.null() not in (there.get(name), here.get(name, "missing"))
+        }
+        if differences:
+            raise checks.schemas_differ_error(first.path, footer.path, differences)
+        there |= {name: kind for name, kind in here.items() if there[name] == pa.null()}
+    return there
