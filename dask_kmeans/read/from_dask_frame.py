@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any
 
 import dask
-import numpy as np
 
 from dask_kmeans import checks, memory
 from dask_kmeans.blockwise import parallelism

@@ -23,7 +23,7 @@ import xarray as xr
 from dask_kmeans import checks, memory
 from dask_kmeans.read import from_dask, from_numpy
 from dask_kmeans.read.casts import kernel_dtype, one_chunk_wide
-from dask_kmeans.read.pieces import Piece, cut
+from dask_kmeans.read.pieces import Piece, as_weights, cut
 from dask_kmeans.read.points import Kind, Points
 from dask_kmeans.read.results import RowResults, RowsOfGrid, shared
 from dask_kmeans.read.weights import weights_along_dimensions
@@ -106,7 +106,8 @@ def _row_weights(weights: Any, sizes: dict[Hashable, int], chunks: tuple | None 
         if chunks is None:
             return np.broadcast_to(np.asarray(data), shape).reshape(-1)
         own = [c if dim in weights.dims else (1,) for dim, c in zip(sizes, chunks, strict=True)]
-        return da.broadcast_to(da.asarray(data).rechunk(own), shape, chunks=chunks).reshape(-1)
+        data = da.map_blocks(as_weights, da.asarray(data), dtype=np.float64).rechunk(own)
+        return da.broadcast_to(data, shape, chunks=chunks).reshape(-1)
     if weights is not None and len(shape) > 1 and np.shape(weights) == shape:
         return weights.reshape(-1) if hasattr(weights, "reshape") else np.ravel(weights)
     return weights
