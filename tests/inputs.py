@@ -8,6 +8,8 @@ import dask.array as da
 import dask.dataframe as dd
 import numpy as np
 import pandas as pd
+import polars as pl
+import pyarrow as pa
 import xarray as xr
 import zarr
 from sklearn.datasets import make_blobs
@@ -132,6 +134,14 @@ def _memmap(X, folder):
     return np.load(folder / "points.npy", mmap_mode="r")
 
 
+def _polars(X, folder):
+    return pl.DataFrame(np.array(X), schema=list(FEATURES[: X.shape[1]]))
+
+
+def _arrow(X, folder):
+    return pa.Table.from_pandas(_frame(X))
+
+
 INPUTS = {
     "NumPy": lambda X, folder: X,
     "NumPy, Fortran order": lambda X, folder: np.asfortranarray(X),
@@ -149,6 +159,8 @@ INPUTS = {
     "xarray Dataset": _dataset,
     "xarray Dataset, dask": _dataset_dask,
     "pandas": _pandas,
+    "polars": _polars,
+    "pyarrow": _arrow,
     "dask DataFrame": _dask_frame,
     "Parquet, file": _parquet_file,
     "Parquet, folder": _parquet_folder,
@@ -176,6 +188,8 @@ KINDS_OF_LABELS = {
     "xarray Dataset": xr.DataArray,
     "xarray Dataset, dask": xr.DataArray,
     "pandas": pd.Series,
+    "polars": pl.Series,
+    "pyarrow": pa.Array,
     "dask DataFrame": dd.Series,
     "Parquet, dask DataFrame": dd.Series,
 }

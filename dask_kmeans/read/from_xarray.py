@@ -106,8 +106,11 @@ def _row_weights(weights: Any, sizes: dict[Hashable, int], chunks: tuple | None 
         if chunks is None:
             return np.broadcast_to(np.asarray(data), shape).reshape(-1)
         own = [c if dim in weights.dims else (1,) for dim, c in zip(sizes, chunks, strict=True)]
-        data = da.map_blocks(as_weights, da.asarray(data), dtype=np.float64).rechunk(own)
-        return da.broadcast_to(data, shape, chunks=chunks).reshape(-1)
+        if isinstance(data, da.Array):
+            data = da.map_blocks(as_weights, data, dtype=np.float64)
+        else:
+            data = da.asarray(as_weights(data))
+        return da.broadcast_to(data.rechunk(own), shape, chunks=chunks).reshape(-1)
     if weights is not None and len(shape) > 1 and np.shape(weights) == shape:
         return weights.reshape(-1) if hasattr(weights, "reshape") else np.ravel(weights)
     return weights
