@@ -28,7 +28,9 @@ from dask_kmeans.fit import fit
 from dask_kmeans.interop import to_sklearn
 from dask_kmeans.parameters import FitParameters, Thresholds
 from dask_kmeans.predict import (
+    LABELLED,
     DistanceRows,
+    LabelledRows,
     LabelRows,
     RowFunction,
     statistics_of,
@@ -97,10 +99,12 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         distances of `transform` are those of the standardized features.
     nan : {"raise", "skip"}, default="raise"
         What to do about a row with a NaN: refuse the data, or leave the row out (label -1).
-    random_state : int, RandomState instance or None, default=None
-        The same int gives the same bits, whatever the chunks, threads, workers or machine.
+    random_state : int, Generator, RandomState or None, default=None
+        The same int (from 0 to 2**64 - 1) gives the same bits, whatever the chunks, threads,
+        workers or machine. A generator of NumPy gives the next of its numbers to each fit.
     verbose : int, default=0
-        1 draws a progress bar, 2 logs a line an iteration to the logger "dask_kmeans".
+        1 draws a progress bar, 2 logs a line an iteration to the logger "dask_kmeans": to stderr
+        where logging is not set up.
     callbacks : sequence of callables, default=None
         Each is called with the `IterationRecord` of every iteration.
     checkpoint : str, default=None
@@ -315,6 +319,13 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         check_is_fitted(self)
         return to_sklearn(self)
 
+    def __repr__(self, N_CHAR_MAX=700):  # the name is scikit-learn's
+        return checks.shown_url(super().__repr__(N_CHAR_MAX))
+
+    def _repr_mimebundle_(self, **kwargs):
+        shown = super()._repr_mimebundle_(**kwargs)
+        return {kind: checks.shown_url(text) for kind, text in shown.items()}
+
     @property
     def _n_features_out(self) -> int:
         """Width of `transform`; scikit-learn's mixin makes the output names from it."""
@@ -390,18 +401,18 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         return CheckpointFile(self.checkpoint, decisive)
 
     @contextlib.contextmanager
-    def _listeners(self) -> Iterator[list[Callable[[IterationRecord], None]]]:
-        """The callbacks of one fit, closed at its end however it ends."""
+    def _progress(self) -> Iterator[list[ProgressBar | ProgressLog]]:
+        """What `verbose` asks for, closed at the end of a fit however it ends."""
         own: list[ProgressBar | ProgressLog] = []
         if self.verbose == 1:
             own.append(ProgressBar(self.max_iter))
         elif self.verbose > 1:
             own.append(ProgressLog())
         try:
-            yield [*own, *(self.callbacks or ())]
+            yield own
         finally:
-            for listener in own:
-                listener.close()
+            for each in own:
+                each.close()
 
     def _remember_features(self, points: Points) -> None:
         self.n_features_in_ = points.n_features
@@ -438,7 +449,11 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         )
         return points.through(*self._transforms)
 
-    def _apply(self, kind: type[RowFunction], X: Any, dtype: type, n_outputs: int | None = None):
+    def _labelled(self, X: Any) -> Any:
+        """Labels with squared distances, `LABELLED`, as `predict` gives labels."""
+        return self._apply(LabelledRows, X, LABELLED)
+
+    def _apply(self, kind: type[RowFunction], X: Any, dtype: Any, n_outputs: int | None = None):
         return self._known_points(X).apply(self._row_function(kind), dtype, n_outputs)
 
     def _fitted_columns(self) -> FittedColumns:
@@ -451,7 +466,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         columns = self._fitted_columns()
         standardization = self.standardization_
         parameters = {
-            name: value
+            name: checks.shown_url(value) if isinstance(value, str) else value
             for name, value in self.get_params(deep=False).items()
             if value is None or isinstance(value, bool | int | float | str)
         }
@@ -489,8 +504,10 @@ def fit_together(models: Sequence[KMeans], X: Any, sample_weight: Any = None) ->
     )
     points = points.for_clusters(sum(parameters.n_clusters) * parameters.n_init)
     checkpoint = first._checkpoint(parameters)
-    with first._listeners() as listeners:
-        results = fit(points, parameters, listeners, checkpoint)
+    with first._progress() as own:
+        results = fit(points, parameters, [*own, *(first.callbacks or ())], checkpoint)
+        for each in own:
+            each.finish(str(results[0].reason))
     for model, result in zip(models, results, strict=True):
         model._adopt(result, points)
     return results[0].total_inertia

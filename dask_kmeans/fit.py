@@ -8,6 +8,7 @@ memory one turn of it is many steps, unless somebody wants to hear of each (`ste
 from __future__ import annotations
 
 import hashlib
+import logging
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -31,6 +32,8 @@ from dask_kmeans.state import IterationRecord, Rules, timed
 from dask_kmeans.statistics import Inertia, Sizes, Statistic
 from dask_kmeans.step.advance import Savings, advance, final_pass
 from dask_kmeans.survey import Survey, survey
+
+logger = logging.getLogger("dask_kmeans")
 
 
 def fit(
@@ -73,6 +76,7 @@ def fit(
         accelerator = Accelerator(sampled if parameters.accelerated else None, rules, savings)
         with CheckpointSchedule(checkpoint, parameters.thresholds.saving_share) as schedule:
             if state is None:
+                logger.info("seeding")
                 runs = accelerator.warm_up(start.runs())
                 start.expect_inertia(runs)
                 state = FitState(data, tuple(runs), blockwise.passes, parameters.seed)
@@ -106,6 +110,7 @@ def _surveyed(
     """
     sample = sample_for(points, points.n_rows or 0, parameters)
     collecting = blockwise.with_plan(collector=sample)
+    logger.info("reading the data: rows, ranges, missing values")
     found = survey(points, collecting, parameters.nan, moments=parameters.standardize)
     checks.check_n_clusters_against_rows(max(parameters.n_clusters), found.positive_rows)
     data = _identity(points, found)

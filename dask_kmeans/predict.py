@@ -14,7 +14,7 @@ import numpy as np
 
 from dask_kmeans import checks
 from dask_kmeans.blockwise import Blockwise, OpenBlock
-from dask_kmeans.kernels import distances, extent, nearest, prepare
+from dask_kmeans.kernels import distances, extent, labelled_distances, nearest, prepare
 from dask_kmeans.read import RowName
 from dask_kmeans.statistics import (
     Known,
@@ -67,6 +67,22 @@ class LabelRows(RowFunction):
         labels = np.empty(len(values), np.int32)
         nearest(values, self.prepared, labels)
         return labels
+
+
+LABELLED = np.dtype([("label", np.int32), ("squared_distance", np.float64)])
+"""A row's label, and how far it is from that center; NaN for a row that is skipped."""
+
+
+class LabelledRows(LabelRows):
+    """The nearest center of each row and the squared distance to it: (m, d) -> (m,) `LABELLED`."""
+
+    def __call__(self, values: np.ndarray) -> np.ndarray:
+        out = np.empty(len(values), LABELLED)
+        out["label"] = labels = super().__call__(values)
+        out["squared_distance"] = labelled_distances(
+            values, self.prepared.centers, labels, np.empty(len(values))
+        )
+        return out
 
 
 class DistanceRows(RowFunction):

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from dask_kmeans import checks
 from dask_kmeans.centers import CenterRule, Update, relocate
 from dask_kmeans.kernels import Drift, PreparedCenters, Sums, exact_total, prepare
 from dask_kmeans.statistics import Farthest
@@ -61,11 +62,7 @@ class StopReason(StrEnum):
 
     CONVERGED = "converged: no row changes its cluster any more"
     SETTLED = "converged: the share of rows that changed their cluster fell to tol or below"
-    MAX_ITER = (
-        "stopped at max_iter before the labels settled: raise max_iter, or tol if the last "
-        "changes in history_ are small enough for you"
-    )
-    INTERRUPTED = "interrupted: go on from the checkpoint, if there is one"
+    MAX_ITER = str(checks.UNSETTLED)
 
     @property
     def converged(self) -> bool:

@@ -407,7 +407,9 @@ def test_a_remote_place():
 
 def test_a_folder_that_is_missing_is_said_at_once(tmp_path):
     heard = []
-    with pytest.raises(OSError, match=r"checkpoint .*there is no folder .*missing. Type mkdir"):
+    with pytest.raises(
+        OSError, match=r"checkpoint .*there is no folder .*missing. Type os\.makedirs"
+    ):
         fit(checkpoint=str(tmp_path / "missing" / "x"), callbacks=[heard.append], **KINDS["plain"])
     assert heard == []
 

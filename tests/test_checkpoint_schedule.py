@@ -147,5 +147,5 @@ def test_a_save_that_fails_after_the_last_iteration_is_an_error(tmp_path):
             folder.rmdir()
 
     folder.mkdir()
-    with pytest.raises(OSError, match=r"Cannot write the checkpoint .*Type mkdir -p"):
+    with pytest.raises(OSError, match=r"Cannot write the checkpoint .*Type os\.makedirs"):
         fit(checkpoint=str(folder / "state"), callbacks=[remove], kind=SELDOM, **KINDS["plain"])

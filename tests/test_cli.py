@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import zarr
 
-from dask_kmeans import __version__, cli, load_model
+from dask_kmeans import KMeans, __version__, cli, load_model
 from dask_kmeans.write import load_fitted
 
 STATED = [[9.4780459, 10.686052], [40.68362784, 59.71589274], [69.92418447, -10.11964119]]
@@ -65,7 +65,8 @@ def test_fit_writes_model_labels_and_report(run, source, tmp_path):
     )  # fmt: skip
     assert ran.code == 0
     assert ran.out.startswith("3 clusters, 3000 rows of 2 features\ninertia 611605.88")
-    assert [line.split(":")[0] for line in ran.lines[:2]] == ["iteration 1", "iteration 2"]
+    said = [line.split(":")[0] for line in ran.lines]
+    assert said[:4] == ["reading the data", "seeding", "iteration 1", "iteration 2"]
 
     model = load_model(str(tmp_path / "m.zarr"))
     order = np.argsort(model.cluster_centers_[:, 0])
@@ -342,16 +343,16 @@ WRONG = {
     "no source": (("fit",), "Missing argument 'SOURCE'"),
     "no model": (("fit", "x.npy", "-k", "3"), "Missing option '--model'"),
     "no clusters": (("fit", "x.npy", "--model", "m"), "Missing option '--n-clusters'"),
-    "k < 1": (("fit", "x.npy", "-k", "0", "--model", "m"), "0 is not in the range x>=1"),
-    "k no number": (
-        ("fit", "x.npy", "-k", "many", "--model", "m"),
-        "'many' is not a valid integer",
-    ),
-    "max_iter=0": ((*FIT, "--max-iter", "0"), "0 is not in the range x>=1"),
+    "k < 1": (("fit", "x.npy", "-k", "0", "--model", "m"), "0 is not an int >= 1"),
+    "k no number": (("fit", "x.npy", "-k", "many", "--model", "m"), "many is not an int >= 1"),
+    "k no integer": (("fit", "x.npy", "-k", "2.5", "--model", "m"), "2.5 is not an int >= 1"),
+    "max_iter=0": ((*FIT, "--max-iter", "0"), "0 is not an int >= 1. Type --max-iter 300"),
     "tol < 0": ((*FIT, "--tol", "-1"), "-1 is not a number >= 0"),
     "tol=nan": ((*FIT, "--tol", "nan"), "nan is not a number >= 0"),
-    "n_init": ((*FIT, "--n-init", "0"), "0 is not in the range x>=1"),
-    "random_state": ((*FIT, "--random-state", "-1"), "-1 is not in the range"),
+    "n_init": ((*FIT, "--n-init", "0"), "0 is not auto or an int >= 1. Type --n-init auto"),
+    "nan": ((*FIT, "--nan", "drop"), "drop is not raise or skip. Type --nan skip"),
+    "random_state": ((*FIT, "--random-state", "-1"), "-1 is not an int from 0 to 2**64 - 1"),
+    "random_state too large": ((*FIT, "--random-state", 2**64), "is not an int from 0"),
     "unknown option": ((*FIT, "--sharding"), "No such option"),
     "empty column": ((*FIT, "--columns", "a,,b"), "has an empty name"),
     "labels of no format": ((*FIT, "--labels", "l.txt"), "must end in .zarr, .parquet, .csv, .npy"),
@@ -364,7 +365,7 @@ WRONG = {
     "limit of nothing": ((*FIT, "--memory-limit", "1GB"), "type --workers N as well"),
     "limit no size": (
         (*FIT, "--workers", "1", "--memory-limit", "much"),
-        "'much' is no size in bytes. Type 768MB",
+        "'much' is no size in bytes. Type --memory-limit 2GiB",
     ),
     "labels over the source": (
         ("predict", "x.npy", "--model", "m", "--labels", "./x.npy"),
@@ -453,3 +454,180 @@ def test_resume_without_a_state_starts(run, source, tmp_path):
     ran = run("fit", source, "-k", 3, "--columns", "V1,V2", "--model", tmp_path / "m.zarr",
               "--checkpoint", tmp_path / "state", "--resume")  # fmt: skip
     assert ran.code == 0
+
+
+def test_a_fit_that_stopped_early_is_told_of_even_when_quiet(run, source, tmp_path):
+    ran = run("fit", source, "-k", 20, "--columns", "V1,V2", "--tol", 0, "--max-iter", 1,
+              "--model", tmp_path / "m.zarr", "--report", tmp_path / "r.json",
+              "--quiet")  # fmt: skip
+    assert (ran.code, ran.out) == (0, "")
+    (line,) = ran.lines
+    assert line.startswith("dask-kmeans: warning: stopped at max_iter")
+    assert "raise --max-iter, or --tol" in line
+    # Both spellings, each where it belongs.
+    assert "--max-iter" in json.loads((tmp_path / "r.json").read_text())["stop_reason"]
+    assert "raise max_iter, or tol" in load_model(tmp_path / "m.zarr").stop_reason_
+    assert "--max-iter" in run("inspect", tmp_path / "m.zarr").out
+
+
+# ------------------------------------------------------------------------- what predict can be told
+
+
+@pytest.fixture
+def with_null(run, tmp_path):
+    """A model, and a table with a null in it."""
+    pd.DataFrame({"a": [0.0, 1.0, 10.0, 11.0]}).to_parquet(tmp_path / "t.parquet")
+    pd.DataFrame({"a": [0.0, None, 10.0, 11.0]}).to_parquet(tmp_path / "u.parquet")
+
+    def fitted(*options):
+        run("fit", tmp_path / "t.parquet", "-k", 2, "--model", tmp_path / "m.zarr", "--overwrite",
+            *options)  # fmt: skip
+        return ("predict", tmp_path / "u.parquet", "--model", tmp_path / "m.zarr",
+                "--labels", tmp_path / "p.csv", "--overwrite", "--report", "-")  # fmt: skip
+
+    return fitted
+
+
+def test_predict_skips_rows_with_nan_when_told_to(run, with_null, tmp_path):
+    predict = with_null()
+    ran = run(*predict)
+    assert ran.code == 1
+    assert "row 1, column 0 ('a'). To leave rows with NaN out (label -1) type --nan skip" in ran.err
+    ran = run(*predict, "--nan", "skip")
+    assert ran.code == 0
+    assert pd.read_csv(tmp_path / "p.csv").label.tolist()[1] == -1
+    report = json.loads(ran.out)
+    assert (report["n_rows"], report["rows_left_out"]) == (4, 1)
+    assert sorted(report["cluster_sizes"]) == [1, 2]
+
+
+def test_predict_treats_nan_as_the_fit_did(run, with_null):
+    predict = with_null("--nan", "skip")
+    assert run(*predict).code == 0
+    assert run(*predict, "--nan", "raise").code == 1
+
+
+@pytest.mark.parametrize("standardize", [(), ("--standardize",)])
+@pytest.mark.parametrize("ending", ["npy", "csv", "parquet", "zarr"])
+def test_the_report_of_predict_is_of_the_read_that_labels(
+    ending, standardize, run, tmp_path, xclara, monkeypatch
+):
+    """Sizes and inertia to watch, to the bit those of the fit, without another pass."""
+    from dask_kmeans.read.from_npy import NpyRows
+
+    np.save(tmp_path / "x.npy", xclara)
+    run("fit", tmp_path / "x.npy", "-k", 3, "--model", tmp_path / "m.zarr", *standardize)
+    read, pieces = [], NpyRows.pieces
+
+    def counted(self):
+        for piece in pieces(self):
+            read.append(len(piece.values))
+            yield piece
+
+    monkeypatch.setattr(NpyRows, "pieces", counted)
+    ran = run("predict", tmp_path / "x.npy", "--model", tmp_path / "m.zarr",
+              "--labels", tmp_path / f"l.{ending}", "--report", "-")  # fmt: skip
+    assert ran.code == 0, ran.err
+    assert sum(read) == len(xclara)
+    report, model = json.loads(ran.out), load_fitted(tmp_path / "m.zarr")
+    assert report["inertia"] == model.inertia
+    assert report["cluster_sizes"] == model.cluster_sizes.tolist()
+    assert report["rows_left_out"] == 0
+
+
+def test_a_cluster_that_no_row_is_in_has_size_0(run, tmp_path):
+    np.save(tmp_path / "x.npy", np.array([[0.0], [1.0], [50.0], [99.0], [100.0]]))
+    run("fit", tmp_path / "x.npy", "-k", 3, "--model", tmp_path / "m.zarr")
+    np.save(tmp_path / "y.npy", np.array([[0.0], [1.0]]))
+    ran = run("predict", tmp_path / "y.npy", "--model", tmp_path / "m.zarr",
+              "--labels", tmp_path / "l.npy", "--report", "-")  # fmt: skip
+    assert sorted(json.loads(ran.out)["cluster_sizes"]) == [0, 0, 2]
+
+
+# ---------------------------------------------------------------------------- the choice of columns
+
+ODD = ["a, b", "c [m/s]", "größe", "--d", "e=f"]
+
+
+@pytest.fixture
+def odd(tmp_path):
+    """A table whose columns have odd names; the last holds text."""
+    frame = pd.DataFrame(np.random.default_rng(0).normal(size=(30, 5)), columns=ODD)
+    frame.assign(text="x").to_parquet(tmp_path / "odd.parquet")
+    frame.assign(text="x").to_csv(tmp_path / "odd.csv", index=False)
+    return tmp_path
+
+
+@pytest.mark.parametrize("source", ["odd.parquet", "odd.csv"])
+@pytest.mark.parametrize(
+    ("options", "names"),
+    [
+        (["--column", "a, b", "--column=--d"], ["a, b", "--d"]),
+        (["--columns", "größe,e=f", "--column", "c [m/s]"], ["größe", "e=f", "c [m/s]"]),
+        (["--exclude", "text"], ODD),
+        (["--exclude", "text", "--exclude", "a, b", "--exclude=--d"], ["c [m/s]", "größe", "e=f"]),
+        (["--columns", "größe,e=f", "--exclude", "e=f"], ["größe"]),
+        (["--sample-weight", "e=f", "--exclude", "text", "--nan", "skip"], None),
+    ],
+)
+def test_columns_of_any_name(run, odd, source, options, names):
+    ran = run("fit", odd / source, "-k", 2, "--model", odd / "m.zarr", "--quiet", *options)
+    if names is None:  # weights are negative there
+        assert "sample weight is negative" in ran.err
+        return
+    assert (ran.code, ran.err) == (0, "")
+    assert list(load_fitted(odd / "m.zarr").feature_names) == names
+    predict = ("predict", odd / source, "--model", odd / "m.zarr", "--labels", odd / "l.npy")
+    assert run(*predict).code == 0
+    assert run(*predict, "--overwrite", "--quiet", *options).code == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        (["--exclude", "gone"], "has no column 'gone'"),
+        (["--columns", "größe", "--exclude", "a, b"], "has no column 'a, b'"),
+        (["--column", "a"], "has no column 'a'"),
+    ],
+)
+def test_a_column_that_is_not_there(run, odd, options, text):
+    ran = run("fit", odd / "odd.parquet", "-k", 2, "--model", odd / "m.zarr", *options)
+    assert ran.code == 1
+    assert text in ran.err
+
+
+def test_columns_by_number_are_left_out(run, tmp_path):
+    X = np.random.default_rng(0).normal(size=(30, 4))
+    np.save(tmp_path / "x.npy", X)
+    fit = ("fit", tmp_path / "x.npy", "-k", 2, "--overwrite", "--quiet")
+    for number, options in enumerate([("--exclude", "1", "--exclude", "3"), ("--columns", "0,2")]):
+        assert run(*fit, "--model", tmp_path / f"{number}.zarr", *options).code == 0
+    first, second = (load_fitted(tmp_path / f"{number}.zarr") for number in (0, 1))
+    assert first.cluster_centers.tobytes() == second.cluster_centers.tobytes()
+    assert run(*fit, "--model", tmp_path / "m.zarr", "--exclude", "4").code == 1
+
+
+# -------------------------------------------------------------------------- parameters, by one rule
+
+
+@pytest.mark.parametrize("seed", [0, 2**32 - 1, 2**32, 5_000_000_000, 2**64 - 1])
+def test_both_entrances_take_the_same_seeds(run, tmp_path, seed):
+    X = np.random.default_rng(0).normal(size=(100, 2))
+    np.save(tmp_path / "x.npy", X)
+    assert run("fit", tmp_path / "x.npy", "-k", 2, "--model", tmp_path / "m.zarr",
+               "--random-state", seed, "--quiet").code == 0  # fmt: skip
+    model = load_model(tmp_path / "m.zarr")
+    assert model.random_state == seed
+    assert KMeans(2, random_state=seed).fit(X).inertia_ == model.inertia_
+
+
+def test_what_nobody_saw_coming_is_an_internal_error(run, tmp_path, monkeypatch):
+    from dask_kmeans.cli import fit
+
+    def fail(*_, **__):
+        return {}["lost"]
+
+    monkeypatch.setattr(fit, "open_source", fail)
+    ran = run("fit", "x.npy", "-k", 2, "--model", tmp_path / "m.zarr")
+    assert ran.code == 1
+    assert ran.lines == ["dask-kmeans: internal error: KeyError: 'lost' (see --debug)"]

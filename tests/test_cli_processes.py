@@ -43,7 +43,7 @@ def test_workers_are_started_and_give_the_same_bits(source, tmp_path):
     assert len(report["peak_memory"]["workers"]) == 2
     # Nothing of what Dask's processes say to each other.
     said = [line.split()[0] for line in there.stderr.splitlines()]
-    assert set(said) == {"iteration", "writing"}, there.stderr
+    assert set(said) == {"reading", "seeding", "iteration", "converged", "writing"}, there.stderr
 
 
 def test_the_workers_of_a_scheduler(source, tmp_path, processes):
@@ -56,12 +56,13 @@ def test_the_workers_of_a_scheduler(source, tmp_path, processes):
 
 
 def test_an_error_in_a_worker_is_one_line(tmp_path, xclara):
+    """After the one that says what was being done."""
     rows = xclara.copy()
     rows[1234, 1] = np.inf
     np.save(tmp_path / "x.npy", rows)
     ran = run("fit", tmp_path / "x.npy", "-k", 3, "--model", tmp_path / "m.zarr", "--workers", 1)
     assert ran.returncode == 1
-    assert ran.stderr.count("\n") == 1, ran.stderr
+    assert ran.stderr.count("\n") == 2, ran.stderr
     assert "row 1234, column 1" in ran.stderr
 
 
@@ -91,7 +92,8 @@ def test_a_signal_ends_it_cleanly(number, where, tmp_path):
     assert last.startswith(
         f"dask-kmeans: stopped by {number.name}; no output was left half-written"
     )
-    assert all(line.startswith("iteration") for line in err.splitlines()[:-1]), err
+    assert [line.split()[0] for line in err.splitlines()[:2]] == ["reading", "seeding"]
+    assert all(line.startswith("iteration") for line in err.splitlines()[2:-1]), err
     assert out == ""
     assert sorted(path.name for path in tmp_path.iterdir()) == ["state", "x.npy"]
     assert _gone(process.pid)

@@ -83,7 +83,7 @@ def grid():
 def test_masked_centers_are_refused(container):
     init = CONTAINERS[container](np.ma.masked_array(X, MASK)[6:8])
     for given in (init, lambda *args, **named: init):
-        with pytest.raises(TypeError, match=r"masked array was given as init.*init.filled"):
+        with pytest.raises(TypeError, match=r"masked array was given as init.*all its values"):
             KMeans(2, init=given, n_init=1).fit(X)
 
 

@@ -248,17 +248,3 @@ def test_contributing_names_what_of_scikit_learns_tests_does_not_apply():
         )
         for name in ast.literal_eval(found):
             assert f"`{name}`" in text
-
-
-def test_no_machine_paths_or_hosts_in_the_repository():
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=ROOT,
-        capture_output=True, text=True,
-    )  # fmt: skip
-    if listed.returncode:
-        pytest.skip("not a git checkout")
-    pattern = re.compile(rb"/(home|root|work|Users)/[a-z]|pypi\.org|pythonhosted")
-    for name in listed.stdout.splitlines():
-        path = ROOT / name
-        if path.suffix in (".py", ".md", ".toml", "") and path.is_file() and path != Path(__file__):
-            assert not pattern.search(path.read_bytes()), name

@@ -25,6 +25,10 @@ class Block(NamedTuple):
     way: Callable[[Iterator[Any]], Iterator[Any]] | None = None
     """What its pieces go through between the source, or what is kept of it, and the task."""
 
+    def __repr__(self) -> str:
+        """What logs of Dask show; where the source lies may be secret."""
+        return f"Block({self.index}, start={self.start}, rows={self.rows})"
+
 
 class Collector(Protocol):
     """Looks at rows on their way through a pass, and keeps what it likes in the block's cache."""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from dask_kmeans.checks.errors import NonFiniteError
-from dask_kmeans.checks.wording import ESTIMATOR, sizes
+from dask_kmeans.checks.wording import ESTIMATOR, SKIP_NAN, sizes, text, typed
 
 
 def check_two_dimensional(shape: Sequence[int], what: str = "array") -> None:
@@ -17,19 +17,33 @@ def check_two_dimensional(shape: Sequence[int], what: str = "array") -> None:
         return
     if len(shape) == 0:
         raise ValueError(
-            "Expected 2D array, got scalar array instead. Give one row a sample and one column a "
-            "feature: X.reshape(1, 1)"
+            text(
+                "Expected 2D array, got scalar array instead. Give one row a sample and one column "
+                "a feature",
+                typed(": type np.reshape(X, (1, 1))", ""),
+            )
         )
     if len(shape) == 1:
         raise ValueError(
-            f"Expected 2D array, got 1D array instead ({what} of shape {sizes(shape)}). Reshape "
-            "your data: X.reshape(-1, 1) if it has a single feature, X.reshape(1, -1) if it is a "
-            "single sample."
+            text(
+                f"Expected 2D array, got 1D array instead ({what} of shape {sizes(shape)}). ",
+                typed(
+                    "Reshape your data: type X.reshape(-1, 1) if it has a single feature, "
+                    "type X.reshape(1, -1) if it is a single sample.",
+                    "Store one row a sample and one column a feature",
+                ),
+            )
         )
     raise ValueError(
-        f"Found {what} with dim {len(shape)} (shape={sizes(shape)}): {ESTIMATOR} expected <= 2, "
-        "samples and features. Say which axis holds the features: X.reshape(-1, X.shape[-1]) if it "
-        "is the last; labels.reshape(X.shape[:-1]) gives labels their shape back."
+        text(
+            f"Found {what} with dim {len(shape)} (shape={sizes(shape)}): {ESTIMATOR} expected <= "
+            "2, samples and features. ",
+            typed(
+                "Say which axis holds the features: type X.reshape(-1, X.shape[-1]) if it is the "
+                "last. Then labels.reshape(X.shape[:-1]) gives labels their shape back.",
+                "Store one row a sample and one column a feature",
+            ),
+        )
     )
 
 
@@ -39,32 +53,43 @@ def needs_feature_dim_error(sizes: Mapping[Any, int], given: Any = None) -> Valu
     example = list(sizes)[-1] if sizes else "feature"
     if given is not None:
         return ValueError(
-            f"feature_dim={given!r} is not a dimension of X, which has {dims or 'none'}. "
-            f"Type feature_dim={example!r}"
+            text(
+                f"feature_dim={given!r} is not a dimension of X, which has {dims or 'none'}. "
+                f"Type {ESTIMATOR}(feature_dim={example!r})"
+            )
         )
     return ValueError(
-        f"X has {len(sizes)} dimensions, {dims}, and nothing says which of them holds the "
-        f"features. Type feature_dim={example!r}"
+        text(
+            f"X has {len(sizes)} dimensions, {dims}, and nothing says which of them holds the "
+            f"features. Type {ESTIMATOR}(feature_dim={example!r})"
+        )
     )
 
 
 def unused_feature_dim_error(given: Any, what: str) -> ValueError:
     advice = (
-        "its variables are the features; give one variable, X[name]"
+        f"its variables are the features. Type {ESTIMATOR}(feature_dim=None), or give one variable"
         if what == "Dataset"
-        else "its columns are the features; leave it out"
+        else f"its columns are the features. Type {ESTIMATOR}(feature_dim=None)"
     )
     return ValueError(
-        f"feature_dim={given!r} names a dimension of an xarray.DataArray, but X is a {what}: "
-        f"{advice}"
+        text(
+            f"feature_dim={given!r} names a dimension of an xarray.DataArray, but X is a {what}: "
+            f"{advice}"
+        )
     )
 
 
 def variables_differ_error(dims: Mapping[Any, Sequence[Any]]) -> ValueError:
     listing = ", ".join(f"{name} {tuple(of)}" for name, of in dims.items())
+    agree = next(iter(dims.values()), ())
+    names = [name for name, of in dims.items() if tuple(of) == tuple(agree)]
     return ValueError(
-        f"The variables of the Dataset differ in their dimensions: {listing}. They are the "
-        "features of the same samples, so choose some that agree: X[[name, ...]]"
+        text(
+            f"The variables of the Dataset differ in their dimensions: {listing}. They are the "
+            "features of the same samples, so choose some that agree: type ",
+            typed(f"X[{names!r}]", "--column NAME for each of them"),
+        )
     )
 
 
@@ -73,8 +98,10 @@ def check_not_empty(n_rows: int, n_features: int) -> None:
     for number, what in ((n_rows, "sample"), (n_features, "feature")):
         if number == 0:
             raise ValueError(
-                f"Found array with 0 {what}(s) (shape=({n_rows}, {n_features})) while a minimum of "
-                f"1 is required by {ESTIMATOR}."
+                text(
+                    f"Found array with 0 {what}(s) (shape=({n_rows}, {n_features})) while a "
+                    f"minimum of 1 is required by {ESTIMATOR}."
+                )
             )
 
 
@@ -84,8 +111,14 @@ def check_numeric(dtype: np.dtype, what: str = "X") -> None:
         return
     if dtype.kind == "c":
         raise ValueError(
-            f"Complex data not supported: {what} has dtype {dtype}. Give real features, for "
-            "example np.hstack([X.real, X.imag])"
+            text(
+                f"Complex data not supported: {what} has dtype {dtype}. Give real features, for "
+                "example ",
+                typed(
+                    "the two parts side by side: type np.hstack([X.real, X.imag])",
+                    "the two parts as columns side by side",
+                ),
+            )
         )
     raise not_numbers_error(f"dtype {dtype}", what)
 
@@ -93,54 +126,73 @@ def check_numeric(dtype: np.dtype, what: str = "X") -> None:
 def not_numbers_error(given: str, what: str = "X") -> TypeError:
     # "argument must be ... string ... number" is what scikit-learn's own checks look for.
     return TypeError(
-        f"{what} has {given}, and every value of this argument must be a real number, not a string "
-        "or another object that is no number. Encode or drop what is not numeric, then type "
-        "astype('float64')"
+        text(
+            f"{what} has {given}, and every value of this argument must be a real number, not a "
+            "string or another object that is no number. Encode or drop what is not numeric",
+            typed(f", then type {what}.astype('float64')", ""),
+        )
     )
 
 
-def sparse_error(given: Any) -> TypeError:
+def sparse_error(given: Any, in_chunks: bool = False) -> TypeError:
+    """For sparse data; `in_chunks`: the chunks of a dask array are sparse."""
+    of_blocks = "X.map_blocks(lambda rows: rows.toarray(), dtype=X.dtype)"
+    dense = of_blocks if in_chunks else "X.toarray()"
     return TypeError(
-        f"Sparse data was passed ({type(given).__name__}), but dense data is required. Where it "
-        "fits in memory, type X.toarray()"
+        text(
+            f"Sparse data was passed ({type(given).__name__}), but dense data is required. Where "
+            f"it fits in memory, type {dense}"
+        )
     )
 
 
 def unknown_collection_error(given: Any) -> TypeError:
+    advice = (
+        "Type X.to_frame()"
+        if hasattr(given, "to_frame")
+        else "dask.array.from_delayed makes one of a Delayed, dask.dataframe.from_delayed of many"
+    )
     return TypeError(
-        f"X is a dask {type(given).__name__}; a dask array or DataFrame of rows and features is "
-        "needed. A Series becomes one by X.to_frame(), a Delayed by dask.array.from_delayed"
+        text(
+            f"X is a dask {type(given).__name__}; a dask array or DataFrame of rows and features "
+            f"is needed. {advice}"
+        )
     )
 
 
 def ragged_error(reason: Any) -> ValueError:
     return ValueError(
-        f"X cannot be made an array: {reason}. Every row needs the same number of features"
+        text(f"X cannot be made an array: {reason}. Every row needs the same number of features")
     )
 
 
 def matrix_error() -> TypeError:
-    return TypeError("np.matrix is not supported. Type np.asarray(X)")
+    return TypeError(text("np.matrix is not supported. Type np.asarray(X)"))
 
 
 def masked_error(what: str = "X") -> TypeError:
     """For masked values in the argument `what`: X, sample_weight or init."""
+    fill = "0" if what == "sample_weight" else "np.nan"
+    filled = (
+        f"Type np.ma.array({what}, float).filled({fill}), or of a dask array type "
+        f"dask.array.ma.filled({what}.astype(float), {fill})"
+    )
     advice = {
-        "X": "Type X.astype(float).filled(np.nan) (dask: dask.array.ma.filled(X.astype(float), "
-        'np.nan)) together with nan="skip", which leaves masked rows out',
-        "sample_weight": "Type sample_weight.filled(0) (dask: dask.array.ma.filled(sample_weight, "
-        "0)), which leaves masked rows out",
-        "init": "Each starting center needs all its values: type init.filled(0), or another number",
+        "X": f"{filled}, together with {SKIP_NAN}, which leaves masked rows out",
+        "sample_weight": f"{filled}, which leaves masked rows out",
+        "init": "Each starting center needs all its values",
     }
     return TypeError(
-        f"A masked array was given as {what}, whose mask would be lost. {advice[what]}"
+        text(f"A masked array was given as {what}, whose mask would be lost. {advice[what]}")
     )
 
 
 def unknown_columns_error(what: str) -> ValueError:
     return ValueError(
-        f"The number of features of {what} is unknown (its shape has a nan). "
-        "Type X.compute_chunk_sizes() first"
+        text(
+            f"The number of features of {what} is unknown (its shape has a nan). "
+            "Type X.compute_chunk_sizes() first"
+        )
     )
 
 
@@ -153,13 +205,20 @@ def non_finite_error(
         where += f" ({feature_names[column]!r})"
     if is_nan:
         return NonFiniteError(
-            f"Input X contains NaN: the first is at {where}. To leave rows with NaN out (label -1) "
-            f'type {ESTIMATOR}(nan="skip"); otherwise fill them, for example with '
-            "sklearn.impute.SimpleImputer"
+            text(
+                f"Input X contains NaN: the first is at {where}. To leave rows with NaN out (label "
+                "-1) type ",
+                SKIP_NAN,
+                "; otherwise fill them",
+                typed(", for example with sklearn.impute.SimpleImputer", ""),
+            )
         )
     return NonFiniteError(
-        f"Input X contains infinity: the first inf is at {where}. Replace it, or turn it into NaN "
-        f'and type {ESTIMATOR}(nan="skip")'
+        text(
+            f"Input X contains infinity: the first inf is at {where}. Replace it, or turn it into "
+            "NaN and type ",
+            SKIP_NAN,
+        )
     )
 
 
@@ -168,6 +227,8 @@ def check_squares(minimum: np.ndarray, maximum: np.ndarray) -> None:
     wide = np.maximum(np.abs(minimum), np.abs(maximum)) > np.sqrt(np.finfo(np.float64).max)
     if wide.any():
         raise ValueError(
-            f"Feature {int(np.argmax(wide))} is too wide to be standardized: its variance is "
-            "beyond float64. Divide it by a constant first"
+            text(
+                f"Feature {int(np.argmax(wide))} is too wide to be standardized: its variance is "
+                "beyond float64. Divide it by a constant first"
+            )
         )

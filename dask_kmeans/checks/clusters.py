@@ -3,49 +3,71 @@
 from __future__ import annotations
 
 from dask_kmeans.checks.errors import ClusterError
+from dask_kmeans.checks.wording import ESTIMATOR, text, typed
 
-_GO_ON = (
-    "With checkpoint=URL (--checkpoint, --resume) a fit goes on from its last iteration instead of "
-    "starting anew"
+_GO_ON = text(
+    "With ",
+    typed(f"{ESTIMATOR}(checkpoint=URL)", "--checkpoint URL --resume"),
+    " a fit goes on from its last iteration instead of starting anew",
 )
 
 
 def workers_lost_error(times: int, task: str) -> ClusterError:
     """For a task whose worker died each time that it was tried."""
     return ClusterError(
-        f"The cluster gave up after {times} workers died over the same task, {task}: most often "
-        "for want of memory. Give workers more memory or fewer threads, for example "
-        f"LocalCluster(memory_limit='4 GiB', threads_per_worker=1). {_GO_ON}"
+        text(
+            f"The cluster gave up after {times} workers died over the same task, {task}: most "
+            "often for want of memory. Give workers more memory or fewer threads, for example: "
+            "type ",
+            typed(
+                "LocalCluster(memory_limit='4 GiB', threads_per_worker=1)",
+                "--workers 1 --memory-limit 4GiB --threads 1",
+            ),
+            ". ",
+            _GO_ON,
+        )
     )
 
 
 def client_closed_error() -> ClusterError:
     return ClusterError(
-        "The dask.distributed client was closed, or lost its scheduler, while it was in use. Keep "
-        f"it open until the work is done: with Client(...): model.fit(X). {_GO_ON}"
+        text(
+            "The dask.distributed client was closed, or lost its scheduler, while it was in use. ",
+            typed("Keep it open", "Keep the scheduler running"),
+            " until the work is done. ",
+            _GO_ON,
+        )
     )
 
 
 def cancelled_error() -> ClusterError:
     return ClusterError(
-        "The tasks were cancelled on the cluster (Client.cancel, Client.restart, or a source whose "
-        f"futures were released). Start them again. {_GO_ON}"
+        text(
+            "The tasks were cancelled on the cluster",
+            typed(" (Client.cancel, Client.restart, or a source whose futures were released)", ""),
+            ". Start them again. ",
+            _GO_ON,
+        )
     )
 
 
 def asynchronous_client_error() -> ClusterError:
     return ClusterError(
-        "The active dask.distributed client is asynchronous, and this call waits for its results, "
-        "which would stop the event loop that brings them. Run it in a thread: type "
-        "`await asyncio.to_thread(model.fit, X)`, or make the client without asynchronous=True"
+        text(
+            "The active dask.distributed client is asynchronous, and this call waits for its "
+            "results, which would stop the event loop that brings them. Run it in a thread: type "
+            "await asyncio.to_thread(model.fit, X), or make the client without asynchronous=True"
+        )
     )
 
 
 def forked_client_error(scheduler: str) -> ClusterError:
     return ClusterError(
-        "The active dask.distributed client was made before this process was forked, and cannot be "
-        f"used in it. Type `Client({scheduler!r})` in this process for one of its own, or "
-        '`dask.config.set(scheduler="threads")` to compute here without the cluster'
+        text(
+            "The active dask.distributed client was made before this process was forked, and "
+            f"cannot be used in it. Type Client({scheduler!r}) in this process for one of its own, "
+            'or type dask.config.set(scheduler="threads") to compute here without the cluster'
+        )
     )
 
 
@@ -54,10 +76,16 @@ def not_sent_error(error: BaseException) -> ClusterError:
     while error.__cause__ is not None:
         error = error.__cause__
     return ClusterError(
-        "The data cannot be sent to other processes: what its Dask graph holds has to be picklable "
-        f"({type(error).__name__}: {error}). Leave open files, locks and connections out of it "
-        'and open them inside its functions, or type `dask.config.set(scheduler="threads")` to '
-        "compute in this process"
+        text(
+            "The data cannot be sent to other processes: what its Dask graph holds has to be "
+            f"picklable ({type(error).__name__}: {error}). Leave open files, locks and connections "
+            "out of it and open them inside its functions, or ",
+            typed(
+                'type dask.config.set(scheduler="threads")',
+                "leave out --scheduler and --workers",
+            ),
+            " to compute in this process",
+        )
     )
 
 
@@ -79,10 +107,13 @@ def versions_error(here: str, found: dict[str, str | Exception | None]) -> Clust
     if len(found) > MOST_NAMED:
         named.append(f"and {len(found) - MOST_NAMED} more")
     return ClusterError(
-        f"The cluster cannot run dask_kmeans {here}, the version of this process: "
-        f"{'; '.join(named)}. All processes of a cluster need the same version: type "
-        f"`pip install dask-kmeans=={here}` where they run and start them again, or "
-        '`dask.config.set(scheduler="threads")` here to compute in this process'
+        text(
+            f"The cluster cannot run dask_kmeans {here}, the version of this process: "
+            f"{'; '.join(named)}. All processes of a cluster need the same version: type "
+            f"pip install dask-kmeans=={here} where they run and start them again, or ",
+            typed('type dask.config.set(scheduler="threads") here', "leave out --scheduler"),
+            " to compute in this process",
+        )
     )
 
 

@@ -4,35 +4,65 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from dask_kmeans.checks.arrays import check_numeric, masked_error
-from dask_kmeans.checks.wording import ESTIMATOR, given_text, sizes, user_stack_level
+from dask_kmeans.checks.wording import (
+    ESTIMATOR,
+    given_text,
+    sizes,
+    text,
+    typed,
+    user_stack_level,
+)
 
-if TYPE_CHECKING:
-    # Imported only where needed: workers load this module, and scikit-learn with all that it
-    # brings takes 100 MB of each.
-    from sklearn.exceptions import NotFittedError
+UNSETTLED = text(
+    "stopped at max_iter before the labels settled: raise ",
+    typed("max_iter, or tol", "--max-iter, or --tol"),
+    " if the last changes in ",
+    typed("history_", "the history of the report"),
+    " are small enough for you",
+)
+"""Why a fit ended that did not converge."""
+
+
+def stop_reason_for_shell(reason: str) -> str:
+    """Why a fit ended, as the shell shows it; models keep it as Python does."""
+    return UNSETTLED.shell if reason == UNSETTLED else reason
 
 
 def check_n_clusters_against_rows(n_clusters: int, n_rows: int) -> None:
     """Raise ValueError for more clusters than rows (that count)."""
     if n_clusters > n_rows:
         raise ValueError(
-            f"n_samples={n_rows} should be >= n_clusters={n_clusters}: each cluster needs a row. "
-            f"Type {ESTIMATOR}(n_clusters={max(n_rows, 1)}) or fewer"
+            text(
+                f"n_samples={n_rows} should be >= n_clusters={n_clusters}: each cluster needs a "
+                "row. Type ",
+                _n_clusters(max(n_rows, 1)),
+                " or fewer",
+            )
         )
+
+
+def _n_clusters(number: int) -> str:
+    return typed(f"{ESTIMATOR}(n_clusters={number})", f"--n-clusters {number}")
 
 
 def warn_fewer_distinct_rows(n_clusters: int, n_found: int) -> None:
     """Warn that there are fewer distinct rows than clusters."""
+    # Imported only here: workers load this module, and scikit-learn takes 100 MB of each.
     from sklearn.exceptions import ConvergenceWarning
 
     warnings.warn(
-        f"Number of distinct clusters ({n_found}) found smaller than n_clusters ({n_clusters}). "
-        f"Possibly due to duplicate points in X. Type {ESTIMATOR}(n_clusters={n_found})",
+        text(
+            f"Number of distinct clusters ({n_found}) found smaller than n_clusters "
+            f"({n_clusters}). Possibly due to duplicate points in ",
+            typed("X", "the data"),
+            ". Type ",
+            _n_clusters(n_found),
+        ),
         ConvergenceWarning,
         stacklevel=user_stack_level(),
     )
@@ -59,7 +89,7 @@ def check_init(init: Any, n_clusters: int, n_features: int) -> np.ndarray:
         given = np.ma.array(init)  # with the masks of its rows
     except ValueError as error:  # rows of different lengths
         raise ValueError(
-            f"init is no array: {error}. It needs shape ({n_clusters}, {n_features})"
+            text(f"init is no array: {error}. It needs shape ({n_clusters}, {n_features})")
         ) from error
     if np.ma.is_masked(given):
         raise masked_error("init")
@@ -67,20 +97,28 @@ def check_init(init: Any, n_clusters: int, n_features: int) -> np.ndarray:
     centers = np.array(given, np.float64)
     if centers.ndim != 2 or len(centers) != n_clusters:
         raise ValueError(
-            f"The shape of the initial centers {sizes(centers.shape)} does not match the number "
-            f"of clusters {n_clusters}: init needs shape ({n_clusters}, {n_features})"
+            text(
+                f"The shape of the initial centers {sizes(centers.shape)} does not match the "
+                f"number of clusters {n_clusters}: init needs shape ({n_clusters}, {n_features})"
+            )
         )
     if centers.shape[1] != n_features:
         raise ValueError(
-            f"The shape of the initial centers {sizes(centers.shape)} does not match the number "
-            f"of features of the data {n_features}: init needs shape ({n_clusters}, {n_features})"
+            text(
+                f"The shape of the initial centers {sizes(centers.shape)} does not match the "
+                f"number of features of the data {n_features}: init needs shape ({n_clusters}, "
+                f"{n_features})"
+            )
         )
     bad = np.argwhere(~np.isfinite(centers))
     if len(bad):
         row, column = map(int, bad[0])
+        kind = "NaN" if np.isnan(centers[row, column]) else "infinity"
         raise ValueError(
-            f"init contains {'NaN' if np.isnan(centers[row, column]) else 'infinity'} at cluster "
-            f"{row}, feature {column}. Starting centers must be finite"
+            text(
+                f"init contains {kind} at cluster {row}, feature {column}. Starting centers must "
+                "be finite"
+            )
         )
     return centers
 
@@ -90,17 +128,21 @@ def check_sweep(n_clusters: Iterable[int], parameters: Mapping[str, Any]) -> lis
     ks = list(n_clusters)
     if not ks or len(set(ks)) < len(ks):
         raise ValueError(
-            f"n_clusters of a sweep must be distinct numbers, at least one. Got {given_text(ks)}. "
-            "Type n_clusters=range(1, 11)"
+            text(
+                "n_clusters of a sweep must be distinct numbers, at least one. Got "
+                f"{given_text(ks)}. Type sweep(X, n_clusters=range(1, 11))"
+            )
         )
     for name in ("n_clusters", "checkpoint"):
         if parameters.get(name) is not None:
-            raise TypeError(f"sweep takes no {name!r} for KMeans: leave it out")
+            raise TypeError(text(f"sweep takes no {name!r} for {ESTIMATOR}: leave it out"))
     init = parameters.get("init")
     if len(ks) > 1 and init is not None and not isinstance(init, str) and not callable(init):
         raise ValueError(
-            "An init of given centers fits one number of clusters, and the sweep asks for "
-            f"{len(ks)}. Type init='k-means||'"
+            text(
+                "An init of given centers fits one number of clusters, and the sweep asks for "
+                f"{len(ks)}. Type sweep(X, {ks!r}, init='k-means||')"
+            )
         )
     return ks
 
@@ -108,8 +150,10 @@ def check_sweep(n_clusters: Iterable[int], parameters: Mapping[str, Any]) -> lis
 def warn_single_start(n_init: int) -> None:
     """Warn that restarts from the same given centers would all be the same run."""
     warnings.warn(
-        f"Explicit initial center position passed: performing only one init instead of n_init="
-        f"{n_init}. Type n_init='auto'",
+        text(
+            "Explicit initial center position passed: performing only one init instead of n_init="
+            f"{n_init}. Type {ESTIMATOR}(n_init='auto')"
+        ),
         RuntimeWarning,
         stacklevel=user_stack_level(),
     )
@@ -127,13 +171,16 @@ def check_same_features(
     """
     if fitted_names is None and names is not None:
         warnings.warn(
-            f"X has feature names, but {ESTIMATOR} was fitted without feature names",
+            text(f"X has feature names, but {ESTIMATOR} was fitted without feature names"),
             UserWarning,
             stacklevel=user_stack_level(),
         )
     elif fitted_names is not None and names is None:
         warnings.warn(
-            f"X does not have valid feature names, but {ESTIMATOR} was fitted with feature names",
+            text(
+                f"X does not have valid feature names, but {ESTIMATOR} was fitted with feature "
+                "names"
+            ),
             UserWarning,
             stacklevel=user_stack_level(),
         )
@@ -141,33 +188,35 @@ def check_same_features(
         raise ValueError(_names_differ(list(fitted_names), list(names)))
     if count != fitted_count:
         raise ValueError(
-            f"X has {count} features, but {ESTIMATOR} is expecting {fitted_count} features as "
-            "input."
+            text(
+                f"X has {count} features, but {ESTIMATOR} is expecting {fitted_count} features as "
+                "input.",
+                typed("", " Choose them by --columns"),
+            )
         )
 
 
 def _names_differ(fitted: list[str], given: list[str]) -> str:
     unseen, missing = sorted(set(given) - set(fitted)), sorted(set(fitted) - set(given))
-    text = "The feature names should match those that were passed during fit.\n"
+    said = "The feature names should match those that were passed during fit.\n"
     if unseen:
-        text += "Feature names unseen at fit time:\n" + _bullets(unseen)
+        said += "Feature names unseen at fit time:\n" + _bullets(unseen)
     if missing:
-        text += "Feature names seen at fit time, yet now missing:\n" + _bullets(missing)
+        said += "Feature names seen at fit time, yet now missing:\n" + _bullets(missing)
     if not unseen and not missing:
-        text += "Feature names must be in the same order as they were in fit.\n"
-    return text + "Type X[list(model.feature_names_in_)]"
+        said += "Feature names must be in the same order as they were in fit.\n"
+    if missing:  # no choice of columns brings them
+        return text(said, "Give the features of the fit: ", ", ".join(map(repr, fitted[:5])))
+    return text(
+        said,
+        typed(
+            "Type X[list(model.feature_names_in_)]",
+            "Leave out --columns and --column: the columns of the model are found by name",
+        ),
+    )
 
 
 def _bullets(names: list[str], limit: int = 5) -> str:
     return "".join(f"- {name}\n" for name in names[:limit]) + (
         "- ...\n" if len(names) > limit else ""
-    )
-
-
-def not_fitted_error(method: str) -> NotFittedError:
-    from sklearn.exceptions import NotFittedError
-
-    return NotFittedError(
-        f"This {ESTIMATOR} instance is not fitted yet. Call 'fit' with appropriate arguments "
-        f"before using {method}: model.fit(X).{method}(X)"
     )

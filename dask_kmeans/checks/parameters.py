@@ -12,19 +12,24 @@ import numpy as np
 from dask.utils import parse_bytes
 
 from dask_kmeans.checks.errors import ParameterError
-from dask_kmeans.checks.wording import given_text
+from dask_kmeans.checks.wording import ESTIMATOR, for_shell, given_text, text, typed
 
 INIT_NAMES = (
     "k-means||", "k-means++", "random", "random_partition", "random_pairs", "random_box",
 )  # fmt: skip
 
 
+LARGEST_SEED = 2**64 - 1
+"""What the counter-based random numbers of the kernels take: 64 bits."""
+
+
 class Rule(NamedTuple):
-    """What a parameter may be."""
+    """What a parameter may be: the one rule of the estimator and of the command line."""
 
     holds: Callable[[Any], bool]
     needed: str
     example: str
+    """A value as Python's source spells it."""
 
 
 def _is_integer(value: Any) -> bool:
@@ -69,10 +74,10 @@ def _is_size(value: Any) -> bool:
 
 
 def _is_seed(value: Any) -> bool:
-    # What sklearn.utils.check_random_state takes.
     if _is_integer(value):
-        return 0 <= value < 2**32
-    return value is None or value is np.random or isinstance(value, np.random.RandomState)
+        return 0 <= value <= LARGEST_SEED
+    kinds = np.random.RandomState, np.random.Generator
+    return value is None or value is np.random or isinstance(value, kinds)
 
 
 RULES: dict[str, Rule] = {
@@ -84,7 +89,7 @@ RULES: dict[str, Rule] = {
         "'k-means||'",
     ),
     "n_init": Rule(lambda v: v == "auto" if isinstance(v, str) else _is_integer(v) and v >= 1,
-                   "'auto' or an int >= 1", "'auto'"),
+                   typed("'auto' or an int >= 1", "auto or an int >= 1"), "'auto'"),
     "max_iter": Rule(lambda v: _is_integer(v) and v >= 1, "an int >= 1", "300"),
     "tol": Rule(lambda v: _is_real(v) and v >= 0,
                 "a number >= 0, the share of rows whose label may still change", "1e-4"),
@@ -97,9 +102,13 @@ RULES: dict[str, Rule] = {
     "algorithm": Rule(_one_of("auto", "lloyd"), "'auto' or 'lloyd'", "'auto'"),
     "metric": Rule(_one_of("euclidean"), "'euclidean'", "'euclidean'"),
     "standardize": Rule(lambda v: isinstance(v, (bool, np.bool_)), "True or False", "True"),
-    "nan": Rule(_one_of("raise", "skip"), "'raise' or 'skip'", "'raise'"),
-    "random_state": Rule(_is_seed, "None, an int from 0 to 2**32 - 1 or a numpy random state, "
-                         "numpy.random.RandomState(seed)", "0"),
+    "nan": Rule(_one_of("raise", "skip"), typed("'raise' or 'skip'", "raise or skip"), "'skip'"),
+    "random_state": Rule(
+        _is_seed,
+        typed("None, an int from 0 to 2**64 - 1, a numpy.random.Generator or a "
+              "numpy.random.RandomState", "an int from 0 to 2**64 - 1"),
+        "0",
+    ),
     "verbose": Rule(lambda v: isinstance(v, (bool, np.bool_)) or (_is_integer(v) and v >= 0),
                     "a bool or an int >= 0", "1"),
     "callbacks": Rule(_are_callables, "None or a list of callables, each taking an IterationRecord",
@@ -119,11 +128,25 @@ def check_parameters(estimator: Any) -> None:
         value = getattr(estimator, name)
         if name == "init" and hasattr(value, "fit") and not hasattr(value, "cluster_centers_"):
             raise ParameterError(
-                f"The 'init' parameter is a {type(value).__name__} that is not fitted yet. "
-                "Type init=other.fit(X)"
+                text(
+                    f"The 'init' parameter is a {type(value).__name__} that is not fitted yet. "
+                    f"Type {ESTIMATOR}(init=init.fit(X))"
+                )
             )
         if not rule.holds(value):
-            raise ParameterError(
-                f"The {name!r} parameter of {type(estimator).__name__} must be {rule.needed}. "
-                f"Got {given_text(value)} instead. Type {name}={rule.example}"
+            raise parameter_error(name, value, type(estimator).__name__)
+
+
+def parameter_error(name: str, given: Any, owner: str = ESTIMATOR) -> ParameterError:
+    """For a value that breaks the rule of the parameter `name`."""
+    needed, example = RULES[name].needed, RULES[name].example
+    command = f"--{name.replace('_', '-')} " + example.strip("'")
+    return ParameterError(
+        text(
+            typed(
+                f"The {name!r} parameter of {owner} must be {needed}. Got {given_text(given)} "
+                f"instead. Type {owner}({name}={example})",
+                f"{given} is not {for_shell(needed)}. Type {command}",
             )
+        )
+    )

@@ -1,14 +1,22 @@
-"""What is wrong with tables, files, stores and the places of outputs."""
+"""What is wrong with tables, files and stores."""
 
 from __future__ import annotations
 
+import shlex
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from dask_kmeans.checks.errors import InvalidFileError, ReadError
-from dask_kmeans.checks.wording import ESTIMATOR, listing, sizes, user_stack_level
+from dask_kmeans.checks.wording import (
+    ESTIMATOR,
+    listing,
+    sizes,
+    text,
+    typed,
+    user_stack_level,
+)
 
 
 def check_feature_names(columns: Iterable[Any]) -> tuple[str, ...] | None:
@@ -20,9 +28,11 @@ def check_feature_names(columns: Iterable[Any]) -> tuple[str, ...] | None:
         return tuple(map(str, columns))
     if any(strings):
         raise TypeError(
-            "Feature names are only supported if all input features have string names, but your "
-            f"input has {kinds} as feature name / column name types. Type X.columns = "
-            "X.columns.astype(str)"
+            text(
+                "Feature names are only supported if all input features have string names, but "
+                f"your input has {kinds} as feature name / column name types. Type X.columns = "
+                "X.columns.astype(str)"
+            )
         )
     return None
 
@@ -31,9 +41,13 @@ def warn_dropped_columns(dropped: Mapping[Any, Any], what: str = "column") -> No
     """Warn of the columns (name -> type) that are left out because they hold no numbers."""
     if dropped:
         names = ", ".join(f"{name!r} ({kind})" for name, kind in dropped.items())
+        excluded = " ".join(f"--exclude {shlex.quote(str(name))}" for name in dropped)
         warnings.warn(
-            f"{len(dropped)} {what}(s) without numbers left out: {names}. Encode them to have them "
-            "count, or choose columns to silence this",
+            text(
+                f"{len(dropped)} {what}(s) without numbers left out: {names}. Encode them to have "
+                "them count, or ",
+                typed(f"choose {what}s to silence this", f"type {excluded} to silence this"),
+            ),
             UserWarning,
             stacklevel=user_stack_level(),
         )
@@ -43,9 +57,11 @@ def warn_unnamed_columns(names: Sequence[Any]) -> None:
     """Warn of columns of numbers that are left out because they have no name of their own."""
     if names:
         warnings.warn(
-            f"{len(names)} column(s) without a name left out: {listing(names)}. They look like row "
-            "numbers that were written with the table; to have them count, rename them or choose "
-            "columns",
+            text(
+                f"{len(names)} column(s) without a name left out: {listing(names)}. They look like "
+                "row numbers that were written with the table; to have them count, rename them or "
+                "choose columns"
+            ),
             UserWarning,
             stacklevel=user_stack_level(),
         )
@@ -57,62 +73,75 @@ def check_columns_differ(names: Iterable[Any], source: str) -> None:
     repeated = [name for name, number in Counter(names).items() if number > 1]
     if repeated:
         raise ValueError(
-            f"{source} has several columns of one name: {listing(repeated)}. Give each a name of "
-            "its own, or keep one of each"
+            text(
+                f"{source} has several columns of one name: {listing(repeated)}. Give each a name "
+                "of its own, or keep one of each"
+            )
         )
 
 
 def lazy_frame_error() -> TypeError:
     return TypeError(
-        "X is a polars LazyFrame, which is a query and no table yet. Type X.collect(); or, of what "
-        "does not fit in memory, X.sink_parquet('table.parquet') and fit('table.parquet')"
+        text(
+            "X is a polars LazyFrame, which is a query and no table yet. Type X.collect(); or, of "
+            "what does not fit in memory, write X.sink_parquet('table.parquet') and fit that path"
+        )
     )
 
 
 def partition_columns_error(declared: Iterable[Any], found: Iterable[Any]) -> ValueError:
     return ValueError(
-        f"A partition of the Dask DataFrame has the columns {listing(found)}, and the DataFrame "
-        f"was said to have {listing(declared)}. Give the function that made it the right meta"
+        text(
+            f"A partition of the Dask DataFrame has the columns {listing(found)}, and the "
+            f"DataFrame was said to have {listing(declared)}. Give the function that made it the "
+            "right meta"
+        )
     )
 
 
 def no_numeric_column_error(columns: Mapping[Any, Any], what: str = "column") -> ValueError:
     names = ", ".join(f"{name!r} ({kind})" for name, kind in columns.items()) or "none at all"
     return ValueError(
-        f"X has no numeric {what}: {names}. {ESTIMATOR} needs at least one; encode categories, for "
-        "example with pandas.get_dummies(X)"
+        text(
+            f"X has no numeric {what}: {names}. {ESTIMATOR} needs at least one; encode categories",
+            typed(", for example with pandas.get_dummies(X)", " as numbers"),
+        )
     )
 
 
 def unknown_column_error(missing: Sequence[Any], columns: Iterable[Any], source: str) -> ValueError:
     names = ", ".join(map(repr, missing))
-    return ValueError(f"{source} has no column {names}; it has {listing(columns)}")
+    return ValueError(text(f"{source} has no column {names}; it has {listing(columns)}"))
 
 
 def column_positions_error(given: Any, n_columns: int, source: str) -> ValueError:
     return ValueError(
-        f"{source} has {n_columns} columns without names: {given!r} is not the position of one. "
-        f"Give positions from 0 to {n_columns - 1}"
+        text(
+            f"{source} has {n_columns} columns without names: {given!r} is not the position of "
+            f"one. Give positions from 0 to {n_columns - 1}"
+        )
     )
 
 
 def non_numeric_column_error(column: Any, kind: Any, source: str) -> TypeError:
     return TypeError(
-        f"Column {column!r} of {source} holds {kind}, not numbers, so it can be neither a feature "
-        "nor a weight. Leave it out of the columns"
+        text(
+            f"Column {column!r} of {source} holds {kind}, not numbers, so it can be neither a "
+            "feature nor a weight. Leave it out of the columns"
+        )
     )
 
 
 def missing_path_error(source: str) -> FileNotFoundError:
     return FileNotFoundError(
-        f"Nothing exists at {source}. Check the path, and for a glob its folder"
+        text(f"Nothing exists at {source}. Check the path, and for a glob its folder")
     )
 
 
 def empty_folder_error(source: str, passed_over: Sequence[str] = ()) -> FileNotFoundError:
     there = f"; there are {listing(passed_over, 5)}" if passed_over else ""
     return FileNotFoundError(
-        f"{source} holds no Parquet file and nothing else that can be read{there}"
+        text(f"{source} holds no Parquet file and nothing else that can be read{there}")
     )
 
 
@@ -120,8 +149,10 @@ def mixed_folder_error(source: str, counts: Mapping[str, int]) -> ValueError:
     found = " and ".join(f"{number} {kind} file(s)" for kind, number in sorted(counts.items()))
     folder = source.rstrip("/").rpartition("/")[0] if "*" in source else source.rstrip("/")
     return ValueError(
-        f"Cannot tell which files of {source} are the table: it holds {found}. Type a glob of one "
-        f"kind, such as {folder}/*.parquet or {folder}/*.csv"
+        text(
+            f"Cannot tell which files of {source} are the table: it holds {found}. Give a glob of "
+            f"one kind, such as {folder}/*.parquet or {folder}/*.csv"
+        )
     )
 
 
@@ -129,9 +160,11 @@ def warn_passed_over(source: str, names: Sequence[str]) -> None:
     """Warn of what lies in a folder and is not read."""
     if names:
         warnings.warn(
-            f"{len(names)} file(s) in {source} passed over, since nothing says that they belong to "
-            f"the table: {listing(names, 5)}. Move them elsewhere to silence this, or name the "
-            "files to be read by a glob",
+            text(
+                f"{len(names)} file(s) in {source} passed over, since nothing says that they "
+                f"belong to the table: {listing(names, 5)}. Move them elsewhere to silence this, "
+                "or name the files to be read by a glob"
+            ),
             UserWarning,
             stacklevel=user_stack_level(),
         )
@@ -147,23 +180,31 @@ def table_format_error(source: str, kind: str, table: str) -> ValueError:
         ".build().read_snapshot())",
     }
     return ValueError(
-        f"{source} is of the {kind} table {table}, whose own records say which of its files count: "
-        f"others have been removed or replaced. Type {ESTIMATOR}(...).fit({lines[kind]}), or copy "
-        "the table to Parquet files without records"
+        text(
+            f"{source} is of the {kind} table {table}, whose own records say which of its files "
+            "count: others have been removed or replaced. ",
+            typed(f"Type {ESTIMATOR}(...).fit({lines[kind]}), or copy", "Copy"),
+            " the table to Parquet files without records",
+        )
     )
 
 
 def unknown_format_error(source: str) -> ValueError:
     return ValueError(
-        f"Cannot tell what {source} is. Known are Parquet files, folders and globs (*.parquet, "
-        "*.pq), Zarr arrays, CSV files (*.csv, *.csv.gz) and NumPy files (*.npy): name it so"
+        text(
+            f"Cannot tell what {source} is. Known are Parquet files, folders and globs "
+            "(*.parquet, *.pq), Zarr arrays, CSV files (*.csv, *.csv.gz) and NumPy files (*.npy): "
+            "name it so"
+        )
     )
 
 
 def unknown_scheme_error(source: str, scheme: str) -> ValueError:
     return ValueError(
-        f"{source}: fsspec knows no {scheme + '://'!r}. Use a local path or a known one, such as "
-        "s3://, gs://, abfs:// or https://"
+        text(
+            f"{source}: fsspec knows no {scheme + '://'!r}. Use a local path or a known one, such "
+            "as s3://, gs://, abfs:// or https://"
+        )
     )
 
 
@@ -173,29 +214,50 @@ def missing_driver_error(source: str, scheme: str, reason: Any) -> ImportError:
         "http": "aiohttp", "https": "aiohttp",
     }.get(scheme)  # fmt: skip
     advice = f"Type pip install {package}" if package else f"fsspec says: {reason}"
-    return ImportError(f"{source}: the driver for {scheme}:// is not installed. {advice}")
+    return ImportError(text(f"{source}: the driver for {scheme}:// is not installed. {advice}"))
 
 
-def zarr_group_error(source: str, members: Mapping[str, Sequence[int]]) -> ValueError:
-    """For a Zarr group given where an array is meant; `members` are paths and shapes of arrays."""
+def zarr_group_error(
+    source: str, members: Mapping[str, Sequence[int]], opened: bool = False
+) -> ValueError:
+    """For a Zarr group given where an array is meant.
+
+    Parameters
+    ----------
+    source : str
+    members : mapping
+        Paths and shapes of its arrays.
+    opened : bool
+        Whether a `zarr.Group` was given, not its path.
+    """
     if not members:
-        return ValueError(f"{source} is a Zarr group without any array in it; an array is needed")
+        return ValueError(
+            text(f"{source} is a Zarr group without any array in it; an array is needed")
+        )
     listing = ", ".join(f"{name} {sizes(shape)}" for name, shape in members.items())
     example = next(
         (name for name, shape in members.items() if len(shape) == 2), next(iter(members))
     )
     return ValueError(
-        f"{source} is a Zarr group, and one array is needed. Its arrays are {listing}. "
-        f"Type {source.rstrip('/')}/{example}"
+        text(
+            f"{source} is a Zarr group, and one array is needed. Its arrays are {listing}. Type ",
+            f"X[{example!r}]" if opened else f"{source.rstrip('/')}/{example}",
+        )
     )
 
 
 def packing_error(source: str, attributes: Mapping[str, Any], reason: Any) -> ValueError:
     """For attributes of a Zarr array that do not say how its numbers are packed."""
     return ValueError(
-        f"{source} is packed by attributes that cannot be used ({dict(attributes)}): {reason}. "
-        "Correct them, or decode the values yourself and give an array: type "
-        "xarray.open_zarr(STORE, mask_and_scale=False)"
+        text(
+            f"{source} is packed by attributes that cannot be used ({dict(attributes)}): {reason}. "
+            "Correct them",
+            typed(
+                ", or take the numbers as they are stored and unpack them yourself: type "
+                f"dask.array.from_zarr({source!r})",
+                "",
+            ),
+        )
     )
 
 
@@ -208,43 +270,56 @@ def schemas_differ_error(
         for name, (there, here) in differences.items()
     )
     return ValueError(
-        f"Parquet files disagree in schema: {first} (there) and {other} (here): {listing}. Rewrite "
-        "one of them, or choose columns that agree"
+        text(
+            f"Parquet files disagree in schema: {first} (there) and {other} (here): {listing}. "
+            "Rewrite one of them, or choose columns that agree"
+        )
     )
 
 
 def headers_differ_error(first: str, other: str, there: Any, here: Any) -> ValueError:
     return ValueError(
-        f"CSV files disagree in their header: {first} has {listing(there)}; {other} has "
-        f"{listing(here)}"
+        text(
+            f"CSV files disagree in their header: {first} has {listing(there)}; {other} has "
+            f"{listing(here)}"
+        )
     )
 
 
 def no_header_error(source: str, line: str) -> ValueError:
     return ValueError(
-        f"The first line of {source} is {line!r}: numbers, where the names of the columns are "
-        "needed. Write a line with names on top"
+        text(
+            f"The first line of {source} is {line!r}: numbers, where the names of the columns are "
+            "needed. Write a line with names on top"
+        )
     )
 
 
-def text_among_numbers_error(source: str, column: str, row: int, text: str) -> InvalidFileError:
+def text_among_numbers_error(source: str, column: str, row: int, found: str) -> InvalidFileError:
     return InvalidFileError(
-        f"Column {column!r} of {source} holds numbers (or nothing) at its beginning, and the text "
-        f"{text[:60]!r} at row {row}. Mend that value, or leave the column out: type "
-        f"open_source({source!r}, exclude=[{column!r}])"
+        text(
+            f"Column {column!r} of {source} holds numbers (or nothing) at its beginning, and the "
+            f"text {found[:60]!r} at row {row}. Mend that value, or leave the column out: type ",
+            typed(
+                f"open_source({source!r}, exclude=[{column!r}])",
+                f"--exclude {shlex.quote(column)}",
+            ),
+        )
     )
 
 
 def break_in_quotes_error(source: str, part: str) -> InvalidFileError:
     return InvalidFileError(
-        f"{source} has a text in quotes with a line end in it at {part}, and none in its first MiB "
-        "that would have said so: its rows cannot be told apart. Write it as Parquet, type "
-        f"pandas.read_csv({source!r}).to_parquet('table.parquet')"
+        text(
+            f"{source} has a text in quotes with a line end in it at {part}, and none in its first "
+            "MiB that would have said so: its rows cannot be told apart. Write it as Parquet",
+            typed(f", type pandas.read_csv({source!r}).to_parquet('table.parquet')", ""),
+        )
     )
 
 
 def invalid_file_error(source: str, wanted: str, reason: Any) -> InvalidFileError:
-    return InvalidFileError(f"{source} is not a {wanted} file: {reason}")
+    return InvalidFileError(text(f"{source} is not a {wanted} file: {reason}"))
 
 
 def unreadable_error(
@@ -260,12 +335,5 @@ def unreadable_error(
     else:
         advice = "Run again once the store answers; if the data is damaged, restore it"
     return ReadError(
-        f"Cannot read {part}{rows} of {source}: {type(reason).__name__}: {detail}. {advice}"
-    )
-
-
-def existing_output_error(path: str) -> FileExistsError:
-    return FileExistsError(
-        f"{path} exists already and is left as it is. Choose another place, or type --overwrite "
-        "(overwrite=True) to replace it"
+        text(f"Cannot read {part}{rows} of {source}: {type(reason).__name__}: {detail}. {advice}")
     )

@@ -5,48 +5,60 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from dask_kmeans.checks.wording import brief, listing, sizes
+from dask_kmeans.checks.wording import brief, listing, sizes, text, typed
 
 
 def check_weight_shape(shape: Sequence[int], n_rows: int | None) -> None:
     """Raise ValueError unless weights of `shape` are one number a row; n_rows None: not known."""
     if len(shape) != 1:
         raise ValueError(
-            f"Sample weights must be 1D array or scalar: sample_weight.shape == {sizes(shape)}. "
-            "Type sample_weight.ravel()"
+            text(
+                f"Sample weights must be 1D array or scalar: sample_weight.shape == "
+                f"{sizes(shape)}. Type sample_weight.ravel()"
+            )
         )
     if n_rows is not None and shape[0] != n_rows:
         raise ValueError(
-            f"sample_weight.shape == {sizes(shape)}, expected ({n_rows},): one weight for each "
-            "row of X"
+            text(
+                f"sample_weight.shape == {sizes(shape)}, expected ({n_rows},): one weight for each "
+                "row of X"
+            )
         )
 
 
 def weight_kind_error(given: Any, data: str, needed: str) -> TypeError:
     return TypeError(
-        f"sample_weight is a {type(given).__name__} and X is {data}: {needed} is needed"
+        text(f"sample_weight is a {type(given).__name__} and X is {data}: {needed} is needed")
     )
 
 
 def weights_twice_error(source: str) -> ValueError:
     return ValueError(
-        f"{source} brings weights in a column of its own, and sample_weight was given as well. "
-        "Leave out one of the two"
+        text(
+            f"{source} brings weights in a column of its own, and sample_weight was given as well. "
+            "Leave out one of the two"
+        )
     )
 
 
 def weight_dims_error(given: Sequence[Any], needed: Sequence[Any]) -> ValueError:
     foreign = [dim for dim in given if dim not in needed]
     return ValueError(
-        f"sample_weight has dimensions {tuple(given)}; the samples of X have {tuple(needed)}, and "
-        f"none but these can be used. Reduce it, for example: type sample_weight.mean({foreign!r})"
+        text(
+            f"sample_weight has dimensions {tuple(given)}; the samples of X have {tuple(needed)}, "
+            "and none but these can be used. Reduce it, for example: type "
+            f"sample_weight.mean({foreign!r})"
+        )
     )
 
 
 def weight_sizes_error(dim: Any, given: int, needed: int) -> ValueError:
     return ValueError(
-        f"sample_weight has size {given} along dimension {dim!r}, X has {needed}: one weight for "
-        "each of them is needed, or leave the dimension out where the weight is the same along it"
+        text(
+            f"sample_weight has size {given} along dimension {dim!r}, X has {needed}: one weight "
+            "for each of them is needed, or leave the dimension out where the weight is the same "
+            "along it"
+        )
     )
 
 
@@ -64,33 +76,43 @@ def weight_labels_error(where: str, given: Any, needed: Any) -> ValueError:
             f"labels come twice ({listing(twice.unique(), 3)}), so that no order is certain"
         )
     return ValueError(
-        f"sample_weight and X have other labels along {where}: {difference}. Select the weights of "
-        "the rows of X. To take them by position, give values without labels: type "
-        "sample_weight.values"
+        text(
+            f"sample_weight and X have other labels along {where}: {difference}. Select the "
+            "weights of the rows of X. To take them by position, give values without labels: type "
+            "sample_weight.values"
+        )
     )
 
 
 def weight_coordinate_error(coordinate: Any, dim: Any) -> ValueError:
     return ValueError(
-        f"sample_weight and X differ in the coordinate {coordinate!r} along dimension {dim!r}, "
-        "which has no index to align them by. Where they are in the same order, type "
-        f"sample_weight.drop_vars({coordinate!r})"
+        text(
+            f"sample_weight and X differ in the coordinate {coordinate!r} along dimension {dim!r}, "
+            "which has no index to align them by. Where they are in the same order, type "
+            f"sample_weight.drop_vars({coordinate!r})"
+        )
     )
 
 
 def weight_chunks_error(weight_chunks: Any, row_chunks: Any) -> ValueError:
     return ValueError(
-        f"sample_weight is chunked {brief(weight_chunks)} and the rows of X {brief(row_chunks)}; "
-        "with unknown chunk sizes they cannot be aligned. Make both from one DataFrame, or type "
-        "X.compute_chunk_sizes() and sample_weight.compute_chunk_sizes() first"
+        text(
+            f"sample_weight is chunked {brief(weight_chunks)} and the rows of X "
+            f"{brief(row_chunks)}; with unknown chunk sizes they cannot be aligned. Make both from "
+            "one DataFrame, or type X.compute_chunk_sizes() and type "
+            "sample_weight.compute_chunk_sizes() first"
+        )
     )
 
 
 def bad_weight_error(row: int, weight: float) -> ValueError:
     kind = "negative" if weight < 0 else "not finite"
     return ValueError(
-        f"sample_weight is {kind} at row {row}: {weight!r}. Weights must be finite and >= 0 "
-        "(0 leaves a row out)"
+        text(
+            typed("sample_weight", "The sample weight"),
+            f" is {kind} at row {row}: {weight!r}. Weights must be finite and >= 0 "
+            "(0 leaves a row out)",
+        )
     )
 
 
@@ -98,12 +120,17 @@ def nothing_counts_error(n_rows: int, nan_rows: int, weighted: bool) -> ValueErr
     """For data of which no row is left."""
     if nan_rows == n_rows:
         return ValueError(
-            f"Every one of the {n_rows} rows contains NaN, so none is left. Look for a feature "
-            "that is always NaN and drop it"
+            text(
+                f"Every one of the {n_rows} rows contains NaN, so none is left. Look for a feature "
+                "that is always NaN and ",
+                typed("drop it", "leave it out by --exclude NAME"),
+            )
         )
     skipped = f" (and {nan_rows} rows contain NaN)" if nan_rows else ""
     assert weighted
     return ValueError(
-        f"sample_weight is zero in all rows that could count{skipped}: at least one weight must be "
-        "above 0"
+        text(
+            typed("sample_weight", "The sample weight"),
+            f" is zero in all rows that could count{skipped}: at least one weight must be above 0",
+        )
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import io
 import os
 import signal
 import sys
@@ -16,7 +17,8 @@ from typing import Any, NoReturn
 import click
 
 from dask_kmeans.cli.codes import DONE, FAILED, WRONG_USAGE, Stopped
-from dask_kmeans.cli.types import Columns, Count, Share, Size
+from dask_kmeans.cli.streams import forgiving_streams, say, warn
+from dask_kmeans.cli.types import Columns, Parameter, Size
 
 CLUSTER = ("scheduler", "workers", "threads", "memory_limit")
 PARAMETERS = ("n_clusters", "standardize", "nan", "random_state", "tol", "max_iter", "n_init")
@@ -26,23 +28,39 @@ LABEL_ENDINGS = (".zarr", ".parquet", ".csv", ".npy")
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line, then exit with one of the codes above, or 128 and a signal's number."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    with forgiving_streams():
+        code = _exit_code(arguments)
+    sys.exit(code)
+
+
+def _exit_code(arguments: list[str]) -> int:
+    """Run the command line, and say what went wrong, if anything did."""
     try:
         with _signals_caught(), warnings.catch_warnings():
-            warnings.showwarning = _show_warning
+            warnings.showwarning = lambda message, *_, **__: warn(message)
             code = command_line.main(arguments, prog_name="dask-kmeans", standalone_mode=False)
+            return code or DONE
     except click.UsageError as error:
-        error.show()
-        code = WRONG_USAGE
+        lines = io.StringIO()
+        error.show(lines)
+        _print_foreign(lines.getvalue())
+        return WRONG_USAGE
     except Stopped as stopped:
         name = signal.Signals(stopped.number).name
-        _say(f"stopped by {name}; no output was left half-written{stopped.kept}")
-        code = 128 + stopped.number
+        say(f"stopped by {name}; no output was left half-written{stopped.kept}")
+        return 128 + stopped.number
     except Exception as error:  # one clear line, whatever went wrong
         if "--debug" in arguments:
-            traceback.print_exc()
-        _say(_one_line(error))
-        code = FAILED
-    sys.exit(code or DONE)
+            _print_foreign(traceback.format_exc())
+        say(_one_line(error))
+        return FAILED
+
+
+def _print_foreign(text: str) -> None:
+    """Print on stderr what others have worded."""
+    from dask_kmeans.checks import shown_url
+
+    click.echo(shown_url(text), err=True, nl=False)
 
 
 @contextlib.contextmanager
@@ -63,20 +81,14 @@ def _signals_caught() -> Iterator[None]:
 
 
 def _one_line(error: Exception) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
-    # Messages of this package stand for themselves; of anything else the type is half the message.
-    ours = isinstance(
-        error, ValueError | TypeError | OSError | ImportError | click.ClickException
-    ) or type(error).__module__.startswith("dask_kmeans")
-    return f"error: {text}" if ours else f"error: {type(error).__name__}: {text} (see --debug)"
+    from dask_kmeans.checks import Text, for_shell
 
-
-def _show_warning(message: Any, *_: Any, **__: Any) -> None:
-    _say(f"warning: {' '.join(str(message).split())}")
-
-
-def _say(text: str) -> None:
-    click.echo(f"dask-kmeans: {text}", err=True)
+    text = " ".join(for_shell(error).split()) or type(error).__name__
+    ours = error.args and isinstance(error.args[0], Text)
+    if ours or isinstance(error, OSError | ImportError | click.ClickException):
+        return f"error: {text}"
+    # What this package did not see coming; the type is half the message.
+    return f"internal error: {type(error).__name__}: {text} (see --debug)"
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -101,9 +113,19 @@ def _options(*options: Callable) -> Callable:
     return decorate
 
 
-columns_option = click.option(
-    "--columns", type=Columns(), help="Features: names between commas, or numbers from 0.",
-    metavar="A,B,...",
+columns_options = _options(
+    click.option(
+        "--columns", type=Columns(), default=[], metavar="A,B,...",
+        help="Features: names between commas, or numbers from 0.",
+    ),
+    click.option(
+        "--column", multiple=True, metavar="NAME",
+        help="One more feature, whatever its name holds; may be repeated.",
+    ),
+    click.option(
+        "--exclude", multiple=True, metavar="NAME",
+        help="A column (or its number) that is no feature; may be repeated.",
+    ),
 )  # fmt: skip
 
 # Looked for by `main`, which has to know even when the command line is not understood.
@@ -135,12 +157,14 @@ cluster_options = _options(
 
 @command_line.command()
 @click.argument("source")
-@click.option("--n-clusters", "-k", type=click.IntRange(min=1), required=True, help="Clusters.")
+@click.option(
+    "--n-clusters", "-k", type=Parameter("n_clusters"), required=True, metavar="N", help="Clusters."
+)
 @click.option("--model", metavar="URL", required=True, help="Where the fitted model goes (Zarr).")
 @click.option(
     "--labels", metavar="URL", help="Where labels go: a name in .zarr, .parquet, .csv or .npy."
 )
-@columns_option
+@columns_options
 @click.option("--sample-weight", metavar="COLUMN", help="Column that holds weights.")
 @click.option(
     "--standardize",
@@ -149,14 +173,15 @@ cluster_options = _options(
 )
 @click.option(
     "--nan",
-    type=click.Choice(["raise", "skip"]),
+    type=Parameter("nan"),
+    metavar="[raise|skip]",
     default="raise",
     show_default=True,
     help="Rows with NaN are an error, or left out (label -1).",
 )
 @click.option(
     "--random-state",
-    type=click.IntRange(0, 2**64 - 1),
+    type=Parameter("random_state"),
     default=0,
     show_default=True,
     metavar="N",
@@ -164,15 +189,23 @@ cluster_options = _options(
 )
 @click.option(
     "--tol",
-    type=Share(),
+    type=Parameter("tol"),
     default=1e-4,
     show_default=True,
+    metavar="SHARE",
     help="Stop when at most this share of the rows changes its label.",
 )
-@click.option("--max-iter", type=click.IntRange(min=1), default=300, show_default=True)
+@click.option(
+    "--max-iter",
+    type=Parameter("max_iter"),
+    default=300,
+    show_default=True,
+    metavar="N",
+    help="Iterations at most.",
+)
 @click.option(
     "--n-init",
-    type=Count(),
+    type=Parameter("n_init"),
     default="auto",
     show_default=True,
     metavar="N",
@@ -199,7 +232,7 @@ def fit(**options: Any) -> int:
     from dask_kmeans.cli.fit import run
 
     cluster, parameters = _taken(options, CLUSTER), _taken(options, PARAMETERS)
-    return run(cluster=cluster, parameters=parameters, **options)
+    return run(cluster=cluster, parameters=parameters, features=_features(options), **options)
 
 
 @command_line.command()
@@ -211,7 +244,13 @@ def fit(**options: Any) -> int:
     required=True,
     help="Where labels go: a name in .zarr, .parquet, .csv or .npy.",
 )
-@columns_option
+@columns_options
+@click.option(
+    "--nan",
+    type=Parameter("nan"),
+    metavar="[raise|skip]",
+    help="Rows with NaN are an error, or labelled -1.  [default: as the model was fitted]",
+)
 @cluster_options
 @output_options
 def predict(**options: Any) -> int:
@@ -219,7 +258,7 @@ def predict(**options: Any) -> int:
     _check_usage(options, ("source", "model", "labels", "report"))
     from dask_kmeans.cli.predict import run
 
-    return run(cluster=_taken(options, CLUSTER), **options)
+    return run(cluster=_taken(options, CLUSTER), features=_features(options), **options)
 
 
 @command_line.command()
@@ -236,6 +275,12 @@ def inspect(model: str, as_json: bool) -> int:
 def _taken(options: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
     """The options `names`, taken out of `options`."""
     return {name: options.pop(name) for name in names}
+
+
+def _features(options: dict[str, Any]) -> dict[str, Any]:
+    """The options that choose features, taken out of `options`, as `open_source` takes them."""
+    columns, column, exclude = _taken(options, ("columns", "column", "exclude")).values()
+    return {"columns": [*columns, *column] or None, "exclude": exclude}
 
 
 def _plain(place: str | None) -> str:

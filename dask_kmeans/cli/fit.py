@@ -10,11 +10,12 @@ from typing import Any
 
 import click
 
-from dask_kmeans import __version__
+from dask_kmeans import __version__, checks
 from dask_kmeans.cli.cluster import peak_memory, tasks_on
 from dask_kmeans.cli.codes import DONE, UNCONVERGED, Stopped
 from dask_kmeans.cli.log import logger, progress, start_log
 from dask_kmeans.cli.report import summary, write_report
+from dask_kmeans.cli.streams import say, warn
 from dask_kmeans.estimator import KMeans
 from dask_kmeans.read import open_source
 from dask_kmeans.write import check_labels_output, check_output, save_model, write_labels
@@ -25,7 +26,7 @@ def run(
     source: str,
     model: str,
     labels: str | None,
-    columns: list[str] | None,
+    features: dict[str, Any],
     sample_weight: str | None,
     checkpoint: str | None,
     resume: bool,
@@ -38,7 +39,7 @@ def run(
 ) -> int:
     """Do it, on the `cluster` that `tasks_on` makes, with the `parameters` of `KMeans`.
 
-    Returns the exit code.
+    `features` go to `open_source`. Returns the exit code.
     """
     start = time.perf_counter()
     start_log(quiet)
@@ -46,12 +47,13 @@ def run(
     overwrite = overwrite or _goes_on(checkpoint, resume)
     _check_outputs(model, labels, report, overwrite)
     with tasks_on(**cluster) as client:
-        rows = open_source(source, columns, sample_weight)
+        rows = open_source(source, weight_column=sample_weight, **features)
         with (
             _kept_said(checkpoint),
             contextlib.closing(progress(quiet, parameters["max_iter"])) as follow,
         ):
             estimator = KMeans(callbacks=[follow], checkpoint=checkpoint, **parameters).fit(rows)
+            follow.finish(estimator.stop_reason_)
         fitted = estimator._fitted_model()
         refused = require_convergence and not fitted.converged
         if not refused:
@@ -72,17 +74,19 @@ def run(
                 for field in dataclasses.fields(fitted)
                 if field.name != "cluster_centers"
             },
+            "stop_reason": checks.stop_reason_for_shell(fitted.stop_reason),
             "peak_memory": peak_memory(client),
             "seconds": time.perf_counter() - start,
         }
     write_report(content, report, overwrite)
     if not quiet and report != "-":
         click.echo(summary(fitted))
+    reason = checks.stop_reason_for_shell(fitted.stop_reason)
     if refused:
-        click.echo(
-            f"dask-kmeans: not converged, so no model was written: {fitted.stop_reason}", err=True
-        )
+        say(f"not converged, so no model was written: {reason}")
         return UNCONVERGED
+    if not fitted.converged:
+        warn(reason)
     if checkpoint is not None:
         _remove(checkpoint)
     return DONE
@@ -99,10 +103,7 @@ def _goes_on(checkpoint: str | None, resume: bool) -> bool:
     if checkpoint is None or not Output(checkpoint).exists():
         return False
     if not resume:
-        raise FileExistsError(
-            f"{checkpoint} holds the state of a fit that has not ended. Type --resume to go on "
-            "from it, or remove it to start anew"
-        )
+        raise checks.kept_state_error(checkpoint)
     return True
 
 

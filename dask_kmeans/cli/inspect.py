@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 import json
 
-import click
-
+from dask_kmeans import checks
 from dask_kmeans.cli.codes import DONE
 from dask_kmeans.cli.report import summary
+from dask_kmeans.cli.streams import hand_over
 from dask_kmeans.write import jsonable, load_fitted
 
 
@@ -16,8 +16,9 @@ def run(model: str, as_json: bool) -> int:
     """Print the model at a path or URL."""
     fitted = load_fitted(model)
     if as_json:
-        click.echo(json.dumps(jsonable(dataclasses.asdict(fitted)), indent=2, allow_nan=False))
+        shown = json.dumps(jsonable(dataclasses.asdict(fitted)), indent=2, allow_nan=False)
     else:
-        click.echo(summary(fitted))
-        click.echo(f"parameters {json.dumps(fitted.parameters)}")
+        parameters = checks.shown_url(json.dumps(fitted.parameters))
+        shown = f"{summary(fitted)}\nparameters {parameters}"
+    hand_over(f"{shown}\n")
     return DONE

@@ -5,18 +5,19 @@ from __future__ import annotations
 import logging
 import sys
 
-import click
+from tqdm import tqdm
 
+from dask_kmeans.checks import shown_url
 from dask_kmeans.progress import ProgressBar, ProgressLog
 
 logger = logging.getLogger("dask_kmeans")
 
 
 class _Echo(logging.Handler):
-    """Lines through click, which knows whether stderr takes them."""
+    """Lines on stderr, above a bar that is drawn there."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        click.echo(self.format(record), err=True)
+        tqdm.write(shown_url(self.format(record)), file=sys.stderr)
 
 
 def start_log(quiet: bool) -> None:

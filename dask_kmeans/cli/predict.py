@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import numpy as np
+
 from dask_kmeans import __version__
 from dask_kmeans.cli.cluster import peak_memory, tasks_on
 from dask_kmeans.cli.codes import DONE
@@ -12,20 +14,24 @@ from dask_kmeans.cli.log import logger, start_log
 from dask_kmeans.cli.report import write_report
 from dask_kmeans.estimator import load_model
 from dask_kmeans.read import FittedColumns, open_source
-from dask_kmeans.write import check_labels_output, check_output, load_fitted, write_labels
+from dask_kmeans.write import check_labels_output, check_output, load_fitted, write_and_count
 
 
 def run(
     source: str,
     model: str,
     labels: str,
-    columns: list[str] | None,
+    features: dict[str, Any],
+    nan: str | None,
     report: str | None,
     overwrite: bool,
     quiet: bool,
     cluster: dict[str, Any],
 ) -> int:
-    """Do it, on the `cluster` that `tasks_on` makes; returns the exit code."""
+    """Do it, on the `cluster` that `tasks_on` makes; returns the exit code.
+
+    `features` go to `open_source`; `nan` is that of the model where it is None.
+    """
     start = time.perf_counter()
     start_log(quiet)
     check_labels_output(labels, overwrite=overwrite)
@@ -33,18 +39,28 @@ def run(
         check_output(report, overwrite=overwrite)
     fitted = load_fitted(model)
     estimator = load_model(model)
+    if nan is not None:
+        estimator.set_params(nan=nan)
     with tasks_on(**cluster) as client:
-        rows = open_source(source, columns or FittedColumns(fitted.feature_names, fitted.columns))
+        if features["columns"] is None and not features["exclude"]:
+            features = {"columns": FittedColumns(fitted.feature_names, fitted.columns)}
+        rows = open_source(source, **features)
         logger.info("labelling %s: writing %s", source, labels)
-        n_rows = write_labels(estimator.predict(rows), labels, overwrite)
+        # One read gives the labels and what there is to watch in them.
+        tally = write_and_count(estimator._labelled(rows), labels, overwrite)
+        sizes = np.zeros(len(fitted.cluster_centers), np.int64)
+        sizes[: len(tally.sizes)] = tally.sizes
         content = {
             "command": "predict",
             "version": __version__,
             "source": source,
             "model": model,
             "labels": labels,
-            "n_rows": n_rows,
+            "n_rows": tally.n_rows,
             "n_features": rows.n_features,
+            "rows_left_out": tally.n_rows - int(sizes.sum()),
+            "cluster_sizes": sizes,
+            "inertia": tally.inertia.value(),
             "peak_memory": peak_memory(client),
             "seconds": time.perf_counter() - start,
         }

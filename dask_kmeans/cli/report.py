@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import click
 import numpy as np
 
+from dask_kmeans import checks
+from dask_kmeans.cli.streams import hand_over
 from dask_kmeans.result import FittedModel
 from dask_kmeans.write import jsonable, staged
 
@@ -19,9 +20,13 @@ def write_report(content: dict[str, Any], url: str | None, overwrite: bool) -> N
     """Write a report as JSON, to stdout for "-", nowhere for None."""
     if url is None:
         return
-    text = json.dumps(jsonable(content), indent=2, allow_nan=False) + "\n"
+    shown = {
+        name: checks.shown_url(value) if isinstance(value, str) else value
+        for name, value in content.items()
+    }
+    text = json.dumps(jsonable(shown), indent=2, allow_nan=False) + "\n"
     if url == "-":
-        click.echo(text, nl=False)
+        hand_over(text)
         return
     with staged(url, overwrite=overwrite) as path, open(path, "w", encoding="utf-8") as file:
         file.write(text)
@@ -53,7 +58,7 @@ def summary(model: FittedModel) -> str:
             f"{n_clusters} clusters, {np.sum(model.cluster_sizes)} rows of {n_features} features"
             + (", standardized" if model.standardization is not None else ""),
             f"inertia {model.inertia!r}, {model.n_iter} iterations, {model.n_passes} passes",
-            model.stop_reason,
+            checks.stop_reason_for_shell(model.stop_reason),
             table(model),
         ]
     )

@@ -2,33 +2,38 @@
 
 from __future__ import annotations
 
-import math
+import contextlib
 from typing import Any
 
 import click
 
 
-class Count(click.ParamType):
-    """An integer >= 1, or the word "auto"."""
+class Parameter(click.ParamType):
+    """A parameter of `KMeans`, held to the rule that `KMeans` holds it to.
 
-    name = "count"
+    Parameters
+    ----------
+    of : str
+        Its name there.
+    """
 
-    def convert(self, value: Any, param: Any, ctx: Any) -> int | str:
-        if value == "auto":
-            return value
-        return click.IntRange(min=1).convert(value, param, ctx)
+    def __init__(self, of: str):
+        self.name = of
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int | float | str:
+        from dask_kmeans import checks
+
+        parsed = _number(value) if isinstance(value, str) else value
+        if not checks.RULES[self.name].holds(parsed):
+            self.fail(checks.for_shell(checks.parameter_error(self.name, value)), param, ctx)
+        return parsed
 
 
-class Share(click.ParamType):
-    """A finite number >= 0."""
-
-    name = "share"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> float:
-        number = click.FLOAT.convert(value, param, ctx)
-        if not 0 <= number < math.inf:
-            self.fail(f"{value} is not a number >= 0. Type 1e-4", param, ctx)
-        return number
+def _number(text: str) -> int | float | str:
+    for kind in (int, float):
+        with contextlib.suppress(ValueError):
+            return kind(text)
+    return text
 
 
 class Columns(click.ParamType):
@@ -39,7 +44,11 @@ class Columns(click.ParamType):
     def convert(self, value: Any, param: Any, ctx: Any) -> list[str]:
         names = [name.strip() for name in value.split(",")] if isinstance(value, str) else value
         if not all(names):
-            self.fail(f"{value!r} has an empty name. Type A,B,C", param, ctx)
+            self.fail(
+                f"{value!r} has an empty name. Type --columns A,B,C, or --column NAME for a name "
+                "with commas or spaces in it",
+                param, ctx,
+            )  # fmt: skip
         return names
 
 
@@ -56,5 +65,5 @@ class Size(click.ParamType):
         except (ValueError, OverflowError):
             size = 0
         if size <= 0:
-            self.fail(f"{value!r} is no size in bytes. Type 768MB or 2GiB", param, ctx)
+            self.fail(f"{value!r} is no size in bytes. Type --memory-limit 2GiB", param, ctx)
         return size

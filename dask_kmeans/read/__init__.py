@@ -15,7 +15,7 @@ import dask
 
 from dask_kmeans import checks
 from dask_kmeans.read import from_numpy, stored
-from dask_kmeans.read.columns import FittedColumns
+from dask_kmeans.read.columns import FittedColumns, chosen
 from dask_kmeans.read.folder import Listing
 from dask_kmeans.read.pieces import Piece, RowSource
 from dask_kmeans.read.points import Points
@@ -113,6 +113,7 @@ def open_source(
     url: str | os.PathLike,
     columns: Sequence[Any] | FittedColumns | None = None,
     weight_column: Any = None,
+    exclude: Sequence[Any] = (),
 ) -> Source:
     """Open what lies at a path or an fsspec URL.
 
@@ -125,6 +126,8 @@ def open_source(
         Default: all (that hold numbers).
     weight_column : str or int, optional
         The column of the sample weights, which then is no feature.
+    exclude : sequence, optional
+        Columns that are no features, of those chosen or of all; each has to be there.
 
     Returns
     -------
@@ -137,23 +140,24 @@ def open_source(
         For what is missing or cannot be read; the text says what to type.
     """
     place = Place(url)
+    of_table, of_array = chosen(_of_table(columns), exclude), chosen(_of_array(columns), exclude)
     if place.is_zarr():
         from dask_kmeans.read import from_zarr
 
-        return from_zarr.open_path(place, _of_array(columns), weight_column)
+        return from_zarr.open_path(place, of_array, weight_column)
     listing = Listing.of(place)
     if listing.format == "Parquet":
         from dask_kmeans.read.from_parquet import ParquetSource
 
-        return ParquetSource(place.fs, listing, place.url, _of_table(columns), weight_column)
+        return ParquetSource(place.fs, listing, place.url, of_table, weight_column)
     if listing.format == "CSV":
         from dask_kmeans.read.from_csv import CsvSource
 
-        return CsvSource(place.fs, listing, place.url, _of_table(columns), weight_column)
+        return CsvSource(place.fs, listing, place.url, of_table, weight_column)
     if listing.format == "NumPy" and len(listing.files) == 1:
         from dask_kmeans.read.from_npy import NpySource
 
-        return NpySource(place.fs, listing.files[0], _of_array(columns), weight_column)
+        return NpySource(place.fs, listing.files[0], of_array, weight_column)
     raise checks.unknown_format_error(place.url)
 
 

@@ -13,6 +13,32 @@ from dask_kmeans import checks
 
 
 @dataclass(frozen=True)
+class AllBut:
+    """A choice of columns: those that are taken where none are chosen, but for some."""
+
+    excluded: tuple[Any, ...]
+
+    def of(self, names: Sequence[Any], source: str) -> list[Any]:
+        """What is left of the columns of a source, which has to have all that are excluded."""
+        missing = [name for name in self.excluded if name not in names]
+        if missing:
+            raise checks.unknown_column_error(missing, names, source)
+        return self.kept(names)
+
+    def kept(self, names: Sequence[Any]) -> list[Any]:
+        """What is left of these columns."""
+        return [name for name in names if name not in self.excluded]
+
+
+def chosen(columns: Any, exclude: Sequence[Any]) -> Any:
+    """The columns that are chosen (None: all), but for those that are excluded."""
+    if not exclude:
+        return columns
+    but = AllBut(tuple(exclude))
+    return but if columns is None else but.of(columns, "The choice of columns")
+
+
+@dataclass(frozen=True)
 class Columns:
     """Positions of the features (None: all of `n_columns`) and of the weights in a store's rows."""
 
@@ -25,7 +51,11 @@ class Columns:
 
     @classmethod
     def of_positions(
-        cls, n_columns: int, columns: Sequence[Any] | None, weight_column: Any, source: str
+        cls,
+        n_columns: int,
+        columns: Sequence[Any] | AllBut | None,
+        weight_column: Any,
+        source: str,
     ) -> Columns:
         """Columns given by position (as ints or digits), for stores without names."""
 
@@ -39,6 +69,9 @@ class Columns:
             return number
 
         weight = None if weight_column is None else position(weight_column)
+        if isinstance(columns, AllBut):
+            but = AllBut(tuple(map(position, columns.excluded)))
+            columns = [c for c in but.kept(range(n_columns)) if c != weight]
         if columns is not None:
             return cls(n_columns, tuple(map(position, columns)), weight)
         if weight is None:
@@ -69,7 +102,7 @@ def numeric_columns(
     dtypes: Mapping[Any, np.dtype | None],
     types: Mapping[Any, Any],
     names: Sequence[Hashable],
-    columns: Sequence[Hashable] | None = None,
+    columns: Sequence[Hashable] | AllBut | None = None,
     weight_column: Hashable | None = None,
     source: str = "X",
 ) -> tuple[Any, ...]:
@@ -83,7 +116,7 @@ def numeric_columns(
         Name -> type in the store's own words, for messages.
     names : sequence
         All columns that features are taken from where none are chosen.
-    columns : sequence or None
+    columns : sequence, AllBut or None
         Columns that the user chose: each has to be there, once, and to hold numbers.
     weight_column : hashable or None
         Likewise; it is no feature unless it is among `columns`.
@@ -95,13 +128,15 @@ def numeric_columns(
     """
     if columns is not None and isinstance(columns, str):
         columns = [columns]
-    chosen = [*(columns or ()), *([weight_column] if weight_column is not None else ())]
-    missing = [name for name in chosen if name not in dtypes]
+    if isinstance(columns, AllBut):
+        names, columns = columns.of(names, source), None
+    wanted = [*(columns or ()), *([weight_column] if weight_column is not None else ())]
+    missing = [name for name in wanted if name not in dtypes]
     if missing:
         raise checks.unknown_column_error(missing, dtypes, source)
-    relevant = names if columns is None else [name for name in names if name in chosen]
+    relevant = names if columns is None else [name for name in names if name in wanted]
     checks.check_columns_differ(relevant, source)
-    for name in chosen:
+    for name in wanted:
         if dtypes[name] is None:
             raise checks.non_numeric_column_error(name, types[name], source)
     if columns is not None:

@@ -16,7 +16,7 @@ from dask.utils import natural_sort_key
 
 from dask_kmeans import checks
 from dask_kmeans.read.retry import Part, retried
-from dask_kmeans.read.url import ZARR_MARKERS, Place, full_name, is_local
+from dask_kmeans.read.url import ZARR_MARKERS, Place, full_name, is_local, without_query
 
 PARQUET = (".parquet", ".pq", ".parq")
 CSV = (".csv", ".csv.gz", ".csv.bz2", ".csv.xz")
@@ -211,7 +211,7 @@ def _refuse_formats(fs: Any, folders: Iterable[str], url: str) -> None:
 
 
 def _format_of(path: str) -> str | None:
-    lower = path.lower()
+    lower = without_query(path).lower()
     return next((kind for kind, endings in FORMATS.items() if lower.endswith(endings)), None)
 
 

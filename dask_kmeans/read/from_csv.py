@@ -16,7 +16,7 @@ import numpy as np
 from dask_kmeans import checks, memory
 from dask_kmeans.blockwise import Block
 from dask_kmeans.read.arrow_columns import numbers
-from dask_kmeans.read.columns import numeric_columns
+from dask_kmeans.read.columns import AllBut, numeric_columns
 from dask_kmeans.read.csv_format import (
     HEAD_BYTES,
     CsvFormat,
@@ -52,10 +52,10 @@ class CsvSource(Source):
         fs: Any,
         listing: Listing,
         url: str,
-        columns: Sequence[str] | None = None,
+        columns: Sequence[str] | AllBut | None = None,
         weight_column: str | None = None,
     ):
-        self.description = url
+        self.description = checks.shown_url(url)
         self.is_local = is_local(fs)
         self._fs, self._files = fs, listing.files
         heads = [read_head(fs, path) for path in listing.files]

@@ -103,7 +103,7 @@ class ChunkRows:
     def pieces(self) -> Iterator[Piece]:
         for values, *of_rows in self.chunks:
             if hasattr(values, "tocsr"):
-                raise checks.sparse_error(values)
+                raise checks.sparse_error(values, in_chunks=True)
             values = without_mask(values)
             weights = of_rows[0] if of_rows else None
             if weights is not None and len(weights) != len(values):

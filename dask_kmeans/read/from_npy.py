@@ -14,7 +14,7 @@ from numpy.lib import format as npy
 from dask_kmeans import checks, memory
 from dask_kmeans.blockwise import Block
 from dask_kmeans.read.casts import kernel_dtype
-from dask_kmeans.read.columns import Columns
+from dask_kmeans.read.columns import AllBut, Columns
 from dask_kmeans.read.pieces import Piece, cut
 from dask_kmeans.read.points import numbered
 from dask_kmeans.read.retry import Part, retried
@@ -32,10 +32,10 @@ class NpySource(Source):
         self,
         fs: Any,
         path: str,
-        columns: Sequence[int] | None = None,
+        columns: Sequence[int] | AllBut | None = None,
         weight_column: int | None = None,
     ):
-        self.description = full_name(fs, path)
+        self.description = checks.shown_url(full_name(fs, path))
         self.is_local = is_local(fs)
         shape, fortran, dtype, offset = _header(fs, path)
         checks.check_two_dimensional(shape, self.description)

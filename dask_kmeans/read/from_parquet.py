@@ -17,7 +17,7 @@ from dask_kmeans.blockwise import Block
 from dask_kmeans.buffer_pool import ReadingBufferPool
 from dask_kmeans.read.arrow_columns import numbers, numpy_dtype
 from dask_kmeans.read.casts import put, smallest_dtype
-from dask_kmeans.read.columns import numeric_columns
+from dask_kmeans.read.columns import AllBut, numeric_columns
 from dask_kmeans.read.folder import Listing, constants_of, partition_columns
 from dask_kmeans.read.parquet_files import common_types, open_file, read_footer
 from dask_kmeans.read.pieces import Piece, cut
@@ -69,17 +69,19 @@ class ParquetSource(Source):
         fs: Any,
         listing: Listing,
         url: str,
-        columns: Sequence[str] | None = None,
+        columns: Sequence[str] | AllBut | None = None,
         weight_column: str | None = None,
     ):
-        self.description = url
+        self.description = checks.shown_url(url)
         self.is_local = is_local(fs)
         self._fs = fs
         with ThreadPoolExecutor(FOOTERS_AT_ONCE) as pool:
             footers = list(pool.map(partial(read_footer, fs), listing.files))
         chosen = [] if weight_column is None else [weight_column]  # which may be an index
         types = footers[0].types | common_types(footers, chosen)
-        types |= common_types(footers, None if columns is None else columns)
+        names = [name for name in footers[0].names if name not in footers[0].index]
+        agreeing = columns.kept(names) if isinstance(columns, AllBut) else columns
+        types |= common_types(footers, agreeing)
         nulls = frozenset().union(*(footer.with_nulls for footer in footers))
         dtypes = {name: numpy_dtype(kind, name in nulls) for name, kind in types.items()}
         everything = {name for footer in footers for name in footer.names}
@@ -89,7 +91,6 @@ class ParquetSource(Source):
             name: values if values is None else smallest_dtype(values)
             for name, values in folders.items()
         }
-        names = [name for name in footers[0].names if name not in footers[0].index]
         self.columns = numeric_columns(
             dtypes, types, [*names, *folders], columns, weight_column, url
         )

@@ -14,7 +14,7 @@ from dask_kmeans.buffer_pool import ReadingBufferPool
 from dask_kmeans.read.casts import kernel_dtype
 from dask_kmeans.read.chunk_files import ChunkFiles
 from dask_kmeans.read.chunks import read_rows
-from dask_kmeans.read.columns import Columns
+from dask_kmeans.read.columns import AllBut, Columns
 from dask_kmeans.read.packing import Packing
 from dask_kmeans.read.pieces import Piece, cut
 from dask_kmeans.read.points import numbered
@@ -24,7 +24,9 @@ from dask_kmeans.read.url import Place
 
 
 def open_path(
-    place: Place, columns: Sequence[int] | None = None, weight_column: int | None = None
+    place: Place,
+    columns: Sequence[int] | AllBut | None = None,
+    weight_column: int | None = None,
 ) -> ZarrSource:
     """The Zarr array at a path or fsspec URL."""
     import zarr
@@ -49,7 +51,7 @@ def group_error(group: Any, name: str | None = None) -> ValueError:
         for path, member in sorted(group.members(max_depth=None))
         if isinstance(member, zarr.Array)
     }
-    return checks.zarr_group_error(name or str(group.store_path), members)
+    return checks.zarr_group_error(name or str(group.store_path), members, opened=name is None)
 
 
 class ZarrSource(Source):
@@ -65,13 +67,13 @@ class ZarrSource(Source):
     def __init__(
         self,
         array: Any,
-        columns: Sequence[int] | None = None,
+        columns: Sequence[int] | AllBut | None = None,
         weight_column: int | None = None,
         name: str | None = None,
     ):
         from zarr.storage import LocalStore, MemoryStore, ZipStore
 
-        self.description = name or str(array.store_path)
+        self.description = checks.shown_url(name or str(array.store_path))
         self.is_local = isinstance(array.store, (LocalStore, MemoryStore, ZipStore))
         checks.check_two_dimensional(array.shape, f"Zarr array {self.description}")
         self.array = array

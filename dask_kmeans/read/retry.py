@@ -60,6 +60,6 @@ def retried(read: Callable[[], T], source: str, part: Part | Callable[[], Part])
             slow = monotonic() - begun > PATIENCE
             if pause is None or slow or isinstance(error, PERMANENT):
                 broken = part() if callable(part) else part
-                raise checks.unreadable_error(source, *broken, error) from error
+                raise checks.unreadable_error(source, *broken, error) from checks.as_cause(error)
         sleep(pause)
     raise AssertionError("unreachable: the last try returns or raises")

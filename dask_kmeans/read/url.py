@@ -43,12 +43,20 @@ class Place:
 
     def is_zarr(self) -> bool:
         """Whether a Zarr array or group is here."""
+        if without_query(self.path) != self.path:  # the link of one object
+            return False
         if self.path.endswith(".zip"):
             return self.is_local and self.is_file()
         return any(self.fs.isfile(f"{self.path.rstrip('/')}/{marker}") for marker in ZARR_MARKERS)
 
     def is_file(self) -> bool:
         return retried(lambda: self.fs.isfile(self.path), self.url, Part("its directory entry"))
+
+
+def without_query(path: str) -> str:
+    """A path as its ending tells what it is: that of a link is before its `?signature=...`."""
+    before, _, query = path.partition("?")
+    return before if "://" in before and "=" in query else path
 
 
 def is_local(fs: Any) -> bool:

@@ -1,7 +1,7 @@
 """Write: the model as a Zarr group; labels as Zarr, Parquet, CSV or a NumPy file."""
 
 from dask_kmeans.write.jsonable import jsonable
-from dask_kmeans.write.labels import check_labels_output, write_labels
+from dask_kmeans.write.labels import check_labels_output, write_and_count, write_labels
 from dask_kmeans.write.model import load_fitted, save_model
 from dask_kmeans.write.place import check_output, staged
 
@@ -12,5 +12,6 @@ __all__ = [
     "load_fitted",
     "save_model",
     "staged",
+    "write_and_count",
     "write_labels",
 ]

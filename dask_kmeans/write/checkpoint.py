@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from dask_kmeans import checks
 from dask_kmeans.kernels import Sums
 from dask_kmeans.read.retry import PAUSES, PERMANENT
 from dask_kmeans.result import FitState
@@ -70,13 +71,13 @@ class CheckpointFile:
             header, arrays = _unpacked(content)
             _check_header(header)
         except Exception as error:  # whatever a hostile file makes zip, NumPy and JSON raise
-            raise self._invalid(error) from error
+            raise checks.invalid_checkpoint_error(self._place.url, error) from error
         self._check_same("data", header["data"], jsonable(data))
         self._check_same("parameters", header["parameters"], self._parameters)
         try:
             return _state(header, arrays)
         except Exception as error:
-            raise self._invalid(error) from error
+            raise checks.invalid_checkpoint_error(self._place.url, error) from error
 
     def _content(self) -> bytes | None:
         place = self._place
@@ -94,30 +95,15 @@ class CheckpointFile:
                 return action()
             except Exception as error:  # stores raise what their drivers raise
                 if pause is None or self._place.is_local or isinstance(error, PERMANENT):
-                    raise OSError(
-                        f"Cannot {what} the checkpoint {self._place.url}: {type(error).__name__}: "
-                        f"{error}. Give checkpoint= a place that can be read and written"
-                    ) from error
+                    url = self._place.url
+                    cause = checks.as_cause(error)
+                    raise checks.unreachable_checkpoint_error(what, url, error) from cause
             time.sleep(pause)
         raise AssertionError("unreachable: the last try returns or raises")
 
-    def _invalid(self, reason: Exception) -> ValueError:
-        return ValueError(
-            f"{self._place.url} is not a valid checkpoint: {str(reason) or type(reason).__name__}. "
-            "Remove it, or give checkpoint= another path"
-        )
-
     def _check_same(self, what: str, kept: dict[str, Any], given: dict[str, Any]) -> None:
-        differing = [
-            f"{name} was {kept.get(name)!r} and is {given.get(name)!r}"
-            for name in sorted(kept.keys() | given.keys())
-            if kept.get(name) != given.get(name)
-        ]
-        if differing:
-            raise ValueError(
-                f"The checkpoint {self._place.url} is of other {what}: {'; '.join(differing)}. Go "
-                "on with what it was made of, remove it, or give checkpoint= another path"
-            )
+        if kept != given:
+            raise checks.other_checkpoint_error(self._place.url, what, kept, given)
 
     def save(self, state: FitState) -> None:
         """Replace what is kept there by `state`, at once."""

@@ -21,7 +21,9 @@ from collections.abc import Callable
 from pathlib import PurePosixPath
 from typing import Any
 
+from dask_kmeans import checks
 from dask_kmeans.write.place import Output, check_output
+from dask_kmeans.write.tally import Tally
 
 ENDINGS = (".zarr", ".parquet", ".csv", ".npy")
 
@@ -58,25 +60,32 @@ def write_labels(labels: Any, url: str | os.PathLike, overwrite: bool = False) -
 
             return write_dataset(labels, place.url, overwrite)
         labels = labels.data
+    return write_and_count(labels, url, overwrite).n_rows
+
+
+def write_and_count(labels: Any, url: str | os.PathLike, overwrite: bool = False) -> Tally:
+    """As `write_labels`, but for those of a DataArray; also of labels with distances.
+
+    Returns
+    -------
+    Tally
+        With sizes and inertia where `labels` are `predict.LABELLED`.
+    """
+    place = check_labels_output(url, overwrite=overwrite)
+    ending = _ending(place)
     if labels.ndim != 1 and ending in (".parquet", ".csv"):
-        raise ValueError(
-            f"Labels of {labels.ndim} dimensions are no column of a table, such as {place.url}. "
-            "Write them to a name that ends in .zarr, which keeps dimensions and coordinates"
-        )
+        raise checks.labels_dimensions_error(place.url, labels.ndim)
     return _writer(ending)(labels, place.url, overwrite)
 
 
 def check_labels_output(url: str | os.PathLike, *, overwrite: bool = False) -> Output:
     """The place for labels; raises as `write_labels` would, before there are labels."""
     if _ending(Output(url)) not in ENDINGS:
-        raise ValueError(
-            f"Cannot tell in which format to write {os.fspath(url)}: labels go to a name that "
-            f"ends in {', '.join(ENDINGS)}"
-        )
+        raise checks.labels_format_error(os.fspath(url), ENDINGS)
     return check_output(url, overwrite=overwrite)
 
 
-def _writer(ending: str) -> Callable[[Any, str, bool], int]:
+def _writer(ending: str) -> Callable[[Any, str, bool], Tally]:
     """What writes this format; its libraries are imported only now."""
     if ending == ".zarr":
         from dask_kmeans.write.to_zarr import write_zarr

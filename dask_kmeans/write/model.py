@@ -85,7 +85,7 @@ def load_fitted(url: str | os.PathLike) -> FittedModel:
     if not place.exists():
         raise checks.missing_path_error(place.url)
     if not place.read(ZARR_MARKER):
-        raise _invalid(place.url, f"it has no {ZARR_MARKER}")
+        raise checks.invalid_model_error(place.url, f"it has no {ZARR_MARKER}")
     try:
         group = zarr.open_group(zarr_store(place, read_only=True), mode="r", zarr_format=3)
         # The first models kept no columns.
@@ -100,14 +100,8 @@ def load_fitted(url: str | os.PathLike) -> FittedModel:
     except PermissionError:
         raise
     except Exception as error:  # whatever a damaged file makes zarr or json raise
-        raise _invalid(place.url, str(error) or type(error).__name__) from error
-
-
-def _invalid(url: str, reason: str) -> ValueError:
-    return ValueError(
-        f"{url} is not a valid model: {reason}. Models are written by KMeans.save(url) and by "
-        "dask-kmeans fit --model"
-    )
+        reason = str(error) or type(error).__name__
+        raise checks.invalid_model_error(place.url, reason) from error
 
 
 def _check_kind(attributes: Mapping[str, Any]) -> None:

@@ -97,17 +97,12 @@ def check_output(url: str | os.PathLike, *, overwrite: bool = False) -> Output:
     place = Output(url)
     if place.is_local and not Path(place.path).parent.is_dir():
         parent = Path(place.path).parent
-        raise FileNotFoundError(
-            f"Cannot write {place.url}: there is no folder {parent}. Type mkdir -p {parent}"
-        )
+        raise checks.missing_folder_error(place.url, str(parent))
     if place.exists():
         if not overwrite:
             raise checks.existing_output_error(place.url)
         if not place.fs.isfile(place.path) and not place.ours():
-            raise FileExistsError(
-                f"{place.url} is a folder that dask_kmeans did not write, so it is not replaced, "
-                "not even with --overwrite. Choose another place, or remove it yourself"
-            )
+            raise checks.foreign_folder_error(place.url)
     return place
 
 
