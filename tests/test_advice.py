@@ -520,7 +520,6 @@ OTHERWISE = {
     "not_sent_error": "test_computing_here_needs_no_cluster",
     "versions_error": "test_computing_here_needs_no_cluster, but for installing another version",
     "lazy_frame_error": "test_a_query_is_collected, which needs polars",
-    "table_format_error": "tests/test_folders.py; needs the libraries of these formats",
     "break_in_quotes_error": "test_a_file_that_pandas_can_read",
 }
 """What is tried elsewhere, and where."""

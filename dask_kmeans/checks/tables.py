@@ -183,7 +183,7 @@ def table_format_error(source: str, kind: str, table: str) -> ValueError:
         text(
             f"{source} is of the {kind} table {table}, whose own records say which of its files "
             "count: others have been removed or replaced. ",
-            typed(f"Type {ESTIMATOR}(...).fit({lines[kind]}), or copy", "Copy"),
+            typed(f"Fit what its own library reads, {lines[kind]}, or copy", "Copy"),
             " the table to Parquet files without records",
         )
     )

@@ -1,7 +1,7 @@
 """Read: any source -> `Points` (blocks of rows, weights, and the way back to the caller's kind).
 
-One module a kind of source, each the only one to import its library, and only when needed: an
-object of a library that was never imported cannot be what is given.
+One module a kind of source, imported with its library only when needed: an object of a library
+that was never imported cannot be what is given.
 """
 
 from __future__ import annotations
