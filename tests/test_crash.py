@@ -11,65 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import zarr
+from dying_job import JOB
 from inputs import blobs
 
 from dask_kmeans.write import load_fitted
-
-JOB = """
-import itertools, os, signal, sys
-moment, *arguments = sys.argv[1:]
-
-def die():
-    os.kill(os.getpid(), signal.SIGKILL)
-
-def dying(real, before, number=1, only=lambda *args: True):
-    # `real`, which kills this process before or after its call of this number.
-    calls = itertools.count(1)  # one thread after the other
-    def call(*args, **kwargs):
-        mine = only(*args) and next(calls) == number
-        if mine and before:
-            die()
-        result = real(*args, **kwargs)
-        if mine:
-            die()
-        return result
-    return call
-
-if moment:
-    import dask_kmeans.cli.fit as job
-    from dask_kmeans.write import place, stream, to_npy, to_table, to_zarr
-    import zarr
-
-    what, _, when = moment.partition(", ")
-    target = {"model": "m.zarr", "labels": "l.", "report": "r.json", "state": "state"}.get(what)
-    named = lambda path, to: to.name.startswith(target)
-    if when in ("written", "moved"):
-        place._move = dying(place._move, when == "written", only=named)
-    elif when == "half moved":
-        old = lambda path, to: str(to).endswith(".old") and target in str(to)
-        os.replace = dying(os.replace, False, only=old)
-    elif moment == "model, half written":
-        zarr.Group.create_array = dying(zarr.Group.create_array, False)
-    elif moment == "labels, half written":
-        to_zarr.da.store = dying(to_zarr.da.store, False)  # all chunks, and no marker yet
-        to_table._write_part = dying(to_table._write_part, False)
-        blocks = stream.in_order
-        def in_order(labels):
-            for number, block in enumerate(blocks(labels)):
-                yield block
-                if number == 1:
-                    die()
-        to_npy.in_order = to_table.in_order = in_order
-    elif moment == "state, half written":
-        os.fsync = dying(os.fsync, True, 2)
-    elif moment == "state, about to go":
-        job._remove = dying(job._remove, True)
-    else:
-        raise SystemExit("no such moment: " + moment)
-
-from dask_kmeans.cli import main
-main(arguments)
-"""
 
 
 def run(moment, source, folder, *options, ending="zarr"):

@@ -8,7 +8,7 @@ import warnings
 
 import numpy as np
 import pytest
-from test_read_kinds import rows_of
+from reading import rows_of
 
 from dask_kmeans import KMeans
 from dask_kmeans.checks import InvalidFileError, ReadError

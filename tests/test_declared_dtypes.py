@@ -20,7 +20,7 @@ import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 from inputs import as_numpy
-from test_read_kinds import rows_of
+from reading import rows_of
 
 from dask_kmeans import KMeans
 from dask_kmeans.read import as_points

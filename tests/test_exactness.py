@@ -9,6 +9,7 @@ import naive
 import numpy as np
 import pytest
 import strategies as our
+from certified import assert_certified, assert_same_centers
 from hypothesis import given
 from hypothesis import strategies as st
 from inputs import INPUTS, KINDS_OF_LABELS, as_numpy, blobs
@@ -39,27 +40,6 @@ def rows_of(X, k, seed):
 
 def rows_that_count(X, weights):
     return len(X) if weights is None else int((weights > 0).sum())
-
-
-def assert_certified(model, X, weights=None):
-    """Labels, sizes and inertia belong to the model's own centers."""
-    labels = naive.nearest(X, model.cluster_centers_)
-    np.testing.assert_array_equal(model.labels_, labels)
-    np.testing.assert_array_equal(model.predict(X), labels)
-    assert model.inertia_ == -model.score(X, sample_weight=weights)
-    expected = naive.inertia(X, model.cluster_centers_, labels, weights)
-    assert model.inertia_ == pytest.approx(expected, rel=1e-12, abs=0)
-    sizes = np.bincount(labels[labels >= 0], minlength=len(model.cluster_centers_))
-    np.testing.assert_array_equal(model.cluster_sizes_, sizes)
-
-
-def assert_same_centers(actual, expected, X):
-    """Within 2^-50 of each feature's range, and the one rounding of a value of that size."""
-    X = np.asarray(X, np.float64)
-    extent = np.nanmax(X, axis=0) - np.nanmin(X, axis=0)
-    allowed = extent * 2.0**-50 + np.spacing(np.abs(expected))
-    assert actual.shape == expected.shape
-    assert (np.abs(actual - expected) <= allowed).all(), np.abs(actual - expected) / allowed
 
 
 # Against scikit-learn

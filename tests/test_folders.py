@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import zarr
-from test_read_kinds import rows_of
+from reading import rows_of
 
 from dask_kmeans.checks import InvalidFileError
 from dask_kmeans.read import as_points, open_source

@@ -9,11 +9,11 @@ import naive
 import numpy as np
 import pytest
 import zarr
+from counting import CountingChunks, CountingZarr
 from hypothesis import given
 from hypothesis import strategies as st
 from inputs import kmeans_with
 from strategies import DTYPES, KINDS, layouts, make, seeds, weights_of
-from test_passes import CountingChunks, CountingZarr
 
 from dask_kmeans.blockwise.caches import Caches
 from dask_kmeans.kernels import failing, nearest, no_drift, no_margins, prepare

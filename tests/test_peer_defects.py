@@ -12,8 +12,8 @@ import dask.array as da
 import naive
 import numpy as np
 import pytest
+from counting import CountingChunks
 from inputs import blobs
-from test_passes import CountingChunks
 
 import dask_kmeans
 from dask_kmeans import KMeans

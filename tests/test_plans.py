@@ -5,8 +5,8 @@ from __future__ import annotations
 import dask.array as da
 import numpy as np
 import pytest
+from counting import CountingChunks
 from inputs import blobs
-from test_passes import CountingChunks
 
 from dask_kmeans.blockwise import Blockwise
 from dask_kmeans.read import as_points

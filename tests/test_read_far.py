@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import zarr
-from test_read_kinds import check, rows_of
+from reading import check, rows_of
 
 from dask_kmeans.checks import ReadError
 from dask_kmeans.read import as_points, retry

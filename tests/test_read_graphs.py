@@ -16,7 +16,7 @@ import zarr
 from hypothesis import given
 from hypothesis import strategies as st
 from inputs import Unchecked
-from test_read_kinds import row_sum, rows_of
+from reading import row_sum, rows_of
 
 from dask_kmeans import memory
 from dask_kmeans.blockwise import parallelism

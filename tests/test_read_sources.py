@@ -18,7 +18,7 @@ import scipy.sparse
 import xarray as xr
 import zarr
 from inputs import Unchecked
-from test_read_kinds import row_sum, rows_of
+from reading import row_sum, rows_of
 
 from dask_kmeans.read import as_points, open_source
 
@@ -331,9 +331,9 @@ def test_sparse_blocks_of_a_dask_array():
 
 def test_variables_that_differ_in_dimensions():
     data = xr.Dataset({"u": (("y", "x"), np.ones((2, 3))), "v": ("x", np.ones(3))})
-    with pytest.raises(ValueError, match=said("u ('y', 'x')", "v ('x',)", "X[[name, ...]]")):
+    with pytest.raises(ValueError, match=said("u ('y', 'x')", "v ('x',)", "type X[['u']]")):
         as_points(data)
-    with pytest.raises(ValueError, match=said("feature_dim='x'", "Dataset", "X[name]")):
+    with pytest.raises(ValueError, match=said("feature_dim='x'", "Dataset", "Type KMeans(feature_dim=None)")):
         as_points(data[["u"]], feature_dim="x")
 
 

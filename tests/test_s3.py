@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import zarr
+from dying_job import JOB
 from inputs import blobs
-from test_crash import JOB
 
 from dask_kmeans import KMeans, load_model
 from dask_kmeans.write import write_labels

@@ -123,7 +123,7 @@ def _restrict(test, dropped):
 _theirs = {name: value for name, value in vars(_their_module()).items() if name.startswith("test_")}
 _not_collected = set().union(*NOT_ABOUT_OUR_CLASS.values())
 _dropped: set[str] = set()
-for _name in _theirs.keys() - _not_collected:
+for _name in sorted(_theirs.keys() - _not_collected):  # the same order in every process
     _restrict(_theirs[_name], _dropped)
     if _name in DIFFERENT:
         _theirs[_name] = pytest.mark.xfail(reason=DIFFERENT[_name], strict=True)(_theirs[_name])

@@ -6,8 +6,8 @@ import dask
 import dask.array as da
 import numpy as np
 import pytest
+from counting import CountingChunks, CountingZarr
 from inputs import blobs
-from test_passes import CountingChunks, CountingZarr
 
 from dask_kmeans import KMeans
 from dask_kmeans.kernels import uniform

@@ -10,12 +10,12 @@ import dask.array as da
 import naive
 import numpy as np
 import pytest
+from counting import CountingChunks
 from hypothesis import given
 from hypothesis import strategies as st
 from inputs import blobs
 from sklearn.metrics import calinski_harabasz_score
 from strategies import chunks_of, seeds, weights_of
-from test_passes import CountingChunks
 
 from dask_kmeans import KMeans
 from dask_kmeans import fit as fits

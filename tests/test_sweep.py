@@ -6,9 +6,9 @@ import dask.array as da
 import naive
 import numpy as np
 import pytest
+from certified import assert_certified
+from counting import CountingChunks
 from inputs import blobs
-from test_exactness import assert_certified
-from test_passes import CountingChunks
 
 from dask_kmeans import KMeans, sweep
 

@@ -10,7 +10,7 @@ import pytest
 import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_read_kinds import rows_of
+from reading import rows_of
 
 from dask_kmeans import KMeans
 from dask_kmeans.read import as_points
