@@ -117,7 +117,7 @@ def _certify_nothing(tile, d, best, second, bound, squares, index):
     pass
 
 
-ASSIGN = sys.modules[kernels.assign.__module__]
+ASSIGN = sys.modules["dask_kmeans.kernels.assign"]
 BELIEVING = {**vars(ASSIGN), "score": _score_alone, "certify": _certify_nothing}
 _believing_filter = njit(nogil=True)(FunctionType(ASSIGN._filter.py_func.__code__, BELIEVING))
 

@@ -23,6 +23,7 @@ from dask_kmeans.accelerate import Accelerator
 from dask_kmeans.blockwise import Blockwise, OpenBlock
 from dask_kmeans.centers import MeanCenters, total_inertia
 from dask_kmeans.checkpoint_schedule import Checkpoint, CheckpointSchedule
+from dask_kmeans.kernels import say_if_not_compiled
 from dask_kmeans.parameters import FitParameters
 from dask_kmeans.read import Points
 from dask_kmeans.result import FitResult, FitState
@@ -48,6 +49,8 @@ def fit(
     Each callback is called after every pass with the record of the first run that still moved. The
     last pass learns `statistics` too.
     """
+    if not points.in_memory:
+        say_if_not_compiled()
     with ExitStack() as stack:
         blockwise = Blockwise(points.blocks, points.in_memory, parameters.memory_budget)
         stack.callback(blockwise.close)

@@ -14,7 +14,7 @@ import numpy as np
 
 from dask_kmeans import checks
 from dask_kmeans.blockwise import Blockwise, OpenBlock
-from dask_kmeans.kernels import distances, extent, labelled_distances, nearest, prepare
+from dask_kmeans.kernels import dense, distances, extent, labelled_distances, nearest, prepare
 from dask_kmeans.read import RowName
 from dask_kmeans.statistics import (
     Known,
@@ -53,7 +53,7 @@ class RowFunction:
         bounds = np.full((2, values.shape[1]), [[math.inf], [-math.inf]])
         row, column, is_nan, _ = extent(values, bounds[0], bounds[1])
         if row >= 0 and self.nan == "skip":
-            infinite = np.argwhere(np.isinf(values))
+            infinite = np.argwhere(np.isinf(dense(values)))
             row, column = infinite[0] if len(infinite) else (-1, -1)
             is_nan = False
         if row >= 0:

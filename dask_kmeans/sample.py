@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dask_kmeans.blockwise import Blockwise, OpenBlock
-from dask_kmeans.kernels import uniform
+from dask_kmeans.kernels import concatenate, uniform
 from dask_kmeans.read import Piece, Points, as_points
 
 PURPOSE = 1 << 20
@@ -139,6 +139,6 @@ def gather(
     pieces = [piece for of_block in by_block for piece in of_block]
     weights = [each for _, each in pieces if each is not None]
     return as_points(
-        inward(np.concatenate([values for values, _ in pieces])),
+        inward(concatenate([values for values, _ in pieces])),
         np.concatenate(weights) if weights else None,
     )

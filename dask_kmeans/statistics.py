@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from dask_kmeans.kernels import ExactSum, labelled_distances
+from dask_kmeans.kernels import ExactSum, dense, labelled_distances
 
 AT_ONCE = 2**13
 """Rows of a chunk: their distances stay in cache."""
@@ -134,7 +134,7 @@ class FarthestRows:
             rows.distances[chosen],
             rows.first_row + chosen,
             rows.labels[chosen],
-            rows.values[chosen].astype(np.float64),
+            dense(rows.values[chosen]).astype(np.float64),
             np.ones(len(chosen)) if rows.weights is None else rows.weights[chosen],
         )
         return self.merge(known, found)

@@ -8,7 +8,7 @@ import numpy as np
 
 from dask_kmeans import checks
 from dask_kmeans.blockwise import Blockwise, OpenBlock
-from dask_kmeans.kernels import FeatureMoments, FixedPoint, extent
+from dask_kmeans.kernels import FeatureMoments, FixedPoint, dense, extent, rows_with_nan
 from dask_kmeans.read import Points, Standardization, Transform
 
 
@@ -94,7 +94,7 @@ def survey_block(block: OpenBlock, n_features: int, with_moments: bool) -> Block
         if row >= 0 and non_finite is None:
             non_finite = (block.index, rows + row, column, is_nan)
         if row >= 0 and infinite is None:
-            where = np.argwhere(np.isinf(values))
+            where = np.argwhere(np.isinf(dense(values)))
             if len(where):
                 infinite = (block.index, rows + int(where[0, 0]), int(where[0, 1]), False)
         nan_rows += with_nan
@@ -108,7 +108,7 @@ def survey_block(block: OpenBlock, n_features: int, with_moments: bool) -> Block
             max_weight = max(max_weight, float(np.max(weights, where=usable, initial=0.0)))
             counted = weights > 0
             if with_nan:
-                counted &= ~np.isnan(values).any(axis=1)
+                counted &= ~rows_with_nan(values)
             positive += int(np.count_nonzero(counted))
         if moments is not None:
             moments.add(values, weights, _counted(values, weights))

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 from dask_kmeans import kernels
-from dask_kmeans.kernels.lanes import INTEGER_DOT
+from dask_kmeans.kernels.emitter import INTEGER_DOT
 
 
 @pytest.fixture(autouse=True, scope="module")
 def _every_filter():
     """The float64 filter for few rows too."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys.modules[kernels.assign.__module__], "LITTLE", 0)
+        patch.setattr(sys.modules["dask_kmeans.kernels.assign"], "LITTLE", 0)
         yield
 
 

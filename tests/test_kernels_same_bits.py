@@ -23,7 +23,7 @@ import sys
 import numpy as np
 from dask_kmeans import kernels
 
-sys.modules[kernels.assign.__module__].LITTLE = 0  # the float64 filter for few rows too
+sys.modules["dask_kmeans.kernels.assign"].LITTLE = 0  # the float64 filter for few rows too
 digest = hashlib.sha256()
 rng = np.random.default_rng(0)
 for n, d, k in ((501, 19, 13), (1000, 2, 4), (333, 64, 130)):
@@ -43,8 +43,8 @@ for n, d, k in ((501, 19, 13), (1000, 2, 4), (333, 64, 130)):
         table = kernels.distances(X, centers, np.empty((n, k)))
         for array in (labels, *sums, *fixed_point.means(sums), d2, *draws, total, table):
             digest.update(array.tobytes())
-from dask_kmeans.kernels import lanes
-print(lanes.VECTOR_BITS, digest.hexdigest())
+from dask_kmeans.kernels import emitter
+print(emitter.VECTOR_BITS, digest.hexdigest())
 """
 
 

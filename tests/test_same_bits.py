@@ -300,9 +300,9 @@ ALONE = """
 import warnings, numpy as np
 warnings.simplefilter("ignore")
 import json
-from dask_kmeans.kernels import lanes
+from dask_kmeans.kernels import emitter
 from test_same_bits import X, bits, fit
-print(lanes.VECTOR_BITS)
+print(emitter.VECTOR_BITS)
 for start in ("k-means||", "k-means++"):
     for dtype in ("float64", "float32", "uint8"):
         found = bits(fit(X.astype(dtype), init=start))

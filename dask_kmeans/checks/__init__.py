@@ -38,6 +38,7 @@ from dask_kmeans.checks.errors import (
     ParameterError,
     ReadError,
 )
+from dask_kmeans.checks.installation import compiling_text, no_usual_place_text
 from dask_kmeans.checks.models import (
     UNSETTLED,
     check_init,
@@ -142,6 +143,7 @@ __all__ = [
     "check_weight_shape",
     "client_closed_error",
     "column_positions_error",
+    "compiling_text",
     "empty_folder_error",
     "existing_output_error",
     "for_shell",
@@ -164,6 +166,7 @@ __all__ = [
     "needs_feature_dim_error",
     "no_header_error",
     "no_numeric_column_error",
+    "no_usual_place_text",
     "non_finite_error",
     "non_numeric_column_error",
     "not_numbers_error",

@@ -1,26 +1,61 @@
 """Arrays in, arrays out: nearest centers, exact sums, distances, random draws. Knows no Dask.
 
-layout -> lanes -> tile, prepared_centers -> assign   labels, as float64 brute force gives them
-          integer_dot -> quantized        most of them from integers of 8 or 16 bits
-          margins                         which labels stand without another look
-          sums                            integer sums of rows: any order, the same bits
-          distances, exact_sum, draws     every float that decides or is reported
-          extent, feature_moments         what the survey of the data needs
+    rows of any dtype and order                         centers
+    layout, transpose -> tile                           prepared_centers, quantized
+             |                                              |
+             +---- assign: score, certify, integer_dot -----+     labels
+                          |                 |
+                   scatter_add, sums      margins                 sums, which labels stand
+
+backend           the operations on rows, by the type that holds them: all others call these
+assign            labels, as float64 brute force gives them, and the sums of rows that changed them
+  prepared_centers  centers shifted, scaled and padded: what scores are made from
+  score             a tile against centers: scores, and the distances that define a label
+  certify           the bound that proves a label from two scores
+  quantized         most labels from integers of 8 or 16 bits; integer_dot: their instructions
+  margins           which labels stand without another look at their rows
+sums              integer sums of rows: any order, the same bits; scatter_add: a row into them
+distances         every distance that is reported, compared or drawn from
+exact_sum         the sum of such numbers, rounded once
+extent            minimum, maximum and what is not finite, for the survey
+feature_moments   exact means and deviations of features
+draws             random numbers by the number of a row
+
+Below them: layout (an array as compiled code sees it), emitter (vector instructions and the shape
+of this machine's vectors), transpose and tile (rows into vector lanes), compiled (the decorator,
+and where compiled code is kept).
 """
 
-from .assign import Assignment, Tally, assign, nearest
-from .distances import distances, labelled_distances
+from .assign import Tally
+from .backend import (
+    Assignment,
+    Backend,
+    RowBatch,
+    accumulate,
+    assign,
+    assignment,
+    backend_of,
+    concatenate,
+    dense,
+    distances,
+    extent,
+    labelled_distances,
+    nearest,
+    register,
+    rows_with_nan,
+)
+from .compiled import say_if_not_compiled
 from .draws import exponential, uniform
 from .exact_sum import ExactSum, exact_total
-from .extent import extent
 from .feature_moments import FeatureMoments
 from .margins import NO_MARGINS, Drift, Margins, drift_after, failing, no_drift, no_margins
 from .prepared_centers import PreparedCenters, prepare
-from .sums import FixedPoint, Moments, Sums, accumulate, merge_sums
+from .sums import FixedPoint, Moments, Sums, merge_sums
 
 __all__ = [
     "NO_MARGINS",
     "Assignment",
+    "Backend",
     "Drift",
     "ExactSum",
     "FeatureMoments",
@@ -28,10 +63,15 @@ __all__ = [
     "Margins",
     "Moments",
     "PreparedCenters",
+    "RowBatch",
     "Sums",
     "Tally",
     "accumulate",
     "assign",
+    "assignment",
+    "backend_of",
+    "concatenate",
+    "dense",
     "distances",
     "drift_after",
     "exact_total",
@@ -44,5 +84,8 @@ __all__ = [
     "no_drift",
     "no_margins",
     "prepare",
+    "register",
+    "rows_with_nan",
+    "say_if_not_compiled",
     "uniform",
 ]

@@ -1,7 +1,6 @@
 """Nearest centers, and the sums of the rows that changed cluster, in one pass over a block.
 
-A row is decided by the first of four stages that can prove its label (the proof is in
-`prepared_centers`):
+A row is decided by the first of four stages that can prove its label (the proof is in `certify`):
 
 1. the filter in integers of 8 or 16 bits, where that pays (see `quantized`): a multiple of
 2. the float32 filter, at the machine's peak rate of multiply-adds, for every row else;
@@ -9,31 +8,27 @@ A row is decided by the first of four stages that can prove its label (the proof
 4. the definition, for exact ties and pathological ranges: the float64 sum of (x - c)**2 in order.
 
 Rows that a stage leaves are gathered into full tiles for the next one.
+
+Legend: m rows, k centers, d features, B rows in a tile, CR centers that are compared at a time.
 """
 
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
-from .integer_dot import BEST, SECOND, SQUARE
-from .lanes import (
-    CR,
-    UNDECIDED,
-    certify,
-    lowest,
-    not_equal,
-    score,
-    squared_differences,
-    tile_rows,
-)
-from .layout import numeric, owned, rows_of
-from .margins import NO_MARGINS, NOTHING, Margins, keep_margins, widths
+from .certify import certify
+from .compiled import compiled
+from .emitter import CR, tile_rows
+from .layout import numeric, rows_of
+from .margins import NO_MARGINS, NOTHING, Margins, keep_margins
 from .prepared_centers import PreparedCenters
-from .quantized import decide, workspace
-from .sums import FixedPoint, Sums, accumulate, checked_weights, move_rows
+from .quantized import TileOfRows, decide, workspace
+from .score import SCORE, UNDECIDED, lowest_bit, not_equal, score, squared_differences
+from .sums import NO_SUMS, FixedPoint, Sums, accumulate, accumulator, move_rows
 from .tile import (
     EVERY_ROW,
+    NEAR,
+    Target,
     address_of,
     aligned,
     fill,
@@ -46,9 +41,6 @@ from .tile import (
 MOVED_ITEMS = 1 << 14
 """Numbers in the rows whose moves are saved up before they are summed, while they are in cache."""
 
-NEAR = 2**19
-"""Bytes of rows that lie in a cache which needs no notice."""
-
 TRIAL = 32
 """One in so many rows goes to the quantized filter first, to see what it is worth."""
 
@@ -60,9 +52,7 @@ LITTLE = 2**18
 for the rows that are left; so small fits do not wait for one to be compiled."""
 
 COMPARISON = 3000
-"""What comparing a candidate costs beside 1.5 d, in multiply-adds of one lane."""
-
-_NO_SUMS = FixedPoint.from_range(np.empty(0), np.empty(0), 0)
+"""Multiply-adds of one lane that comparing a candidate costs, beside 1.5 d."""
 
 
 class Tally(NamedTuple):
@@ -82,40 +72,22 @@ class Tally(NamedTuple):
     tied: int
 
 
-def nearest(
-    X: np.ndarray,
-    prepared: PreparedCenters,
-    labels: np.ndarray,
-    picks: np.ndarray | None = None,
-    margins: Margins = NO_MARGINS,
-) -> Tally:
-    """Write the label of every row's nearest center, ties to the lowest, -1 for a row with a NaN.
+class Found(NamedTuple):
+    """Where a filter writes what it finds, flat, since records in records take long.
 
-    X : (m, d), any numeric dtype and strides; labels : int32 (m,), written; picks, margins : see
-    `Assignment.to`.
+    labels : int32 (m,); left : int64 (m,), the rows that are left for the next stage, of which
+    there are `n_left` already; margins, drift : see `Margins`.
     """
-    return assign(X, None, prepared, _NO_SUMS, labels, _NO_SUMS.zero_sums(0), picks, margins)
+
+    labels: np.ndarray
+    left: np.ndarray
+    n_left: int
+    margins: np.ndarray
+    drift: np.ndarray
 
 
-def assign(
-    X: np.ndarray,
-    weights: np.ndarray | None,
-    prepared: PreparedCenters,
-    fixed_point: FixedPoint,
-    labels: np.ndarray,
-    sums: Sums,
-    picks: np.ndarray | None = None,
-    margins: Margins = NO_MARGINS,
-) -> Tally:
-    """`nearest`, and move rows whose label changed from the old cluster's sums to the new one's.
-
-    See `Assignment`, for which these are its rows.
-    """
-    return Assignment(X, weights, fixed_point, labels, sums).to(prepared, picks, margins)
-
-
-class Assignment:
-    """Rows, with labels and sums that are updated in place: what all assignments of them share.
+class DenseAssignment:
+    """A `backend.Assignment` of rows in an ndarray.
 
     X : (m, d), any numeric dtype and strides; weights : float64 (m,) or None;
     labels : int32 (m,), side by side, -1 = in no cluster yet.
@@ -138,13 +110,10 @@ class Assignment:
             self._lifted = None
         else:
             self._lifted = X, weights, fixed_point, sums
-            fixed_point, weights, sums = _NO_SUMS, None, _NO_SUMS.zero_sums(0)
+            fixed_point, weights, sums = NO_SUMS, None, NO_SUMS.zero_sums(0)
         self._X = X  # whose memory the rows are
         self._rows, self._labels, self._left = rows_of(X), labels, np.empty(len(X), np.int64)
-        self._move = (
-            checked_weights(weights, fixed_point), owned(fixed_point.shift),
-            owned(fixed_point.scale), fixed_point.weight_scale, sums,
-        )  # fmt: skip
+        self._sums = accumulator(weights, fixed_point, fixed_point.shift, sums)
 
     def to(
         self,
@@ -152,11 +121,7 @@ class Assignment:
         picks: np.ndarray | None = None,
         margins: Margins = NO_MARGINS,
     ) -> Tally:
-        """Give rows the label of their nearest center, and move those whose label changes.
-
-        picks : int64, the rows to look at, or None for all of them; margins : of m rows, those of
-        the rows looked at are written; or of no rows.
-        """
+        """Give rows the label of their nearest center: see `backend.Assignment`."""
         if picks is not None and len(picks) == 0:
             return Tally(0, 0, 0, 0, 0)
         if self._lifted is None:
@@ -168,117 +133,118 @@ class Assignment:
         return tally
 
     def _to(self, prepared: PreparedCenters, picks: np.ndarray | None, margins: Margins) -> Tally:
-        rows, labels, left, move = self._rows, self._labels, self._left, self._move
-        padded = prepared.padded
-
-        def look(chosen, first, last, n_left, prepared, quantized=None):
-            return _filter(
-                rows, chosen, first, last, prepared, quantized, padded, labels, left, n_left,
-                widths(prepared), margins, *move,
-            )  # fmt: skip
-
-        chosen, m = (EVERY_ROW, rows.m) if picks is None else (picks, len(picks))
-        size = len(prepared.centers) * rows.d
-        changed = candidates = n_left = looked = 0
+        """Run the stages."""
+        left, size = self._left, len(prepared.centers) * self._rows.d
+        chosen, m = (EVERY_ROW, self._rows.m) if picks is None else (picks, len(picks))
+        changed = candidates = looked = n_left = 0
         # Rows are picked since their two nearest centers are about as far: the integers leave
         # candidates.
-        for quantized in prepared.quantized_by_bits if picks is None or size > LARGE else ():
+        if prepared.quantized_by_bits and (picks is None or size > LARGE):
+            looked, changed, n_left, candidates = self._in_integers(chosen, m, prepared, margins)
+        coarse = n_left
+        if coarse:
+            more, n_left, _ = self._look(left, 0, coarse, 0, prepared.single, margins)
+            changed += more
+        if looked < m:
+            more, n_left, _ = self._look(chosen, looked, m, n_left, prepared.single, margins)
+            changed += more
+        undecided = n_left
+        if undecided * size > LITTLE:
+            more, n_left, _ = self._look(left, 0, undecided, 0, prepared.double, margins)
+            changed += more
+        if n_left:
+            changed += self._define(left[:n_left], prepared, margins)
+        return Tally(changed, candidates, coarse, undecided, n_left)
+
+    def _in_integers(
+        self, chosen: np.ndarray, m: int, prepared: PreparedCenters, margins: Margins
+    ) -> tuple[int, int, int, int]:
+        """Compare small integers for as long as that pays.
+
+        Returns (rows looked at, rows whose label changed, rows left, candidates compared).
+        """
+        d, size = self._rows.d, len(prepared.centers) * self._rows.d
+        looked = changed = n_left = candidates = 0
+        for quantized in prepared.quantized_by_bits:
             per_lane = quantized.centers.shape[3]
             for until in (min(m, looked + m // TRIAL), m):
                 left_before, seen = n_left, until - looked
-                more, n_left, compared = look(
-                    chosen, looked, until, n_left, prepared.single, quantized
+                more, n_left, compared = self._look(
+                    chosen, looked, until, n_left, prepared.single, margins, quantized
                 )
                 changed, candidates, looked = changed + more, candidates + compared, until
-                lost = compared * (1.5 * rows.d + COMPARISON) + (n_left - left_before) * size
+                lost = compared * (1.5 * d + COMPARISON) + (n_left - left_before) * size
                 if lost * per_lane > seen * size:
                     break
             if looked == m:
                 break
-        coarse = n_left
-        if n_left:
-            more, n_left, _ = look(left, 0, n_left, 0, prepared.single)
-            changed += more
-        if looked < m:
-            more, n_left, _ = look(chosen, looked, m, n_left, prepared.single)
-            changed += more
-        undecided = n_left
-        if n_left * size > LITTLE:
-            more, n_left, _ = look(left, 0, n_left, 0, prepared.double)
-            changed += more
-        if n_left:
-            if len(margins.values):
-                margins.values[left[:n_left]] = NOTHING
-            origin, k = np.zeros(rows.d), len(prepared.centers)
-            changed += _define(rows, left[:n_left], padded, k, origin, labels, *move)
-        return Tally(changed, candidates, coarse, undecided, n_left)
+        return looked, changed, n_left, candidates
+
+    def _look(
+        self, picks, first, last, n_left, prepared, margins, quantized=None
+    ) -> tuple[int, int, int]:
+        """Run one filter over picks[first:last]."""
+        found = Found(self._labels, self._left, n_left, *margins)
+        return _filter(self._rows, picks, first, last, prepared, quantized, found, self._sums)
+
+    def _define(self, picks: np.ndarray, prepared: PreparedCenters, margins: Margins) -> int:
+        """Label rows by the definition; return how many labels changed."""
+        if len(margins.values):
+            margins.values[picks] = NOTHING
+        k, origin = len(prepared.centers), np.zeros(self._rows.d)
+        return _define(self._rows, picks, prepared.padded, k, origin, self._labels, self._sums)
 
 
-@njit(cache=True, nogil=True)
-def _filter(
-    rows, picks, first, last, prepared, quantized, padded, labels, left, n_left, widths, margins,
-    weights, shift, scale, weight_scale, sums,
-):  # fmt: skip
+@compiled
+def _filter(rows, picks, first, last, prepared, quantized, found, accumulator):
     """Label the rows whose nearest center this filter proves; list the others in `left`.
 
     picks : rows, of which those from `first` to `last` are looked at, may be `left` itself; empty =
-    rows `first` to `last`. quantized : the centers in fewer bits, to compare with first, or None;
-    padded : float64 (k', d), the centers. n_left : rows that are in `left` already.
-    widths, margins : to keep those of the rows that are labelled, unless they are of no rows.
+    rows `first` to `last`. prepared : Filter; quantized : the centers in fewer bits, to compare
+    with first, or None. Margins are kept of the rows that are labelled, unless they are of no rows.
     Returns (rows whose label changed, rows in `left`, candidates that were compared).
     """
     # Fields are taken out of their tuples once: in the loop that would count references.
-    centers, half, origin, factor, bound = prepared
+    labels, left, n_left, margins, drift = found
+    centers, half, origin, factor, bound, widths, _ = prepared
     d, B = rows.d, tile_rows(half)
-    tile, best, second = aligned((d + 3) // 4 * 4 * B, half), aligned(B, half), aligned(B, half)
+    tile, scores = aligned((d + 3) // 4 * 4 * B, half), aligned(3 * B, half).reshape(3, B)
     tile[d * B :] = 0
-    squares, keeping = aligned(B, half), len(margins.values) > 0
-    work = np.empty((2, B), np.float32)
+    best, second, squares = scores[SCORE.best], scores[SCORE.second], scores[SCORE.square]
+    work, kept, keeping = np.empty((2, B), np.float32), Margins(margins, drift), len(margins) > 0
     index, was, addresses = np.empty(B, np.int32), np.empty(B, np.int32), np.empty(B, np.int64)
+    target = Target(address_of(addresses), address_of(origin), factor, address_of(tile))
     at_labels, at_was = address_of(labels), address_of(was)
-    room = max(B, MOVED_ITEMS // d)
-    which = np.empty(room + B, np.int64)
-    before, after = np.empty(room + B, np.int32), np.empty(room + B, np.int32)
-    at_addresses, at_origin, at_tile = address_of(addresses), address_of(origin), address_of(tile)
+    full = max(B, MOVED_ITEMS // d)
+    which = np.empty(full + B, np.int64)
+    before, after = np.empty(full + B, np.int32), np.empty(full + B, np.int32)
     if quantized is not None:
         memory = workspace(quantized, d, B)
-    side_by_side = rows.row_stride == rows.itemsize
-    far = rows.m * abs(rows.row_stride) > NEAR
-    changed = n_moved = compared = 0
+        scores = memory.lanes[: len(SCORE)]
+    far, changed, n_moved, compared = rows.m * abs(rows.row_stride) > NEAR, 0, 0, 0
     for start in range(first, last, B):
         count = min(B, last - start)
-        if side_by_side and count == B and len(picks) == 0:
-            address = rows.address + start * rows.itemsize
-            fill_side_by_side(rows, B, address, at_origin, factor, at_tile)
+        if rows.row_stride == rows.itemsize and count == B and len(picks) == 0:
+            fill_side_by_side(rows, B, rows.address + start * rows.itemsize, target)
         else:
             locate(rows, picks, start, addresses, count)
-            fill(rows, B, at_addresses, at_origin, factor, at_tile)
+            fill(rows, B, target)
             if len(picks) == 0 and far:
-                prefetch_rows(rows, B, start + B)
+                prefetch_rows(rows, start + B, start + 2 * B)
             elif far:
                 prefetch_picked(rows, picks, start + count, min(start + 2 * B, last))
         if quantized is not None:
-            compared += decide(
-                rows, addresses, count, tile, prepared, padded, quantized, memory, keeping, index
-            )
-            if keeping:
-                lanes = memory.lanes
-                keep_margins(
-                    picks, start, count, index, lanes[BEST], lanes[SECOND], lanes[SQUARE], widths,
-                    work, margins,
-                )  # fmt: skip
+            of_rows = TileOfRows(addresses, count, tile, index)
+            compared += decide(rows, of_rows, prepared, quantized, memory, keeping)
         else:
             for r in range(B):
-                best[r] = np.inf
-                second[r] = np.inf
+                best[r] = second[r] = np.inf
                 index[r] = 0
             for j in range(0, len(half), CR):
                 score(centers, j, half, tile, d, best, second, index)
             certify(tile, d, best, second, bound, squares, index)
-            if keeping:
-                keep_margins(
-                    picks, start, count, index, best, second, squares, widths, work, margins
-                )
+        if keeping:
+            keep_margins(picks, start, count, index, scores, widths, work, kept)
         if len(picks) or count < B:
             for r in range(B):
                 i = start + min(r, count - 1)
@@ -289,7 +255,7 @@ def _filter(
             differ = not_equal(half, index, at_labels + start * labels.itemsize)
         # One by one: in most tiles that is none, and going through all costs as much as a filter.
         while differ:
-            r = lowest(differ)
+            r = lowest_bit(differ)
             differ &= differ - np.uint64(1)
             i = picks[start + r] if len(picks) else start + r
             if index[r] == UNDECIDED:
@@ -300,28 +266,29 @@ def _filter(
                 labels[i] = index[r]
                 n_moved += 1
                 changed += 1
-        if n_moved > room:
-            moved = which[:n_moved]
-            move_rows(rows, moved, before, after, weights, shift, scale, weight_scale, sums)
+        if n_moved > full:
+            move_rows(rows, which[:n_moved], before, after, accumulator)
             n_moved = 0
-    moved = which[:n_moved]
-    move_rows(rows, moved, before, after, weights, shift, scale, weight_scale, sums)
+    move_rows(rows, which[:n_moved], before, after, accumulator)
     return changed, n_left, compared
 
 
-@njit(cache=True, nogil=True)
-def _define(rows, picks, centers, k, origin, labels, weights, shift, scale, weight_scale, sums):
-    """Label the picked rows by the definition; return how many labels changed."""
+@compiled
+def _define(rows, picks, centers, k, origin, labels, accumulator):
+    """Label the picked rows by the definition; return how many labels changed.
+
+    centers : float64 (k', d), padded to a multiple of CR; origin : zeros (d,).
+    """
     d, B = rows.d, tile_rows(centers)
     tile, out = aligned(d * B, centers), np.empty((CR, B))
     best, index, addresses = np.empty(B), np.empty(B, np.int32), np.empty(B, np.int64)
     before = np.empty(B, np.int32)
-    at_addresses, at_origin, at_tile = address_of(addresses), address_of(origin), address_of(tile)
+    target = Target(address_of(addresses), address_of(origin), 1.0, address_of(tile))
     changed = 0
     for start in range(0, len(picks), B):
         count = min(B, len(picks) - start)
         locate(rows, picks, start, addresses, count)
-        fill(rows, B, at_addresses, at_origin, 1.0, at_tile)
+        fill(rows, B, target)
         for r in range(B):
             best[r] = np.inf
         for j in range(0, k, CR):
@@ -339,6 +306,5 @@ def _define(rows, picks, centers, k, origin, labels, weights, shift, scale, weig
             i = picks[start + r]
             before[r], labels[i] = labels[i], index[r]
             changed += before[r] != index[r]
-        chosen = picks[start : start + count]
-        move_rows(rows, chosen, before, index, weights, shift, scale, weight_scale, sums)
+        move_rows(rows, picks[start : start + count], before, index, accumulator)
     return changed

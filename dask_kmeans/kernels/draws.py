@@ -4,8 +4,9 @@ A row's number is the same whoever computes it, in whatever block and order. The
 finalizer of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014), once for the stream and once for the row.
 """
 
-import numba
 import numpy as np
+
+from .compiled import compiled
 
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 SQRT_HALF_BITS = int(np.float64(0.7071067811865476).view(np.int64))
@@ -25,19 +26,19 @@ def exponential(seed: int, purpose: int, first_row: int, out: np.ndarray) -> np.
     return out
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _mix(z):
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return z ^ (z >> np.uint64(31))
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _stream(seed, purpose):
     return _mix(_mix(seed + GOLDEN) + purpose * GOLDEN + GOLDEN)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _uniform(seed, purpose, first_row, out):
     stream = _stream(seed, purpose)
     for i in range(len(out)):
@@ -45,7 +46,7 @@ def _uniform(seed, purpose, first_row, out):
         out[i] = np.float64(bits >> np.uint64(11)) * 2.0**-53
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _exponential(seed, purpose, first_row, out):
     stream = _stream(seed, purpose)
     for i in range(len(out)):
@@ -54,7 +55,7 @@ def _exponential(seed, purpose, first_row, out):
         out[i] = -_log((np.float64(bits >> np.uint64(12)) + 0.5) * 2.0**-52)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _log(u):
     """ln u for normal 0 < u < 1 by +, *, / alone: libm's bits differ from machine to machine.
 

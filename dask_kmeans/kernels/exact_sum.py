@@ -2,8 +2,9 @@
 
 import math
 
-import numba
 import numpy as np
+
+from .compiled import compiled
 
 FEW = 2048
 """Numbers that `math.fsum` adds sooner."""
@@ -101,7 +102,7 @@ def exact_total(values: np.ndarray) -> float:
     return ExactSum().add(values).value()
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _add(values, bins):
     """Add the finite values to the bins; return the sum of the infinite ones."""
     infinite = 0.0

@@ -1,11 +1,26 @@
-"""Minimum, maximum and the first value that is not finite, at the speed of memory."""
+"""Minimum, maximum and the first value that is not finite, at the speed of memory.
+
+Legend: m rows, d features, W lanes in a vector, NV vectors in a tile's row, B = NV * W rows in a
+tile.
+"""
 
 import numpy as np
-from numba import njit
+from llvmlite import ir
+from numba import types
 
-from .lanes import NV, tile_rows, widen
+from .compiled import compiled
+from .emitter import I64, NV, Emitter, intrinsic, over_features, tile_rows
 from .layout import numeric, rows_of
-from .tile import EVERY_ROW, address_of, aligned, fill, fill_side_by_side, locate, prefetch_rows
+from .tile import (
+    EVERY_ROW,
+    Target,
+    address_of,
+    aligned,
+    fill,
+    fill_side_by_side,
+    locate,
+    prefetch_rows,
+)
 
 
 def extent(X: np.ndarray, minimum: np.ndarray, maximum: np.ndarray) -> tuple[int, int, bool, int]:
@@ -28,24 +43,56 @@ def extent(X: np.ndarray, minimum: np.ndarray, maximum: np.ndarray) -> tuple[int
     return int(row), int(column), bool(is_nan), int(nan_rows)
 
 
-@njit(cache=True, nogil=True)
+@intrinsic
+def widen(typingctx, tile, d, low, high):
+    """Take a tile into the minimum and maximum, NaN apart; return whether it is not all finite.
+
+    tile : (d, B); low, high : (d, W), the extent of each feature in each lane, updated.
+    """
+    signature = types.boolean(tile, d, low, high)
+    lane = tile.dtype
+
+    def codegen(context, builder, signature, arguments):
+        e = Emitter(context, builder, lane)
+        tile, d, low, high = e.unpack(signature, arguments)
+
+        def step(feature, x, strange):
+            for extremes, better in ((low, e.smaller), (high, e.larger)):
+                at = e.at(extremes, builder.mul(feature, I64(e.W)))
+                extreme = e.load(at)
+                for vector in x:
+                    extreme = better(vector, extreme)
+                e.store(extreme, at)
+            # x - x is 0 where x is finite and NaN elsewhere.
+            return [builder.fadd(s, builder.fsub(a, a)) for a, s in zip(x, strange, strict=True)]
+
+        total, *others = over_features(e, tile, d, NV, step)
+        for one in others:
+            total = builder.fadd(total, one)
+        bits = builder.bitcast(builder.fcmp_unordered("uno", total, total), ir.IntType(e.W))
+        return builder.icmp_unsigned("!=", bits, bits.type(0))
+
+    return signature, codegen
+
+
+@compiled
 def _extent(rows, one, lanes, origin, minimum, maximum):
+    """`extent` of `Rows`, in tiles of lanes of the dtype of `one` and `lanes`; origin : zeros."""
     d, B = rows.d, tile_rows(lanes)
     W = B // NV
     tile, low, high = aligned(d * B, lanes), aligned(d * W, lanes), aligned(d * W, lanes)
     low[:], high[:] = np.inf, -np.inf
     addresses = np.empty(B, np.int64)
-    at_addresses, at_origin, at_tile = address_of(addresses), address_of(origin), address_of(tile)
+    target = Target(address_of(addresses), address_of(origin), one, address_of(tile))
     bad_row, bad_column, is_nan, nan_rows = -1, -1, False, 0
     for start in range(0, rows.m, B):
         count = min(B, rows.m - start)
         if rows.row_stride == rows.itemsize and count == B:
-            address = rows.address + start * rows.itemsize
-            fill_side_by_side(rows, B, address, at_origin, one, at_tile)
+            fill_side_by_side(rows, B, rows.address + start * rows.itemsize, target)
         else:
             locate(rows, EVERY_ROW, start, addresses, count)
-            fill(rows, B, at_addresses, at_origin, one, at_tile)
-            prefetch_rows(rows, B, start + B)
+            fill(rows, B, target)
+            prefetch_rows(rows, start + B, start + 2 * B)
         if widen(tile, d, low, high):
             for r in range(count):
                 missing = False

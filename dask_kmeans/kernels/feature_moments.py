@@ -11,7 +11,8 @@ import math
 from fractions import Fraction
 
 import numpy as np
-from numba import njit
+
+from .compiled import compiled
 
 DIGIT_BITS = 32
 
@@ -82,7 +83,7 @@ def _value(digits: np.ndarray) -> Fraction:
     return Fraction(total, 1 << -LOWEST_EXPONENT)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _add(columns, weights, counted, digits):
     for j in range(len(columns)):
         of_weights, of_values, of_squares = digits[j, WEIGHT], digits[j, FIRST], digits[j, SECOND]
@@ -101,7 +102,7 @@ def _add(columns, weights, counted, digits):
             _add_number(error * x, of_squares)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _two_product(a, b):
     """fl(a b), and the rest of a b: exact unless it over- or underflows (Dekker, 1971)."""
     product = a * b
@@ -114,7 +115,7 @@ def _two_product(a, b):
     return product, error
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _add_number(number, digits):
     """Add a finite number to a sum; numbers that are not finite are passed over."""
     if number == 0:

@@ -1,91 +1,123 @@
-"""Lanes of packed integers: the pieces of LLVM that `quantized` is built from.
+"""Tiles of small integers: the instructions that `quantized` is built from.
 
 Where the vector unit multiplies the two 16-bit or four 8-bit integers of each 32-bit lane and adds
 the products up, a tile of such lanes takes half or a quarter of the instructions of a float32 tile.
-A packed tile is an int32 (p, NV * W) array: line n of it holds `per_lane` features of each row.
+A tile of integers is an int32 (p, B) array: line n of it holds `per_lane` features of each row.
 Integers of 8 bits have no sign in rows, where they stand for themselves less 128, and one in
 centers: that is what the instruction multiplies.
+
+Legend: W lanes in a vector, NV vectors in a tile's row, B = NV * W rows in a tile, CR centers in a
+register tile, k' centers, a multiple of CR, p lanes of 2 or 4 features.
 """
 
 import functools
+from typing import NamedTuple
 
 from llvmlite import ir
 from numba import types
 
-from .lanes import (
-    CR,
-    I32,
-    I64,
-    NV,
-    Emitter,
-    intrinsic,
-    over_features,
-    register_tile,
-)
+from .emitter import CR, I32, I64, NV, Emitter, field_type, intrinsic, over_features, register_tile
 
 MAGIC = 1.5 * 2.0**23
-"""Adding this to |t| < 2**22 in float32 rounds t to an integer, which is then in the low bits."""
+"""A number of which the float32 sum with |t| < 2**22 has rint(t) in its low bits."""
 
 UNSIGNED = 128
-"""Zero among the integers of 8 bits in rows."""
+"""What stands for zero among the integers of 8 bits in rows."""
 
 SEGMENT = 64
 """Lanes of 16-bit integers whose products are summed up in 32 bits; 8-bit ones never fill them."""
 
-BASE, HALF, STEP, SIZE, REST, ORDER = range(1, 7)
-"""Places in a `quantized.QuantizedCenters` of what a score is made from."""
 
-UNIT, OF_CENTERS, OF_ROUNDING, SQUARE, BEST, LIMIT, SCALE, SCRATCH, FIRST, SECOND, LANES = range(11)
-"""Numbers of the lines of `lanes`, which has a number of each kind for each row of a tile; the last
-is how many there are."""
+class Lanes(NamedTuple):
+    """The numbers that each row of a tile has, in lines of a float32 (len(Lanes._fields), B) array.
+
+    The first lines are `score.Scores`.
+
+    best : the least upper bound of a score. second : of those of all other centers the least lower
+    bound. square : |y|**2. unit : -1 / R, which makes a score of a product of integers.
+    of_centers, of_rounding : rho / R and |y|, by which A + F and F add to the error of a score.
+    limit : the score of a candidate is below. scale : R. scratch : of no lasting meaning. first :
+    the least lower bound of a score.
+    """
+
+    best: int
+    second: int
+    square: int
+    unit: int
+    of_centers: int
+    of_rounding: int
+    limit: int
+    scale: int
+    scratch: int
+    first: int
+
+
+LINE = Lanes(*range(len(Lanes._fields)))
+"""The line of each number."""
+
+
+def _lanes(e, lanes, v):
+    """The numbers of the rows in vector v of a tile, as pointers."""
+    return Lanes(*(e.line(lanes, I64(n), I64(v * e.W)) for n in LINE))
+
+
+def _score_at(e, scores, line, r, v):
+    """Pointer to the scores of the center in line + r for the rows in vector v of a tile."""
+    return e.line(scores, e.builder.add(line, I64(r)), I64(v * e.W))
+
+
+def _of_register_tile(e, numbers, first):
+    """The number that CR centers share, in all lanes."""
+    return e.splat_item(numbers, e.builder.sdiv(first, I64(CR)))
+
+
+def _error(e, lanes, size, rest):
+    """How far the score of a center may be off."""
+    of_rounding = e.builder.fmul(e.load(lanes.of_rounding), rest)
+    return e.multiply_add(e.load(lanes.of_centers), size, of_rounding)
 
 
 @intrinsic
 def magnitudes(typingctx, tile, begin, end, squares, largest):
     """squares[lane] = sum of x**2 over features begin .. end; largest[lane] = the largest |x|.
 
-    tile : (d, NV * W); squares, largest : (NV * W,); all float32. `largest` ignores NaN.
+    tile : (d, B); squares, largest : (B,); all float32. `largest` ignores NaN.
     """
     signature = types.void(tile, begin, end, squares, largest)
 
     def codegen(context, builder, signature, arguments):
         e = Emitter(context, builder, types.float32)
-        tile, squares, largest = (
-            e.element(signature.args[n], arguments[n], I64(0)) for n in (0, 3, 4)
-        )
+        tile, begin, end, squares, largest = e.unpack(signature, arguments)
 
         def step(feature, x, totals):
             added = [e.multiply_add(a, a, total) for a, total in zip(x, totals[:NV], strict=True)]
             sizes = (e.larger(a, builder.fneg(a)) for a in x)
             return added + [e.larger(a, b) for a, b in zip(sizes, totals[NV:], strict=True)]
 
-        found = over_features(e, tile, (arguments[1], arguments[2]), 2 * NV, step)
-        for v in range(NV):
-            e.store(found[v], builder.gep(squares, [I64(v * e.W)]))
-            e.store(found[NV + v], builder.gep(largest, [I64(v * e.W)]))
+        found = over_features(e, tile, (begin, end), 2 * NV, step)
+        e.store_vectors(found[:NV], squares)
+        e.store_vectors(found[NV:], largest)
         return context.get_dummy_value()
 
     return signature, codegen
 
 
 @intrinsic
-def pack(typingctx, integers, tile, p, scale, packed, away):
-    """packed[n, lane] = rint(scale[lane] * x) of the features that line n holds, side by side.
+def to_integers(typingctx, centers, tile, p, scale, integers, away):
+    """integers[n, lane] = rint(scale[lane] * x) of the features that line n holds, side by side.
 
-    integers : an array of the dtype to round to, int8 or int16; tile : float32 (p * per_lane,
-    NV * W); scale : float32 (NV * W,), by which x comes into the range of the dtype;
-    packed : int32 (p, NV * W); away : float32 (NV * W,), becomes the sum of (rint(t) - t)**2.
+    centers : an array of the dtype to round to, int8 or int16; tile : float32 (p * per_lane, B);
+    scale : float32 (B,), by which x comes into the range of the dtype; integers : int32 (p, B);
+    away : float32 (B,), becomes the sum of (rint(t) - t)**2.
     """
-    signature = types.void(integers, tile, p, scale, packed, away)
-    bits = integers.dtype.bitwidth
+    signature = types.void(centers, tile, p, scale, integers, away)
+    bits = centers.dtype.bitwidth
     per_lane = 32 // bits
 
     def codegen(context, builder, signature, arguments):
         e = Emitter(context, builder, types.float32)
-        tile, scale, packed, away = (
-            e.element(signature.args[n], arguments[n], I64(0)) for n in (1, 3, 4, 5)
-        )
-        scales = [e.load(builder.gep(scale, [I64(v * e.W)])) for v in range(NV)]
+        _, tile, p, scale, integers, away = e.unpack(signature, arguments)
+        scales = e.load_vectors(scale)
 
         def real(number):
             return e.V([e.real(number)] * e.W)
@@ -94,7 +126,7 @@ def pack(typingctx, integers, tile, p, scale, packed, away):
             return e.VI([I32(number)] * e.W)
 
         def step(n, x, totals):
-            line = e.line(packed, n, I64(0))
+            line = e.line(integers, n, I64(0))
             totals = list(totals)
             for v in range(NV):
                 lanes = integer(0)
@@ -109,12 +141,10 @@ def pack(typingctx, integers, tile, p, scale, packed, away):
                         low = builder.add(low, integer(UNSIGNED))
                     low = builder.and_(low, integer(2**bits - 1))
                     lanes = builder.or_(lanes, builder.shl(low, integer(part * bits)))
-                e.store(lanes, builder.gep(line, [I64(v * e.W)]))
+                e.store(lanes, e.at(line, v * e.W))
             return totals
 
-        found = over_features(e, tile, arguments[2], NV, step, across=per_lane * NV)
-        for v in range(NV):
-            e.store(found[v], builder.gep(away, [I64(v * e.W)]))
+        e.store_vectors(over_features(e, tile, p, NV, step, across=per_lane * NV), away)
         return context.get_dummy_value()
 
     return signature, codegen
@@ -124,67 +154,49 @@ def pack(typingctx, integers, tile, p, scale, packed, away):
 def score_integers(typingctx, quantized, first, tile, p, lanes, scores, line):
     """scores[line + r, lane] = half - x . center for centers first + r, r < CR.
 
-    The product is exact but for the sum over segments.
+    The product is exact but for the sum over segments. Of `lanes`, `best` becomes the least upper
+    bound of a score.
 
-    quantized : QuantizedCenters; tile : int32 (p, NV * W);
-    scores : float32 (lines, NV * W); lanes : float32 (n, NV * W), of which those with the numbers
-    UNIT, OF_CENTERS and OF_ROUNDING are read, and BEST becomes the least upper bound of a score.
+    quantized : `QuantizedCenters`; tile : int32 (p, B); lanes : `Lanes`; scores : float32 (lines,
+    B).
     """
     signature = types.void(quantized, first, tile, p, lanes, scores, line)
-    bits = quantized[0].dtype.bitwidth
+    bits = field_type(quantized, "centers").dtype.bitwidth
 
     def codegen(context, builder, signature, arguments):
         integers = Emitter(context, builder, types.int32)
         e = Emitter(context, builder, types.float32)
-        quantized, first, _, p, _, _, line = arguments
-
-        def at(n, offset):
-            return e.element(signature.args[n], arguments[n], offset)
-
-        def of_quantized(n, offset):
-            array = builder.extract_value(quantized, n)
-            return e.element(signature.args[0][n], array, offset)
-
-        centers = of_quantized(0, builder.mul(first, builder.mul(p, I64(32 // bits))))
-        centers = builder.bitcast(centers, I32.as_pointer())
+        quantized, first, tile, p, lanes, scores, line = e.unpack(signature, arguments)
+        begin = e.at(quantized.centers, builder.mul(first, builder.mul(p, I64(32 // bits))))
+        begin = builder.bitcast(begin, I32.as_pointer())
 
         def center(r, n):
-            return builder.gep(centers, [builder.add(builder.mul(n, I64(CR)), I64(r))])
+            return e.at(begin, builder.mul(n, I64(CR)), r)
 
         def combine(c, x, total):
             return integers.multiply_add_integers(bits, x, c, total)
 
-        tile = at(2, I64(0))
         if bits == 8:
-            numbers = [builder.add(first, I64(r)) for r in range(CR)]
-            base = [builder.load(of_quantized(BASE, number)) for number in numbers]
-            start = [integers.splat(number, e.W) for number in base]
+            start = [e.splat_item(quantized.base, first, r) for r in range(CR)]
             exact = register_tile(integers, tile, p, center, combine, start)
-            dot = [[builder.sitofp(vector, e.V) for vector in line] for line in exact]
+            dots = [[builder.sitofp(vector, e.V) for vector in row] for row in exact]
         else:
-            dot = _sum_of_segments(integers, e, tile, p, center, combine)
+            dots = _sum_of_segments(integers, e, tile, p, center, combine)
 
         step, size, rest = (
-            _of_tile(e, signature.args[0], quantized, n, first) for n in (STEP, SIZE, REST)
+            _of_register_tile(e, numbers, first)
+            for numbers in (quantized.step, quantized.size, quantized.rest)
         )
-        halves = [
-            e.splat(builder.load(of_quantized(HALF, builder.add(first, I64(r)))), e.W)
-            for r in range(CR)
-        ]
+        halves = [e.splat_item(quantized.half, first, r) for r in range(CR)]
         for v in range(NV):
-            unit, of_centers, of_rounding, best = (
-                e.load(at(4, I64((n * NV + v) * e.W)))
-                for n in (UNIT, OF_CENTERS, OF_ROUNDING, BEST)
-            )
-            unit = builder.fmul(unit, step)
-            found = [e.multiply_add(dot[r][v], unit, halves[r]) for r in range(CR)]
+            own = _lanes(e, lanes, v)
+            unit = builder.fmul(e.load(own.unit), step)
+            found = [e.multiply_add(dots[r][v], unit, halves[r]) for r in range(CR)]
             for r, this in enumerate(found):
-                place = builder.mul(builder.add(line, I64(r)), I64(NV * e.W))
-                e.store(this, at(5, builder.add(place, I64(v * e.W))))
+                e.store(this, _score_at(e, scores, line, r, v))
             least = functools.reduce(e.smaller, found)
-            error = e.multiply_add(of_centers, size, builder.fmul(of_rounding, rest))
-            best = e.smaller(builder.fadd(least, error), best)
-            e.store(best, at(4, I64((BEST * NV + v) * e.W)))
+            most = builder.fadd(least, _error(e, own, size, rest))
+            e.store(e.smaller(most, e.load(own.best)), own.best)
         return context.get_dummy_value()
 
     return signature, codegen
@@ -192,92 +204,61 @@ def score_integers(typingctx, quantized, first, tile, p, lanes, scores, line):
 
 def _sum_of_segments(integers, e, tile, p, center, combine):
     """Emit CR x NV dot products as reals: exact sums of SEGMENT lanes each, added up in float32."""
-    builder, entry = e.builder, e.builder.block
-    loop = builder.function.append_basic_block("segments")
-    done = builder.function.append_basic_block("dots")
-    builder.branch(loop)
-    builder.position_at_end(loop)
-    begin = builder.phi(I64)
-    before = [builder.phi(e.V) for _ in range(CR * NV)]
-    following = builder.add(begin, I64(SEGMENT))
-    end = builder.select(builder.icmp_signed("<", following, p), following, p)
-    exact = register_tile(integers, tile, (begin, end), center, combine)
-    after = [
-        builder.fadd(total, builder.sitofp(new, e.V))
-        for total, new in zip(before, (vector for line in exact for vector in line), strict=True)
-    ]
-    begin.add_incoming(I64(0), entry)
-    begin.add_incoming(following, builder.block)
-    for total, new in zip(before, after, strict=True):
-        total.add_incoming(e.V(None), entry)
-        total.add_incoming(new, builder.block)
-    builder.cbranch(builder.icmp_signed("<", following, p), loop, done)
-    builder.position_at_end(done)
+    builder = e.builder
+
+    def body(begin, before):
+        following = builder.add(begin, I64(SEGMENT))
+        end = builder.select(builder.icmp_signed("<", following, p), following, p)
+        exact = register_tile(integers, tile, (begin, end), center, combine)
+        new = (vector for line in exact for vector in line)
+        return [
+            builder.fadd(total, builder.sitofp(dots, e.V))
+            for total, dots in zip(before, new, strict=True)
+        ]
+
+    after = e.loop("segments", I64(0), p, SEGMENT, [e.V(None)] * (CR * NV), body)
     return [after[r * NV : (r + 1) * NV] for r in range(CR)]
-
-
-def _of_tile(e, quantized_type, quantized, which, first):
-    """A number that CR centers share, in all lanes."""
-    array = e.builder.extract_value(quantized, which)
-    place = e.builder.sdiv(first, I64(CR))
-    return e.splat(e.builder.load(e.element(quantized_type[which], array, place)), e.W)
 
 
 @intrinsic
 def count_candidates(typingctx, quantized, first, end, lanes, scores, count, index):
-    """Count the centers first .. end - 1 whose score may be within LIMIT, and note the last one.
+    """Count the centers first .. end - 1 whose score may be within the limit; note the last one.
 
-    count : int32 (NV * W,), updated; index : int32 (NV * W,), becomes the number of that center.
-    Other arguments as for `score_packed`; scores begin with those of center `first`.
+    count : int32 (B,), updated; index : int32 (B,), becomes the number of that center. Other
+    arguments as for `score_integers`; scores begin with those of center `first`.
     """
     signature = types.void(quantized, first, end, lanes, scores, count, index)
 
     def codegen(context, builder, signature, arguments):
         e = Emitter(context, builder, types.float32)
-        quantized, first, end, _, _, _, _ = arguments
-
-        def at(n, offset):
-            return e.element(signature.args[n], arguments[n], offset)
-
-        def lines(*numbers):
-            return [[e.load(at(3, I64((n * NV + v) * e.W))) for v in range(NV)] for n in numbers]
-
-        limits, of_centers, of_rounding = lines(LIMIT, OF_CENTERS, OF_ROUNDING)
+        quantized, first, end, lanes, scores, count, index = e.unpack(signature, arguments)
+        own = [_lanes(e, lanes, v) for v in range(NV)]
+        limits, of_centers, of_rounding = (
+            [e.load(getattr(numbers, name)) for numbers in own]
+            for name in ("limit", "of_centers", "of_rounding")
+        )
         one = e.VI([I32(1)] * e.W)
-        order = e.element(signature.args[0][ORDER], builder.extract_value(quantized, ORDER), I64(0))
 
-        entry, loop, done = builder.block, *map(builder.append_basic_block, ("tiles", "counted"))
-        start = [e.load(at(n, I64(v * e.W)), e.VI, 4) for n in (5, 6) for v in range(NV)]
-        builder.branch(loop)
-        builder.position_at_end(loop)
-        j = builder.phi(I64)
-        before = [builder.phi(e.VI) for _ in start]
-        counts, indices = before[:NV], before[NV:]
-        size, rest = (_of_tile(e, signature.args[0], quantized, n, j) for n in (SIZE, REST))
-        line = builder.mul(builder.sub(j, first), I64(NV * e.W))
-        numbers = [
-            e.splat(builder.load(builder.gep(order, [builder.add(j, I64(r))])), e.W)
-            for r in range(CR)
-        ]
-        for v in range(NV):
-            error = e.multiply_add(of_centers[v], size, builder.fmul(of_rounding[v], rest))
-            most = builder.fadd(limits[v], error)
-            for r in range(CR):
-                score = e.load(at(4, builder.add(line, I64((r * NV + v) * e.W))))
-                below = builder.fcmp_ordered("<=", score, most)
-                indices[v] = builder.select(below, numbers[r], indices[v])
-                counts[v] = builder.select(below, builder.add(counts[v], one), counts[v])
-        following = builder.add(j, I64(CR))
-        j.add_incoming(first, entry)
-        j.add_incoming(following, loop)
-        for phi, old, new in zip(before, start, counts + indices, strict=True):
-            phi.add_incoming(old, entry)
-            phi.add_incoming(new, loop)
-        builder.cbranch(builder.icmp_signed("<", following, end), loop, done)
-        builder.position_at_end(done)
-        for n, vectors in ((5, counts), (6, indices)):
-            for v, vector in enumerate(vectors):
-                e.store(vector, at(n, I64(v * e.W)), 4)
+        def body(j, before):
+            counts, indices = before[:NV], before[NV:]
+            size = _of_register_tile(e, quantized.size, j)
+            rest = _of_register_tile(e, quantized.rest, j)
+            numbers = [e.splat_item(quantized.order, j, r) for r in range(CR)]
+            line = builder.sub(j, first)
+            for v in range(NV):
+                error = e.multiply_add(of_centers[v], size, builder.fmul(of_rounding[v], rest))
+                most = builder.fadd(limits[v], error)
+                for r in range(CR):
+                    score = e.load(_score_at(e, scores, line, r, v))
+                    below = builder.fcmp_ordered("<=", score, most)
+                    indices[v] = builder.select(below, numbers[r], indices[v])
+                    counts[v] = builder.select(below, builder.add(counts[v], one), counts[v])
+            return counts + indices
+
+        start = e.load_vectors(count, e.VI, 4) + e.load_vectors(index, e.VI, 4)
+        found = e.loop("register_tiles", first, end, CR, start, body)
+        e.store_vectors(found[:NV], count, 4)
+        e.store_vectors(found[NV:], index, 4)
         return context.get_dummy_value()
 
     return signature, codegen
@@ -285,36 +266,29 @@ def count_candidates(typingctx, quantized, first, end, lanes, scores, count, ind
 
 @intrinsic
 def lanes_below(typingctx, quantized, j, lanes, scores, line, found):
-    """found[r] = the lanes where the score of center j + r, r < CR, may be within LIMIT.
+    """found[r] = the lanes where the score of center j + r, r < CR, may be within the limit.
 
-    Lanes as the bits of an integer; where LIMIT is NaN there are none. Arguments as for
-    `score_packed`; found : uint64 (CR,). Returns whether there are any.
+    Lanes as the bits of an integer; where the limit is NaN there are none. Arguments as for
+    `score_integers`; found : uint64 (CR,). Returns whether there are any.
     """
     signature = types.boolean(quantized, j, lanes, scores, line, found)
 
     def codegen(context, builder, signature, arguments):
         e = Emitter(context, builder, types.float32)
-        quantized, j, _, _, line, _ = arguments
-
-        def at(n, offset):
-            return e.element(signature.args[n], arguments[n], offset)
-
-        size, rest = (_of_tile(e, signature.args[0], quantized, n, j) for n in (SIZE, REST))
+        quantized, j, lanes, scores, line, found = e.unpack(signature, arguments)
+        size = _of_register_tile(e, quantized.size, j)
+        rest = _of_register_tile(e, quantized.rest, j)
         bits = [I64(0)] * CR
         for v in range(NV):
-            of_centers, of_rounding, limit = (
-                e.load(at(2, I64((n * NV + v) * e.W))) for n in (OF_CENTERS, OF_ROUNDING, LIMIT)
-            )
-            error = e.multiply_add(of_centers, size, builder.fmul(of_rounding, rest))
-            most = builder.fadd(limit, error)
+            own = _lanes(e, lanes, v)
+            most = builder.fadd(e.load(own.limit), _error(e, own, size, rest))
             for r in range(CR):
-                place = builder.mul(builder.add(line, I64(r)), I64(NV * e.W))
-                score = e.load(at(3, builder.add(place, I64(v * e.W))))
+                score = e.load(_score_at(e, scores, line, r, v))
                 below = builder.bitcast(builder.fcmp_ordered("<=", score, most), ir.IntType(e.W))
                 here = builder.shl(builder.zext(below, I64), I64(v * e.W))
                 bits[r] = builder.or_(bits[r], here)
         for r in range(CR):
-            builder.store(bits[r], at(5, I64(r)))
+            builder.store(bits[r], e.at(found, r))
         return builder.icmp_unsigned("!=", functools.reduce(builder.or_, bits), I64(0))
 
     return signature, codegen
@@ -322,38 +296,27 @@ def lanes_below(typingctx, quantized, j, lanes, scores, line, found):
 
 @intrinsic
 def two_least(typingctx, quantized, first, lanes, scores, line):
-    """Update the lanes FIRST and SECOND, the two least lower bounds of a score.
+    """Update `first` and `second` of the lanes, the two least lower bounds of a score.
 
-    Arguments as for `score_packed`.
+    Arguments as for `score_integers`.
     """
     signature = types.void(quantized, first, lanes, scores, line)
 
     def codegen(context, builder, signature, arguments):
         e = Emitter(context, builder, types.float32)
-        quantized, first, _, _, line = arguments
-
-        def at(n, offset):
-            return e.element(signature.args[n], arguments[n], offset)
-
-        def of_tile(n):
-            array = builder.extract_value(quantized, n)
-            number = builder.sdiv(first, I64(CR))
-            return e.splat(builder.load(e.element(signature.args[0][n], array, number)), e.W)
-
-        size, rest = of_tile(SIZE), of_tile(REST)
+        quantized, first, lanes, scores, line = e.unpack(signature, arguments)
+        size = _of_register_tile(e, quantized.size, first)
+        rest = _of_register_tile(e, quantized.rest, first)
         for v in range(NV):
-            place = {n: at(2, I64((n * NV + v) * e.W)) for n in range(LANES)}
-            of_rounding = builder.fmul(e.load(place[OF_ROUNDING]), rest)
-            error = e.multiply_add(e.load(place[OF_CENTERS]), size, of_rounding)
-            least, second = e.load(place[FIRST]), e.load(place[SECOND])
+            own = _lanes(e, lanes, v)
+            error = _error(e, own, size, rest)
+            least, second = e.load(own.first), e.load(own.second)
             for r in range(CR):
-                number = builder.mul(builder.add(line, I64(r)), I64(NV * e.W))
-                score = e.load(at(3, builder.add(number, I64(v * e.W))))
-                this = builder.fsub(score, error)
+                this = builder.fsub(e.load(_score_at(e, scores, line, r, v)), error)
                 second = e.smaller(e.larger(this, least), second)
                 least = e.smaller(this, least)
-            e.store(least, place[FIRST])
-            e.store(second, place[SECOND])
+            e.store(least, own.first)
+            e.store(second, own.second)
         return context.get_dummy_value()
 
     return signature, codegen
@@ -366,17 +329,17 @@ def dot(typingctx, a, b, d):
 
     def codegen(context, builder, signature, arguments):
         e = Emitter(context, builder, types.float32)
-        a, b = (e.pointer(address, e.real) for address in arguments[:2])
-        d, W = arguments[2], I64(e.W)
+        a, b, d = e.unpack(signature, arguments)
+        a, b, W = e.pointer(a, e.real), e.pointer(b, e.real), I64(e.W)
         # The last vector, less what belongs to the one before it.
         begin = builder.sub(d, W)
         new = builder.srem(builder.sub(d, I64(1)), W)
         numbers = e.VI([I32(n) for n in range(e.W)])
-        first_new = e.splat(builder.trunc(builder.sub(builder.sub(W, I64(1)), new), I32), e.W)
+        first_new = e.splat(builder.trunc(builder.sub(builder.sub(W, I64(1)), new), I32))
         counted = builder.icmp_signed(">=", numbers, first_new)
-        last = e.load(builder.gep(a, [begin]))
+        last = e.load(e.at(a, begin))
         last = builder.select(counted, last, e.V(None))
-        total = builder.fmul(last, e.load(builder.gep(b, [begin])))
+        total = builder.fmul(last, e.load(e.at(b, begin)))
 
         entry = builder.block
         head, body, done = map(builder.function.append_basic_block, ("head", "vectors", "sum"))
@@ -388,7 +351,7 @@ def dot(typingctx, a, b, d):
         following = builder.add(at, W)
         builder.cbranch(builder.icmp_signed("<", following, d), body, done)
         builder.position_at_end(body)
-        x, c = (e.load(builder.gep(row, [at])) for row in (a, b))
+        x, c = (e.load(e.at(row, at)) for row in (a, b))
         at.add_incoming(following, body)
         so_far.add_incoming(e.multiply_add(x, c, so_far), body)
         builder.branch(head)
@@ -404,13 +367,3 @@ def dot(typingctx, a, b, d):
         return builder.extract_element(total, I32(0))
 
     return signature, codegen
-
-
-@intrinsic
-def lowest_bit(typingctx, bits):
-    """The number of the lowest bit that is set in an integer that is not zero."""
-
-    def codegen(context, builder, signature, arguments):
-        return builder.cttz(arguments[0], ir.IntType(1)(1))
-
-    return types.int64(types.uint64), codegen

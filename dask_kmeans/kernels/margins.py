@@ -25,13 +25,13 @@ count how far a center has come, instead of the way that it went: 2 to 4 % fewer
 than what was added in between. The float32 numbers that rows are compared with, or made with, are
 drifts rounded up, or down.
 
-**Making** margins from the scores of a filter (`prepared_centers` has S, Y, A, D, u, g). For any
+**Making** margins from the scores of a filter (`certify` has S, Y, A, D, u, g). For any
 center j
 
     E_j <= u ((d + 2) Y A_j + A_j D_j + (1 + (d + 3) g) A_j**2 / 2 + |S_j|)
 
 and with A_j <= Y + D_j, M = (Y**2 + D_j**2) / 2:   Y A_j <= Y**2 + M,  A_j D_j <= 3 M,
-A_j**2 / 2 <= 2 M,  |S_j| <= M,  so that with the p and q of `prepared_centers`
+A_j**2 / 2 <= 2 M,  |S_j| <= M,  so that with the p and q of `certify`
 
     2 E_j <= u ((p + q/2) Y**2 + (q/2) D_j**2)
 
@@ -55,14 +55,14 @@ Legend: m rows, k centers, B rows in a tile.
 """
 
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 
-from .lanes import UNDECIDED
+from .certify import BOUND, bound_of_unit, constants
+from .compiled import compiled
 from .layout import owned
-from .prepared_centers import Filter, constants
+from .score import SCORE, UNDECIDED
 
 GAP = 1 + 2.0**-20
 LEAST, TRUSTED = 1e-30, np.float32(1e-22)
@@ -119,7 +119,7 @@ class Drift(NamedTuple):
         return Drift(total, latest, below, above)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _go_on(before, after, total, latest, below, above):
     """Add what a step adds to the drift of each center, and write all that follows from it."""
     k, d = after.shape
@@ -173,7 +173,7 @@ def failing(margins: np.ndarray, labels: np.ndarray, drift: Drift) -> np.ndarray
     return picks[:n]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _failing(margins, labels, drift, picks):
     n = 0
     for i in range(len(labels)):
@@ -183,48 +183,63 @@ def _failing(margins, labels, drift, picks):
     return n
 
 
-def widths(prepared: Filter) -> np.ndarray:
-    """The constants of "making margins" for a filter, in its lane dtype: (7,).
+class Widths(NamedTuple):
+    """The constants of "making" margins for a filter; an array holds them in this order.
 
-    What multiplies Y**2 for D_j and for D_a; what multiplies the result for either; underflow, of
-    both; the most that D_j**2 may be; 1 / scale.
+    square_lower, square_upper : what multiplies Y**2 for D_j and for D_a; spread_lower,
+    spread_upper : what multiplies the result; underflow : of both; furthest : the most that D_j**2
+    may be; unit : 1 / scale.
     """
-    single = prepared.half.dtype == np.float32
-    return _widths(
-        prepared.centers.shape[1], single, float(prepared.bound[4]), float(prepared.scale)
-    )
+
+    square_lower: float
+    square_upper: float
+    spread_lower: float
+    spread_upper: float
+    underflow: float
+    furthest: float
+    unit: float
+
+
+WIDTH: Any = Widths(*range(len(Widths._fields)))
+"""The place of each number in such an array."""
 
 
 @cache
-def _widths(d: int, single: bool, underflow: float, scale: float) -> np.ndarray:
-    lane = np.float32 if single else np.float64
-    u, p, q = constants(d, lane)
+def widths(d: int, dtype: type, scale: float) -> np.ndarray:
+    """The `Widths` of a filter for d features in lanes of a dtype: (7,) of that dtype."""
+    u, p, q = constants(d, dtype)
     of_square = 1.05 * u * (p + q / 2 + d + 10)
     of_distance = 1.05 * u * (q / 2 + 8)
-    spread_lower, spread_upper = 1 / (1 + of_distance), 1 / (1 - of_distance)
-    most = 2.0**84 if single else 2.0**250
-    return np.array(
-        [1 - of_square, 1 + of_square, spread_lower, spread_upper, 2 * underflow, most, 1 / scale],
-        lane,
+    made = Widths(
+        square_lower=1 - of_square,
+        square_upper=1 + of_square,
+        spread_lower=1 / (1 + of_distance),
+        spread_upper=1 / (1 - of_distance),
+        underflow=2 * float(dtype(bound_of_unit(d, dtype)[BOUND.underflow])),
+        furthest=2.0**84 if dtype == np.float32 else 2.0**250,
+        unit=1 / scale,
     )
+    return np.array(made, dtype)
 
 
-@njit(cache=True, nogil=True)
-def keep_margins(picks, start, count, index, best, second, squares, widths, room, margins):
+@compiled
+def keep_margins(picks, start, count, index, scores, widths, work, margins):
     """Make the margins of a tile's rows from the scores of a filter, where it decided.
 
-    picks, start : which rows the tile holds, as for `assign._filter`; index : int32 (B,);
-    best, second, squares (Y**2) : (B,) in lane dtype; room : float32 (2, B) to work in.
+    picks, start, count : which rows the tile holds, see `assign._filter`; index : int32 (B,), their
+    labels; scores : (3, B), `score.Scores`; widths : (7,), `Widths`; work : float32 (2, B), to work
+    in; margins : Margins, written.
     """
+    best, second, squares = scores[SCORE.best], scores[SCORE.second], scores[SCORE.square]
     two, zero, largest = best.dtype.type(2), best.dtype.type(0), best.dtype.type(LARGE)
-    square_lower, square_upper, spread_lower, spread_upper = (
-        widths[0],
-        widths[1],
-        widths[2],
-        widths[3],
+    square_lower, square_upper = widths[WIDTH.square_lower], widths[WIDTH.square_upper]
+    spread_lower, spread_upper = widths[WIDTH.spread_lower], widths[WIDTH.spread_upper]
+    underflow, furthest, unit = (
+        widths[WIDTH.underflow],
+        widths[WIDTH.furthest],
+        widths[WIDTH.unit],
     )
-    underflow, furthest, unit = widths[4], widths[5], widths[6]
-    uppers, lowers = room[0], room[1]
+    uppers, lowers = work[0], work[1]
     for r in range(len(best)):
         most = (squares[r] * square_upper + (two * best[r] + underflow)) * spread_upper
         least = (squares[r] * square_lower + (two * second[r] - underflow)) * spread_lower

@@ -19,7 +19,7 @@ beside what the float32 filter's bound T has room for: the conversion of the pro
 subtraction and the sums that make a limit cost less than the d + 1 roundings of a dot product.
 
 **Candidates.** Let b have the least score + E. A center whose score - E exceeds that by more than T
-is not the nearest, for the reason given in `prepared_centers`. Mostly one center is left, and the
+is not the nearest, for the reason given in `certify`. Mostly one center is left, and the
 row is decided. Else the few that are left are compared in float32, and those that its bound cannot
 tell apart by the definition. So a coarse grid never costs an answer, only candidates: eight bits do
 for most data, sixteen where values are large beside the distances between centers, and float32
@@ -34,44 +34,38 @@ segments count, and R and P can be larger.
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
+from .certify import threshold
+from .compiled import compiled, inlined
+from .emitter import CR, INTEGER_DOT
 from .integer_dot import (
-    BEST,
-    FIRST,
-    LANES,
-    LIMIT,
-    OF_CENTERS,
-    OF_ROUNDING,
-    SCALE,
-    SCRATCH,
-    SECOND,
+    LINE,
     SEGMENT,
-    SQUARE,
-    UNIT,
     UNSIGNED,
     count_candidates,
     dot,
     lanes_below,
-    lowest_bit,
     magnitudes,
-    pack,
     score_integers,
+    to_integers,
     two_least,
 )
-from .lanes import CR, INTEGER_DOT, UNDECIDED, convert
+from .score import UNDECIDED, lowest_bit, squared_distance
 from .tile import address_of
+from .transpose import convert
 
 MOST_FEATURES = 2**15
-"""Of 8-bit integers: sums of 255 * 127 stay within 31 bits."""
+"""Features with which sums of 8-bit integers, each at most 255 * 127, stay within 31 bits."""
 
 LARGEST = {np.int8: 127.0, np.int16: 32_000.0}
+"""The largest size that a number may have before it is rounded."""
+
 REACH = {np.int8: 2.0**40, np.int16: 45_500.0}
-"""What may become of a number and of the norm of a segment: less than 2**15 and 2**15.5 by what
-rounding adds. The norms of 8-bit integers are of no concern."""
+"""The largest norm that a segment may have before it is rounded: less than 2**15.5 by what rounding
+adds. The norms of 8-bit integers are of no concern."""
 
 FINEST, COARSEST = 2.0**60, 2.0**-60
-"""Integers for one unit of a row, at most, and the least unit of a center's integers: zeros have no
+"""The most integers for one unit of a row, and the least unit of a center's integers: zeros have no
 scale of their own."""
 
 LEAST_FEATURES, LEAST_NUMBERS = 16, 8192
@@ -133,7 +127,7 @@ def _quantized(moved, half, order, sizes, dtype):
     return QuantizedCenters(integers, base, half[order], step, size, left, order, limits)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _magnitudes(moved, sizes):
     """The largest size of a number, the largest norm of a segment, and the norm of each center."""
     for j in range(len(moved)):
@@ -147,7 +141,7 @@ def _magnitudes(moved, sizes):
         sizes[0, j], sizes[1, j], sizes[2, j] = extent, np.sqrt(reach), np.sqrt(square)
 
 
-@njit(cache=True, nogil=True, fastmath={"reassoc"})
+@compiled(fastmath={"reassoc"})
 def _round(moved, order, step, integers, base, rest):
     """Write the centers in units of `step`, the sum of each into `base`, and F into `rest`."""
     d, per_lane = moved.shape[1], integers.shape[3]
@@ -172,13 +166,14 @@ def _round(moved, order, step, integers, base, rest):
 class Workspace(NamedTuple):
     """Memory that `decide` works in, for tiles of B rows.
 
-    packed : int32 (p, B); scores : float32 (<= GROUP, B); lanes : float32 (LANES, B);
-    found : uint64 (CR,); number, head : int32 (B,), how many candidates a row has, and one of them;
-    center, link : int32, the candidates' centers and the next candidate of each one's row;
-    score : float32, of each; row, exact : float32 and float64 (d,).
+    integers : int32 (p, B), the rows in small integers; scores : float32 (<= GROUP, B); lanes :
+    float32, see `integer_dot.Lanes`; found : uint64 (CR,); number, head : int32 (B,), how many
+    candidates a row has, and one of them; center, link : int32, the candidates' centers and the
+    next candidate of each one's row; score : float32, of each; row, exact : float32 and float64
+    (d,), a row in lanes and as it is.
     """
 
-    packed: np.ndarray
+    integers: np.ndarray
     scores: np.ndarray
     lanes: np.ndarray
     found: np.ndarray
@@ -191,31 +186,32 @@ class Workspace(NamedTuple):
     exact: np.ndarray
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def workspace(quantized, d, B):
     """Memory for `decide`."""
     k, p = len(quantized.half), quantized.centers.shape[1]
-    room = B * max(8, k // 8)  # with more candidates float32 is faster
+    most = B * max(8, k // 8)  # with more candidates float32 is faster
     return Workspace(
         np.empty((p, B), np.int32),
         np.empty((min(k, GROUP), B), np.float32),
-        np.empty((LANES, B), np.float32),
+        np.empty((len(LINE), B), np.float32),
         np.empty(CR, np.uint64),
         np.empty(B, np.int32),
         np.empty(B, np.int32),
-        np.empty(room, np.int32),
-        np.empty(room, np.int32),
-        np.empty(room, np.float32),
+        np.empty(most, np.int32),
+        np.empty(most, np.int32),
+        np.empty(most, np.float32),
         np.empty(d, np.float32),
         np.empty(d, np.float64),
     )
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _round_tile(tile, d, quantized, packed, lanes):
-    """Pack a tile, and write what `score_packed` needs of each lane."""
-    unit, squares, scale, square = lanes[UNIT], lanes[SQUARE], lanes[SCALE], lanes[SCRATCH]
-    largest, extent, reach = lanes[BEST], lanes[OF_CENTERS], lanes[OF_ROUNDING]
+@compiled(error_model="numpy")
+def _round_tile(tile, d, quantized, integers, lanes):
+    """Round a tile to integers, and write what `score_integers` needs of each lane."""
+    unit, squares, scale = lanes[LINE.unit], lanes[LINE.square], lanes[LINE.scale]
+    square, largest = lanes[LINE.scratch], lanes[LINE.best]
+    extent, reach = lanes[LINE.of_centers], lanes[LINE.of_rounding]
     squares[:] = 0
     extent[:] = 0
     reach[:] = 0
@@ -231,46 +227,51 @@ def _round_tile(tile, d, quantized, packed, lanes):
         coarse, fine = most / extent[r], norm / np.sqrt(reach[r])
         fine = coarse if coarse < fine else fine
         scale[r] = fine if fine < finest else finest
-    pack(quantized.centers, tile, quantized.centers.shape[1], scale, packed, square)
-    room = np.float32(1.01)  # for the roundings of norms, units and errors
+    to_integers(quantized.centers, tile, quantized.centers.shape[1], scale, integers, square)
+    wider = np.float32(1.01)  # has room for the roundings of norms, units and errors
     for r in range(B):
         unit[r] = -1 / scale[r]
-        lanes[OF_CENTERS, r] = room * np.sqrt(square[r]) / scale[r]
-        lanes[OF_ROUNDING, r] = room * np.sqrt(squares[r])
+        lanes[LINE.of_centers, r] = wider * np.sqrt(square[r]) / scale[r]
+        lanes[LINE.of_rounding, r] = wider * np.sqrt(squares[r])
 
 
-@njit(cache=True, nogil=True)
-def _margin(square, best, bound):
-    """T of the float32 filter for |y|**2 and the best score; NaN where it certifies nothing."""
-    near, far = bound[0] * square + bound[1] * best, bound[2] * square + bound[3]
-    T = (near if near < far else far) + bound[4]
-    return T if 0 < T < bound[5] else np.float32(np.nan)
+class TileOfRows(NamedTuple):
+    """A tile, and what its columns are.
+
+    addresses : int64 (B,), of the rows; n_rows : how many of them there are; lanes : float32, the
+    tile, with lines of zeros up to a multiple of 4 features; labels : int32 (B,), of the rows.
+    """
+
+    addresses: np.ndarray
+    n_rows: int
+    lanes: np.ndarray
+    labels: np.ndarray
 
 
-@njit(cache=True, nogil=True)
-def decide(rows, addresses, n_rows, tile, prepared, padded, quantized, workspace, keeping, index):
-    """index[r] = the nearest center of each of `n_rows` rows, UNDECIDED where it stays unknown.
+@compiled
+def decide(rows, tile, prepared, quantized, workspace, keeping):
+    """Label the rows of a tile by their nearest center, UNDECIDED where that stays unknown.
 
-    tile : float32, of the rows at `addresses`, with lines of zeros up to a multiple of 4 features;
-    prepared : the float32 filter; padded : float64 (k', d), the centers themselves.
-    Returns how many pairs of a row and a center were compared once more. If `keeping`, lanes BEST
-    and SECOND bound the scores of a decided row, as `margins` needs them: of its own center from
+    tile : `TileOfRows`, whose labels are written; prepared : the float32 `prepared_centers.Filter`.
+    Returns how many pairs of a row and a center were compared once more. If `keeping`, lanes `best`
+    and `second` bound the scores of a decided row, as `margins` needs them: of its own center from
     above, of every other one from below.
     """
     scores, lanes, head, count = workspace.scores, workspace.lanes, workspace.head, workspace.number
-    squares, best, limit = lanes[SQUARE], lanes[BEST], lanes[LIMIT]
+    squares, best, limit = lanes[LINE.square], lanes[LINE.best], lanes[LINE.limit]
+    bound, index, integers = prepared.bound, tile.labels, workspace.integers
     k, p, B, n = len(quantized.half), quantized.centers.shape[1], len(head), 0
-    _round_tile(tile, rows.d, quantized, workspace.packed, lanes)
+    _round_tile(tile.lanes, rows.d, quantized, integers, lanes)
     for r in range(B):
-        best[r] = lanes[FIRST, r] = lanes[SECOND, r] = np.inf
+        best[r] = lanes[LINE.first, r] = lanes[LINE.second, r] = np.inf
         head[r] = -1
         count[r] = 0
     for begin in range(0, k, GROUP):
         end = min(begin + GROUP, k)
         for j in range(begin, end, CR):
-            score_integers(quantized, j, workspace.packed, p, lanes, scores, j - begin)
+            score_integers(quantized, j, integers, p, lanes, scores, j - begin)
         for r in range(B):
-            limit[r] = best[r] + _margin(squares[r], best[r], prepared.bound)
+            limit[r] = best[r] + threshold(squares[r], best[r], bound)
         if begin:
             for r in range(B):
                 if count[r] == 1 and head[r] < 0:  # so far: it becomes the first link of a chain
@@ -292,20 +293,20 @@ def decide(rows, addresses, n_rows, tile, prepared, padded, quantized, workspace
         index[r] = index[r] if count[r] == 1 else UNDECIDED
     if n == 0 and not keeping:
         return 0
-    return _settle(rows, addresses, n_rows, tile, prepared, padded, workspace, keeping, index)
+    return _settle(rows, tile, prepared, workspace, keeping)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _link(workspace, n, r, center):
-    """Make a center the n-th candidate, one of row r; returns how many there are."""
+    """Make a center the n-th candidate, one of row r; return how many there are."""
     workspace.center[n], workspace.link[n] = center, workspace.head[r]
     workspace.head[r] = n
     return n + 1
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _list_candidates(quantized, begin, end, workspace, n):
-    """List the candidates of the rows that have a limit, as long as there is room for them."""
+    """List the candidates of the rows that have a limit, as long as there is memory for them."""
     scores, lanes, found, head = workspace.scores, workspace.lanes, workspace.found, workspace.head
     center, link, order = workspace.center, workspace.link, quantized.order
     for j in range(begin, end, CR):
@@ -322,32 +323,25 @@ def _list_candidates(quantized, begin, end, workspace, n):
     return n
 
 
-@njit(cache=True, nogil=True)
-def _settle(rows, addresses, n_rows, tile, prepared, padded, workspace, keeping, index):
-    """The nearest of each row's candidates; returns how many had to be compared.
+@compiled
+def _settle(rows, tile, prepared, workspace, keeping):
+    """Find the nearest of each row's candidates; return how many had to be compared.
 
-    Centers that are no candidates have scores above LIMIT. So where there is one candidate, FIRST
-    is its own and SECOND bounds the others'; else LIMIT bounds them, and candidates are compared.
-    The score of the own center is made anew in float32, if it is to be kept: near its center a
-    row's distance is small beside the error of the quantized centers.
+    Centers that are no candidates have scores above the limit. So where there is one candidate, the
+    lane `first` is its own and `second` bounds the others'; else the limit bounds them, and
+    candidates are compared. The score of the own center is made anew in float32, if it is to be
+    kept: near its center a row's distance is small beside the error of the quantized centers.
     """
-    limits, own, others = workspace.lanes[LIMIT], workspace.lanes[BEST], workspace.lanes[SECOND]
+    addresses, n_rows, lanes, index = tile
+    limits, squares = workspace.lanes[LINE.limit], workspace.lanes[LINE.square]
+    own, others = workspace.lanes[LINE.best], workspace.lanes[LINE.second]
     count, head, center = workspace.number, workspace.head, workspace.center
     link, score = workspace.link, workspace.score
-    half, centers, bound, squares = (
-        prepared.half,
-        prepared.centers,
-        prepared.bound,
-        workspace.lanes[SQUARE],
-    )
+    half, centers, bound = prepared.half, prepared.centers, prepared.bound
     row, exact, no_origin = workspace.row, workspace.exact, np.zeros(rows.d)
-    at_origin, at_centers, at_row = (
-        address_of(prepared.origin),
-        address_of(centers),
-        address_of(row),
-    )
-    at_none, at_exact, size = address_of(no_origin), address_of(exact), centers.itemsize * rows.d
-    side_by_side = rows.column_stride == rows.itemsize
+    at_origin, at_centers = address_of(prepared.origin), address_of(centers)
+    at_none, at_exact, at_row = address_of(no_origin), address_of(exact), address_of(row)
+    side_by_side, size = rows.column_stride == rows.itemsize, centers.itemsize * rows.d
     B, compared = len(head), 0
     for r in range(n_rows):
         if count[r] == 0 or (count[r] == 1 and not keeping):
@@ -356,13 +350,12 @@ def _settle(rows, addresses, n_rows, tile, prepared, padded, workspace, keeping,
             _convert_row(rows, addresses[r], at_origin, prepared.scale, at_row)
         else:
             for feature in range(rows.d):
-                row[feature] = tile[feature * B + r]
+                row[feature] = lanes[feature * B + r]
         if count[r] == 1:
             j = index[r]
             own[r] = half[j] - dot(at_row, at_centers + j * size, rows.d)
             continue
-        first = head[r]
-        best, nearest, n = np.float32(np.inf), 0, first
+        best, nearest, n = np.float32(np.inf), 0, head[r]
         second = best
         while n >= 0:
             j = center[n]
@@ -372,7 +365,7 @@ def _settle(rows, addresses, n_rows, tile, prepared, padded, workspace, keeping,
             if score[n] < best:
                 best, nearest = score[n], j
             n = link[n]
-        limit, close, n = best + _margin(squares[r], best, bound), 0, first
+        limit, close, n = best + threshold(squares[r], best, bound), 0, head[r]
         while n >= 0:
             close += score[n] <= limit
             n = link[n]
@@ -382,28 +375,26 @@ def _settle(rows, addresses, n_rows, tile, prepared, padded, workspace, keeping,
             own[r], others[r] = best, min(limits[r], second)
         elif close > 1 and side_by_side:
             _convert_row(rows, addresses[r], at_none, 1.0, at_exact)
-            least, n = np.inf, first
-            while n >= 0:
-                if score[n] <= limit:
-                    distance = _distance(exact, padded, center[n])
-                    if distance < least or (distance == least and center[n] < nearest):
-                        least, nearest = distance, center[n]
-                n = link[n]
-            index[r] = nearest
+            index[r] = _nearest_of_chain(workspace, head[r], limit, prepared.padded)
     return compared
 
 
-@njit(cache=True, nogil=True)
+@inlined
+def _nearest_of_chain(workspace, first, limit, padded):
+    """The center of a chain, within the limit, that is by definition nearest to the row `exact`."""
+    least, nearest, n = np.inf, 0, first
+    while n >= 0:
+        if workspace.score[n] <= limit:
+            j = workspace.center[n]
+            distance = squared_distance(workspace.exact, padded, j)
+            if distance < least or (distance == least and j < nearest):
+                least, nearest = distance, j
+        n = workspace.link[n]
+    return nearest
+
+
+@compiled
 def _convert_row(rows, address, origin, scale, out):
+    """Write a row as `fill` would, with its features side by side."""
     for feature in range(0, rows.d, 16):
         convert(16, rows, address, min(feature, rows.d - 16), origin, scale, out)
-
-
-@njit(cache=True, nogil=True)
-def _distance(x, centers, j):
-    """The definition of a distance (see `distances`): in this order, never fused."""
-    total = 0.0
-    for feature in range(len(x)):
-        difference = x[feature] - centers[j, feature]
-        total += difference * difference
-    return total

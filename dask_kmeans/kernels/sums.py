@@ -14,6 +14,8 @@ The shift is the point of the feature's range that is nearest to zero, so |x - s
 range and small values stay exact beside a heavy tail. A row errs by 2**-53 of the range where
 x - shift is rounded and by 2**-60 of it in the low limb, so a mean errs by less than 2**-52 of the
 range. Weighted rows err relative to the largest weight.
+
+Legend: m rows, k clusters, d features.
 """
 
 from collections.abc import Callable
@@ -22,17 +24,14 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
-from .lanes import LOW, scatter_add
+from .compiled import compiled, inlined
 from .layout import numeric, owned, rows_of
-from .tile import address_of
+from .scatter_add import LOW, Limbs, scatter_add
+from .tile import CACHE_LINE, address_of
 
 LOW_BITS = 30
-"""Of a unit of the high limb, that the low one has."""
-
-LINE = 8
-"""Numbers of 64 bits in a cache line."""
+"""Bits of the low limb in one unit of the high limb: `LOW` is 2**LOW_BITS."""
 
 BATCH = 1024
 """Rows moved in one call."""
@@ -66,8 +65,9 @@ def merge_sums(a: Sums, b: Sums) -> Sums:
     return Sums(high, low, counts, weight_high, weight_low)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _add_limbs(high, low, other_high, other_low):
+    """Add limbs to limbs, int64 (n,) all, and carry."""
     for i in range(len(high)):
         total = low[i] + other_low[i]
         over = carry(total)
@@ -75,7 +75,7 @@ def _add_limbs(high, low, other_high, other_low):
         low[i] = total - (over << LOW_BITS)
 
 
-@njit(inline="always")
+@inlined
 def carry(low):
     """What the low limb has of whole units of the high one: it leaves half a unit at most."""
     return (low + (1 << (LOW_BITS - 1))) >> LOW_BITS
@@ -109,6 +109,17 @@ class Moments(NamedTuple):
     def or_else(self, centers: np.ndarray) -> np.ndarray:
         """The means, (k, d); a cluster without weight stays where it is in `centers`."""
         return self.means if self.complete else np.where(self.filled[:, None], self.means, centers)
+
+
+class Units(NamedTuple):
+    """What turns integers back into values: total * unit * unlift + shift, float64 (d,) all.
+
+    unit, unlift : reciprocals of a `FixedPoint`'s scale and lift, exact for powers of two.
+    """
+
+    shift: np.ndarray
+    unit: np.ndarray
+    unlift: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -164,9 +175,10 @@ class FixedPoint:
         limb, weights = n_clusters * len(self.shift), n_clusters if self.weighted else 0
         # One array, whose memory is used again as a whole; both limbs begin on a cache line, which
         # spares a quarter of the time that a row takes.
-        begins = -(-limb // LINE) * LINE
-        flat = zeros((2 * begins + n_clusters + 2 * weights + LINE,), np.int64)
-        flat = flat[-flat.ctypes.data // flat.itemsize % LINE :]
+        line = CACHE_LINE // 8
+        begins = -(-limb // line) * line
+        flat = zeros((2 * begins + n_clusters + 2 * weights + line,), np.int64)
+        flat = flat[-flat.ctypes.data // flat.itemsize % line :]
         high, low, rest = flat[:limb], flat[begins : begins + limb], flat[2 * begins :]
         return Sums(
             high.reshape(shape), low.reshape(shape), rest[:n_clusters],
@@ -191,32 +203,38 @@ class FixedPoint:
             weights = sums.counts.astype(np.float64)
         means, scatter = np.empty(sums.high.shape), np.empty(len(weights))
         center_shift, moved, complete = _moments(
-            owned(sums.high), owned(sums.low), owned(sums.counts), weights, owned(self.shift),
-            *self._units, means if centers is None else owned(centers), means, scatter,
+            Sums(*map(owned, sums)), weights, self._units,
+            means if centers is None else owned(centers), means, scatter,
         )  # fmt: skip
         return Moments(means, weights, complete, scatter, center_shift, moved)
 
     @cached_property
-    def _units(self) -> tuple[np.ndarray, np.ndarray]:
-        """Reciprocals of `scale` and `lift`, which are exact: they are powers of two."""
+    def _units(self) -> "Units":
+        """What turns integers back into values."""
         lift = np.ones_like(self.scale) if self.lift is None else self.lift
-        return 1.0 / self.scale, 1.0 / lift
+        return Units(owned(self.shift), 1.0 / self.scale, 1.0 / lift)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _moments(high, low, counts, weights, shift, unit, unlift, centers, means, scatter):
+NO_SUMS = FixedPoint.from_range(np.empty(0), np.empty(0), 0)
+"""Units of no features, for rows that are assigned and not added up."""
+
+
+@compiled(error_model="numpy")
+def _moments(sums, weights, units, centers, means, scatter):
     """Write means (k, d) and scatter (k,); return center_shift, moved and complete.
 
     `centers` may be `means` itself. In one compiled function, since every iteration waits for it;
     added up one after the other, an order that no instruction set changes.
     """
+    high, low, counts, _, _ = sums
+    shift, unit, unlift = units
     complete, moved, squares = True, False, 0.0
     for j in range(len(weights)):
         weight, apart = weights[j] if counts[j] else 0.0, 0.0
         filled = weight > 0
         complete &= filled
         for feature in range(len(shift)):
-            # Of all pairs of limbs that stand for the same sum, the one that `carry` makes.
+            # Several pairs of limbs stand for the same sum; `carry` makes one of them.
             over = carry(low[j, feature])
             rest = low[j, feature] - (over << LOW_BITS)
             total = np.float64(high[j, feature] + over) + rest / LOW
@@ -247,24 +265,45 @@ def accumulate(
     X, shift = numeric(X), fixed_point.shift
     if fixed_point.lift is not None:
         X, shift = X * fixed_point.lift, shift * fixed_point.lift
-    weights, weight_scale = checked_weights(weights, fixed_point), fixed_point.weight_scale
-    move = weights, owned(shift), owned(fixed_point.scale), weight_scale
     old, new = (owned(labels.astype(np.int32, copy=False)) for labels in (old, new))
-    _accumulate(rows_of(X), *move, old, new, sums)
+    _accumulate(rows_of(X), old, new, accumulator(weights, fixed_point, shift, sums))
 
 
-def checked_weights(weights: np.ndarray | None, fixed_point: FixedPoint) -> np.ndarray:
-    """Weights as the compiled code takes them: float64, empty where rows are not weighted."""
+class Accumulator(NamedTuple):
+    """Where rows are added up, as compiled code takes it: flat, since records in records take long.
+
+    weights : float64 (m,), empty where rows are not weighted; shift, scale : float64 (d,);
+    weight_scale : of the `FixedPoint`; the others : see `Sums`.
+    """
+
+    weights: np.ndarray
+    shift: np.ndarray
+    scale: np.ndarray
+    weight_scale: float
+    high: np.ndarray
+    low: np.ndarray
+    counts: np.ndarray
+    weight_high: np.ndarray
+    weight_low: np.ndarray
+
+
+def accumulator(
+    weights: np.ndarray | None, fixed_point: FixedPoint, shift: np.ndarray, sums: Sums
+) -> Accumulator:
+    """The `Accumulator` of rows with these weights, in the units of `fixed_point` about `shift`."""
     if (weights is not None) != fixed_point.weighted:
         raise ValueError("weights and a FixedPoint made with max_weight go together, or neither")
-    return _NONE if weights is None else owned(np.asarray(weights, np.float64))
+    weights = _NONE if weights is None else owned(np.asarray(weights, np.float64))
+    scale, weight_scale = owned(fixed_point.scale), fixed_point.weight_scale
+    return Accumulator(weights, owned(shift), scale, weight_scale, *sums)
 
 
 _NONE = np.empty(0)
 
 
-@njit(cache=True, nogil=True)
-def _accumulate(rows, weights, shift, scale, weight_scale, old, new, sums):
+@compiled
+def _accumulate(rows, old, new, accumulator):
+    """`accumulate` of `Rows`."""
     which = np.empty(BATCH, np.int64)
     before, after = np.empty(BATCH, np.int32), np.empty(BATCH, np.int32)
     for start in range(0, rows.m, BATCH):
@@ -272,23 +311,21 @@ def _accumulate(rows, weights, shift, scale, weight_scale, old, new, sums):
         for i in range(start, min(start + BATCH, rows.m)):
             which[moved], before[moved], after[moved] = i, old[i], new[i]
             moved += old[i] != new[i]
-        move_rows(rows, which[:moved], before, after, weights, shift, scale, weight_scale, sums)
+        move_rows(rows, which[:moved], before, after, accumulator)
 
 
-@njit(cache=True, nogil=True)
-def move_rows(rows, which, old, new, weights, shift, scale, weight_scale, sums):
+@compiled
+def move_rows(rows, which, old, new, accumulator):
     """Subtract row which[n] from the sums of cluster old[n] and add it to those of new[n].
 
-    -1 = no cluster. Does nothing where there are no sums. Many rows a call: a row costs less than
-    the call.
+    which : int64 (n,); old, new : int32, -1 = no cluster. Does nothing where there are no sums.
+    Many rows a call: a row costs less than the call.
     """
-    high, low, counts, weight_high, weight_low = sums
+    weights, shift, scale, weight_scale, high, low, counts, weight_high, weight_low = accumulator
     if len(counts) == 0:
         return
-    at_shift, at_scale = address_of(shift), address_of(scale)
-    at_high, at_low = address_of(high), address_of(low)
-    d, itemsize, w = rows.d, rows.itemsize, 1.0
-    side_by_side = rows.column_stride == itemsize
+    limbs = Limbs(address_of(shift), address_of(scale), address_of(high), address_of(low))
+    d, w = rows.d, 1.0
     for n in range(len(which)):
         i, leaves, joins = which[n], np.int64(old[n]), np.int64(new[n])
         if leaves == joins:
@@ -304,19 +341,24 @@ def move_rows(rows, which, old, new, weights, shift, scale, weight_scale, sums):
                 if len(weight_high):
                     weight_high[cluster] += sign * of_high
                     weight_low[cluster] += sign * of_low
-        # Of a row without a cluster these stay negative.
-        a, b = leaves * d, joins * d
-        at, feature = rows.address + i * rows.row_stride, 0
-        if side_by_side:
-            while feature + 8 <= d:
-                scatter_add(8, rows, at, feature, w, at_shift, at_scale, at_high, at_low, a, b)
-                at, feature, a, b = at + 8 * itemsize, feature + 8, a + 8, b + 8
-            if d & 4:
-                scatter_add(4, rows, at, feature, w, at_shift, at_scale, at_high, at_low, a, b)
-                at, feature, a, b = at + 4 * itemsize, feature + 4, a + 4, b + 4
-            if d & 2:
-                scatter_add(2, rows, at, feature, w, at_shift, at_scale, at_high, at_low, a, b)
-                at, feature, a, b = at + 2 * itemsize, feature + 2, a + 2, b + 2
-        while feature < d:
-            scatter_add(1, rows, at, feature, w, at_shift, at_scale, at_high, at_low, a, b)
-            at, feature, a, b = at + rows.column_stride, feature + 1, a + 1, b + 1
+        # The places of a row without a cluster stay negative.
+        _scatter_row(rows, rows.address + i * rows.row_stride, w, limbs, leaves * d, joins * d)
+
+
+@inlined
+def _scatter_row(rows, at, w, limbs, a, b):
+    """`scatter_add` of all features of the row at an address, to the sums from a and b on."""
+    d, itemsize, feature = rows.d, rows.itemsize, 0
+    if rows.column_stride == itemsize:
+        while feature + 8 <= d:
+            scatter_add(8, rows, at, feature, w, limbs, a, b)
+            at, feature, a, b = at + 8 * itemsize, feature + 8, a + 8, b + 8
+        if d & 4:
+            scatter_add(4, rows, at, feature, w, limbs, a, b)
+            at, feature, a, b = at + 4 * itemsize, feature + 4, a + 4, b + 4
+        if d & 2:
+            scatter_add(2, rows, at, feature, w, limbs, a, b)
+            at, feature, a, b = at + 2 * itemsize, feature + 2, a + 2, b + 2
+    while feature < d:
+        scatter_add(1, rows, at, feature, w, limbs, a, b)
+        at, feature, a, b = at + rows.column_stride, feature + 1, a + 1, b + 1

@@ -1,21 +1,45 @@
-"""Rows of any dtype and memory order -> a tile of lanes, shifted and scaled on the way."""
+"""Rows of any dtype and memory order -> a tile of lanes, and what asks memory for the next ones.
+
+Legend: m rows, d features, W lanes in a vector, NV vectors in a tile's row, B = NV * W rows in a
+tile, P features that are moved at once.
+"""
+
+from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
-from .lanes import NV, copy_lanes, prefetch, transpose
+from .compiled import compiled, inlined
+from .emitter import NV
+from .transpose import copy_lanes, prefetch, transpose
 
 CACHE_LINE = 64
+"""Bytes in a cache line."""
+
 MOVE = 8
 """Features transposed at once, where there are so many and the vector is so wide."""
+
+NEAR = 2**19
+"""Bytes of rows that lie in a cache which needs no notice."""
 
 EVERY_ROW = np.empty(0, np.int64)
 """No list of rows: all of them, in order."""
 
-# Small functions are inlined by numba: each that is compiled by itself costs a first fit 0.1 s.
+
+class Target(NamedTuple):
+    """Where rows are written, and how they are moved on the way: tile = scale * x + origin.
+
+    addresses : address of int64 (B,), where each row begins; origin : of float64 (d,); tile : of
+    the tile (d, B), whose lanes are of the dtype of `scale`, a power of two. No arrays, which must
+    be kept alive by those who made this.
+    """
+
+    addresses: int
+    origin: int
+    scale: float | np.floating
+    tile: int
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def aligned(size, items):
     """Uninitialized array of the dtype of `items` that starts on a cache line."""
     space = np.empty(size + CACHE_LINE // items.itemsize, items.dtype)
@@ -23,7 +47,7 @@ def aligned(size, items):
     return space[skip : skip + size]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def address_of(array):
     """Where an array's items begin: functions called for every tile take this, not the array.
 
@@ -33,7 +57,7 @@ def address_of(array):
     return array.ctypes.data
 
 
-@njit(inline="always")
+@inlined
 def locate(rows, picks, start, addresses, count):
     """Write where rows start .. start + count begin: of all rows, or of those that `picks` lists.
 
@@ -46,7 +70,7 @@ def locate(rows, picks, start, addresses, count):
         addresses[r] = rows.address + i * rows.row_stride
 
 
-@njit(inline="always")
+@inlined
 def at_once(rows, W):
     """How many features of W rows are moved at once: a power of two."""
     P = MOVE if rows.column_stride == rows.itemsize else 1
@@ -55,13 +79,9 @@ def at_once(rows, W):
     return P
 
 
-@njit(cache=True, nogil=True)
-def fill(rows, B, addresses, origin, scale, tile):
-    """tile[l, r] = scale * x + origin[l] for feature l of the row that begins at addresses[r].
-
-    addresses, origin, tile : addresses of int64 (B,), float64 (d,) and the tile (d, B), whose lanes
-    are of the dtype of `scale`.
-    """
+@compiled
+def fill(rows, B, target):
+    """tile[feature, r] = scale * x + origin of the rows that begin at the target's addresses."""
     d, W = rows.d, B // NV
     P = at_once(rows, W)
     for v in range(0, B, W):
@@ -69,37 +89,37 @@ def fill(rows, B, addresses, origin, scale, tile):
             # The last group overlaps the one before it: no masks, no remainders.
             feature = min(begin, d - P)
             if P == 8:
-                transpose(8, rows, addresses, v, feature, origin, scale, tile)
+                transpose(8, rows, v, feature, target)
             elif P == 4:
-                transpose(4, rows, addresses, v, feature, origin, scale, tile)
+                transpose(4, rows, v, feature, target)
             elif P == 2:
-                transpose(2, rows, addresses, v, feature, origin, scale, tile)
+                transpose(2, rows, v, feature, target)
             else:
-                transpose(1, rows, addresses, v, feature, origin, scale, tile)
+                transpose(1, rows, v, feature, target)
 
 
-@njit(inline="always")
-def fill_side_by_side(rows, B, address, origin, scale, tile):
+@inlined
+def fill_side_by_side(rows, B, address, target):
     """`fill` for B rows from `address` on that touch each other, as in Fortran order."""
     for feature in range(rows.d):
         for v in range(0, B, B // NV):
-            copy_lanes(rows, address + v * rows.itemsize, feature, v, origin, scale, tile)
+            copy_lanes(rows, address + v * rows.itemsize, feature, v, target)
 
 
-@njit(inline="always")
-def prefetch_rows(rows, B, start):
-    """Ask memory for the B rows from `start` on, which come next, while these are computed.
+@inlined
+def prefetch_rows(rows, start, stop):
+    """Ask memory for rows start .. stop, which come next, while others are computed.
 
     The first lines of each row: the hardware finds the rest of a longer one by itself.
     """
     lines = min(4 * CACHE_LINE, rows.d * rows.itemsize)
     step = max(1, CACHE_LINE // max(1, abs(rows.row_stride)))
-    for r in range(start, start + B, step):
+    for r in range(start, stop, step):
         for line in range(0, lines, CACHE_LINE):
             prefetch(rows.address + r * rows.row_stride + line)
 
 
-@njit(inline="always")
+@inlined
 def prefetch_picked(rows, picks, start, stop):
     """`prefetch_rows` for the rows in picks[start:stop]: all of their lines, up to a limit."""
     lines = min(8 * CACHE_LINE, rows.d * rows.itemsize)

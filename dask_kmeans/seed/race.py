@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dask_kmeans.kernels import nearest, prepare
+from dask_kmeans.kernels import dense, nearest, prepare, rows_with_nan
 
 LAST = np.finfo(np.float64).max
 """Key of a row whose key overflows: it takes part, behind all others."""
@@ -75,13 +75,13 @@ class Race:
         heat = Race(self.size)
         while len(pool) and len(heat.keys) < self.size:
             near = keys[pool] <= _cut(keys[pool], 2 * self.size)
-            heat._admit(keys[pool[near]], first_row + pool[near], values[pool[near]])
+            heat._admit(keys[pool[near]], first_row + pool[near], dense(values[pool[near]]))
             pool = pool[~near]
             if len(pool) and len(heat.keys) < self.size:
                 # So few distinct rows: turn away all copies of those that are in, lest the rest
                 # be sifted in many small portions.
                 assert heat.values is not None
-                pool = pool[~_among(values[pool], heat.values)]
+                pool = pool[~_among(dense(values[pool]), heat.values)]
         self.merge(heat)
 
     def merge(self, other: Race) -> Race:
@@ -131,7 +131,7 @@ def counting_mass(values: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
     """float64 (m,): the weights of the rows; 0 for rows with a NaN, which never win."""
     mass = np.ones(len(values)) if weights is None else weights
     if np.issubdtype(values.dtype, np.floating):
-        mass = np.where(np.isnan(values).any(axis=1), 0.0, mass)
+        mass = np.where(rows_with_nan(values), 0.0, mass)
     return mass
 
 

@@ -14,12 +14,12 @@ import numpy as np
 from dask_kmeans.blockwise import OpenBlock
 from dask_kmeans.kernels import (
     NO_MARGINS,
-    Assignment,
     Drift,
     FixedPoint,
     Margins,
     PreparedCenters,
     Sums,
+    assignment,
     drift_after,
     failing,
     nearest,
@@ -212,8 +212,8 @@ class _Step:
         self.margins[kept.rows] = margins
 
     def _assign(self, values, weights, labels, picks, margins) -> None:
-        assignment = Assignment(values, weights, self.fixed_point, labels, self.sums)
-        self.changed += assignment.to(self.request.prepared, picks, self._written(margins)).changed
+        these = assignment(values, weights, self.fixed_point, labels, self.sums)
+        self.changed += these.to(self.request.prepared, picks, self._written(margins)).changed
 
     def _written(self, margins: np.ndarray) -> Margins:
         """Margins as the kernels write them."""
@@ -225,7 +225,7 @@ class _Step:
         state, latest, changed, reads = fused.state, fused.state.latest, self.changed, 0
         assert latest is not None
         total = Sums(*(a + b for a, b in zip(latest.sums, self.sums, strict=True)))
-        assignment = Assignment(values, weights, self.fixed_point, labels, total)
+        these = assignment(values, weights, self.fixed_point, labels, total)
         while True:
             reads += self.examined > 0
             found = Found(
@@ -238,7 +238,7 @@ class _Step:
             state, self.request = following, self.request.to(following.centers)
             self._prove(self.margins, len(values))
             written = self._written(self.margins)
-            changed = assignment.to(self.request.prepared, self.picks, written).changed
+            changed = these.to(self.request.prepared, self.picks, written).changed
         self.more_steps = StepsTaken(state, found, reads)
 
     def lifetime(self, rows: slice) -> np.ndarray:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dask_kmeans.blockwise import OpenBlock
-from dask_kmeans.kernels import no_margins
+from dask_kmeans.kernels import concatenate, no_margins
 
 KEY = "rows"
 
@@ -76,7 +76,7 @@ class RowCacheWriter:
         lifetimes: Sequence[Callable[[slice], np.ndarray]],
     ) -> None:
         """Keep some of the rows that follow row `first`: those with the shortest of lifetimes."""
-        size = values.shape[1] * values.itemsize + 4 + (0 if weights is None else 8)
+        size = values.nbytes // len(values) + 4 + (0 if weights is None else 8)
         wanted = int(self._quota * len(values) / max(1, self._block_rows) / size)
         if not wanted:
             return
@@ -96,6 +96,6 @@ class RowCacheWriter:
         weights = [kept.weights for kept in self._kept if kept.weights is not None]
         block.cache[KEY] = KeptRows(
             np.concatenate([kept.rows for kept in self._kept]),
-            np.concatenate([kept.values for kept in self._kept]),
+            concatenate([kept.values for kept in self._kept]),
             np.concatenate(weights) if weights else None,
         )

@@ -1,0 +1,136 @@
+"""How the kernels are compiled, and where compiled code is kept for the next process.
+
+numba keeps it beside the source, or in the user's folder for caches, or where NUMBA_CACHE_DIR says.
+Where none of these can be written, a folder of the user's own among the temporary files serves, and
+where there is none either, every process compiles for itself.
+
+numba takes a function from its cache for as long as the *file* of the function is the same. But a
+kernel is made from several files, so all kernels are kept in a folder that is named after the
+content of them all.
+"""
+
+import contextlib
+import functools
+import hashlib
+import logging
+import os
+import stat
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numba
+from numba.core import event
+
+from dask_kmeans import checks
+
+logger = logging.getLogger("dask_kmeans")
+
+
+def _probe() -> None:
+    """Do nothing: where numba would keep this function is where it keeps any of this folder."""
+
+
+def _place_of_numba() -> str | None:
+    """The folder that numba can write to and has chosen for functions of this folder."""
+    try:
+        return numba.njit(cache=True)(_probe).stats.cache_path
+    except RuntimeError:  # "no locator available"
+        return None
+
+
+@contextlib.contextmanager
+def _place_set(folder: str | None) -> Iterator[None]:
+    """Let numba keep in `folder` what is defined in this context; leave others' functions alone."""
+    before = numba.config.CACHE_DIR
+    numba.config.CACHE_DIR = folder or before
+    try:
+        yield
+    finally:
+        numba.config.CACHE_DIR = before
+
+
+def private_folder() -> str | None:
+    """A folder among the temporary files that this user alone can write to; None if there is none.
+
+    What lies in it is run, so a folder that somebody else has made, or can write to, will not do.
+    """
+    user = os.getuid() if hasattr(os, "getuid") else None  # elsewhere temporary files are private
+    try:
+        folder = os.path.join(tempfile.gettempdir(), f"dask-kmeans-{user}")
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(folder, 0o700)
+        found = os.lstat(folder)
+    except OSError:
+        return None
+    own = found.st_uid == user and stat.S_IMODE(found.st_mode) & 0o077 == 0
+    return folder if stat.S_ISDIR(found.st_mode) and (own or user is None) else None
+
+
+def _digest() -> str:
+    """A digest of all files that kernels are made from."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _find_place() -> tuple[str | None, bool]:
+    """The folder for compiled code, None for no folder, and whether it is the usual one."""
+    folder, usual = _place_of_numba(), True
+    if folder is None:
+        usual, private = False, private_folder()
+        if private is not None:
+            with _place_set(private):
+                folder = _place_of_numba()
+    return (None if folder is None else os.path.join(folder, _digest())), usual
+
+
+PLACE, USUAL = _find_place()
+
+
+def compiled(function: Callable | None = None, **options: Any) -> Any:
+    """Compile a function without the GIL, for each types of arguments with which it is called.
+
+    options : those of `numba.njit`, beside its cache.
+    """
+    if function is None:
+        return functools.partial(compiled, **options)
+    with _place_set(PLACE):
+        return numba.njit(cache=PLACE is not None, nogil=True, **options)(function)
+
+
+inlined: Any = numba.njit(inline="always")
+"""Compile a function as part of those that call it: by itself it would cost a first fit 0.1 s."""
+
+
+@functools.cache
+def say_compiling() -> None:
+    """Say, once a process, that kernels are being compiled, and if they have no usual place."""
+    if not USUAL:
+        logger.warning(checks.no_usual_place_text(PLACE))
+    logger.info(checks.compiling_text())
+
+
+def say_if_not_compiled() -> None:
+    """Say so if this machine has no compiled kernels yet.
+
+    For a fit whose tasks run elsewhere: what other processes compile is not heard of in this one.
+    """
+    if PLACE is None or not os.path.isdir(PLACE):
+        say_compiling()
+
+
+class _Listener(event.Listener):
+    """Hears when numba begins to compile: nothing that was kept serves."""
+
+    def on_start(self, event: event.Event) -> None:
+        if event.data["dispatcher"].py_func.__module__.startswith(__package__):
+            say_compiling()
+
+    def on_end(self, event: event.Event) -> None:
+        pass
+
+
+event.register("numba:compile", _Listener())
