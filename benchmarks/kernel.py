@@ -4,13 +4,13 @@
 
 One line a shape: time of an assignment whose labels all stand (no sums move), its rate
 2 n d k / time as a share of the peak, what certainty costs, time of a first assignment (every row
-moves), for each row how many candidates the lattice left, and the share of rows that went on to the
+moves), for each row how many candidates the quantized filter left, and the share of rows that went on to the
 float32 filter, the float64 filter and the definition. Rows and centers rounded to 8 or 16 bits go
 beyond the peak.
 
 What certainty costs: the share of the time that is saved by a kernel that believes its first
-float32 score, without a second best, a bound or a later stage. Below zero where the lattice, whose
-own proof that is, takes less time than believing float32.
+float32 score, without a second best, a bound or a later stage. Below zero where the quantized
+filter, whose own proof that is, takes less time than believing float32.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from numba import njit, types
 from numba.extending import intrinsic
 
 from dask_kmeans import kernels
-from dask_kmeans.kernels.lanes import CR, NV, VECTOR_BITS, Emitter, register_tile
+from dask_kmeans.kernels.emitter import CR, NV, VECTOR_BITS, Emitter, in_rows, register_tile
 
 SHAPES = [
     (2_000_000, 16, 8), (500_000, 64, 256), (250_000, 128, 1024),
@@ -70,38 +70,26 @@ def _chains(start, times):
 
 @intrinsic
 def _score(typingctx, centers, first, half, tile, d, best, index):
-    """Like `lanes.score`, without the second best."""
+    """Like `score.score`, without the second best."""
+
+    lane = tile.dtype
 
     def codegen(context, builder, signature, arguments):
-        e = Emitter(context, builder, tile.dtype)
-        _, first, _, _, d, _, _ = arguments
-
-        def at(n, offset):
-            return e.element(signature.args[n], arguments[n], offset)
-
-        rows = at(0, builder.mul(first, d))
-
-        def center(r, feature):
-            place = builder.add(builder.mul(ir.IntType(64)(r), d), feature)
-            return builder.gep(rows, [place])
-
-        zero = ir.IntType(64)(0)
-        dot = register_tile(e, at(3, zero), d, center, e.multiply_add)
-        lanes = [ir.IntType(64)(v * e.W) for v in range(NV)]
-        best = [e.load(at(5, n)) for n in lanes]
-        index = [e.load(at(6, n), e.VI, 4) for n in lanes]
+        e = Emitter(context, builder, lane)
+        centers, first, half, tile, d, *updated = e.unpack(signature, arguments)
+        dot = register_tile(e, tile, d, in_rows(e, centers, first, d), e.multiply_add)
+        best, index = e.load_vectors(updated[0]), e.load_vectors(updated[1], e.VI, 4)
         for r in range(CR):
             number = builder.add(first, ir.IntType(64)(r))
-            half = e.splat(builder.load(at(2, number)), e.W)
-            me = e.splat(builder.trunc(number, ir.IntType(32)), e.W)
+            half_of_center = e.splat_item(half, number)
+            me = e.splat(builder.trunc(number, ir.IntType(32)))
             for v in range(NV):
-                this = builder.fsub(half, dot[r][v])
+                this = builder.fsub(half_of_center, dot[r][v])
                 closer = builder.fcmp_ordered("<", this, best[v])
                 index[v] = builder.select(closer, me, index[v])
                 best[v] = e.smaller(this, best[v])
-        for v, n in enumerate(lanes):
-            e.store(best[v], at(5, n))
-            e.store(index[v], at(6, n), 4)
+        e.store_vectors(best, updated[0])
+        e.store_vectors(index, updated[1], 4)
         return context.get_dummy_value()
 
     return types.void(centers, first, half, tile, d, best, index), codegen
@@ -125,7 +113,7 @@ _believing_filter = njit(nogil=True)(FunctionType(ASSIGN._filter.py_func.__code_
 def believe(X, prepared, *others):
     """`kernels.assign` as it would be if the first float32 score were believed.
 
-    panel : without lattices.
+    prepared : without quantized centers.
     """
     certain, ASSIGN._filter = ASSIGN._filter, _believing_filter
     try:

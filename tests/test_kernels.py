@@ -213,7 +213,7 @@ def test_no_shift_can_change_a_label(shift):
     np.testing.assert_array_equal(labels, brute_force(X, centers)[1])
 
 
-def test_a_panel_travels_as_its_centers():
+def test_prepared_centers_travel_as_their_centers():
     centers = CASES["scaled features"][1]
     prepared = kernels.prepare(centers)
     pickled = pickle.dumps(prepared)
@@ -228,7 +228,7 @@ def test_a_panel_travels_as_its_centers():
 @pytest.mark.parametrize("bits", [8, 16])
 @pytest.mark.parametrize("name", MANY)
 def test_rounding_to_few_bits_costs_no_label(name, bits):
-    """Each lattice alone, where the machine multiplies small integers at all."""
+    """Each number of bits alone, where the machine multiplies small integers at all."""
     X, centers = MANY[name]
     prepared = kernels.prepare(centers)
     chosen = [one for one in prepared.quantized_by_bits if one.centers.itemsize * 8 == bits]
@@ -243,7 +243,7 @@ def test_rounding_to_few_bits_costs_no_label(name, bits):
             np.testing.assert_array_equal(labels, truth)
 
 
-@pytest.mark.skipif(not INTEGER_DOT, reason="this machine does not multiply packed integers")
+@pytest.mark.skipif(not INTEGER_DOT, reason="this machine has no integer dot products")
 def test_few_candidates_are_left_of_ordinary_rows():
     rng = np.random.default_rng(0)
     X, centers = rng.standard_normal((5000, 96)), rng.standard_normal((300, 96))

@@ -54,7 +54,7 @@ def assert_they_bound(margins, drift, X, centers, labels):
         assert (left <= gap + 1e-12 * own + 1e-12 * np.where(np.isinf(gap), 0, gap)).all()
 
 
-# The last one is large enough for the lattice filter to make the margins.
+# The last one is large enough for the quantized filter to make the margins.
 SHAPES = st.sampled_from([(1, 1), (2, 3), (3, 5), (9, 17), (24, 16), (40, 33), (70, 130)])
 
 

@@ -27,6 +27,9 @@ from dask_kmeans import checks
 
 logger = logging.getLogger("dask_kmeans")
 
+ENOUGH = 2**23
+"""Bytes that the compiled code of some dtypes of rows needs: a fit of one leaves about 2**21."""
+
 
 def _probe() -> None:
     """Do nothing: where numba would keep this function is where it keeps any of this folder."""
@@ -76,15 +79,41 @@ def _digest() -> str:
     return digest.hexdigest()[:16]
 
 
+def _places() -> Iterator[str | None]:
+    """Folders for compiled code: that which numba would take, then one of the temporary files."""
+    yield _place_of_numba()
+    private = private_folder()
+    if private is not None:
+        with _place_set(private):
+            yield _place_of_numba()
+
+
+def is_filled(folder: str) -> bool:
+    """Whether there is compiled code in a folder."""
+    return next(Path(folder).rglob("*.nbi"), None) is not None
+
+
+def _takes_code(folder: str) -> bool:
+    """Whether compiled code is in a folder, or would fit: a disk or a quota may be full."""
+    if is_filled(folder):
+        return True
+    try:
+        os.makedirs(folder, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(ENOUGH))
+    except OSError:
+        return False
+    return True
+
+
 def _find_place() -> tuple[str | None, bool]:
     """The folder for compiled code, None for no folder, and whether it is the usual one."""
-    folder, usual = _place_of_numba(), True
-    if folder is None:
-        usual, private = False, private_folder()
-        if private is not None:
-            with _place_set(private):
-                folder = _place_of_numba()
-    return (None if folder is None else os.path.join(folder, _digest())), usual
+    digest = _digest()
+    for usual, place in zip((True, False), _places(), strict=False):
+        folder = None if place is None else os.path.join(place, digest)
+        if folder is not None and _takes_code(folder):
+            return folder, usual
+    return None, False
 
 
 PLACE, USUAL = _find_place()
@@ -118,7 +147,7 @@ def say_if_not_compiled() -> None:
 
     For a fit whose tasks run elsewhere: what other processes compile is not heard of in this one.
     """
-    if PLACE is None or not os.path.isdir(PLACE):
+    if PLACE is None or not is_filled(PLACE):
         say_compiling()
 
 

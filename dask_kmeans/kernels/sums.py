@@ -70,15 +70,17 @@ def _add_limbs(high, low, other_high, other_low):
     """Add limbs to limbs, int64 (n,) all, and carry."""
     for i in range(len(high)):
         total = low[i] + other_low[i]
-        over = carry(total)
+        over = _carry(total)
         high[i] += other_high[i] + over
         low[i] = total - (over << LOW_BITS)
 
 
-@inlined
 def carry(low):
     """What the low limb has of whole units of the high one: it leaves half a unit at most."""
     return (low + (1 << (LOW_BITS - 1))) >> LOW_BITS
+
+
+_carry = inlined(carry)  # which, called from Python, would be compiled in every process
 
 
 class Moments(NamedTuple):
@@ -235,7 +237,7 @@ def _moments(sums, weights, units, centers, means, scatter):
         complete &= filled
         for feature in range(len(shift)):
             # Several pairs of limbs stand for the same sum; `carry` makes one of them.
-            over = carry(low[j, feature])
+            over = _carry(low[j, feature])
             rest = low[j, feature] - (over << LOW_BITS)
             total = np.float64(high[j, feature] + over) + rest / LOW
             offset = total / weight * unit[feature] * unlift[feature]
