@@ -4,9 +4,9 @@
 
 One line a shape: time of an assignment whose labels all stand (no sums move), its rate
 2 n d k / time as a share of the peak, what certainty costs, time of a first assignment (every row
-moves), for each row how many candidates the quantized filter left, and the share of rows that went on to the
-float32 filter, the float64 filter and the definition. Rows and centers rounded to 8 or 16 bits go
-beyond the peak.
+moves), for each row how many candidates the quantized filter left, and the share of rows that went
+on to the float32 filter, the float64 filter and the definition. Rows and centers rounded to 8 or 16
+bits go beyond the peak.
 
 What certainty costs: the share of the time that is saved by a kernel that believes its first
 float32 score, without a second best, a bound or a later stage. Below zero where the quantized

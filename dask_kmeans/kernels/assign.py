@@ -208,9 +208,11 @@ def _filter(rows, picks, first, last, prepared, quantized, found, accumulator):
     labels, left, n_left, margins, drift = found
     centers, half, origin, factor, bound, widths, _ = prepared
     d, B = rows.d, tile_rows(half)
-    tile, scores = aligned((d + 3) // 4 * 4 * B, half), aligned(3 * B, half).reshape(3, B)
+    tile, scores = aligned((d + 3) // 4 * 4 * B, half), aligned(len(SCORE) * B, half)
     tile[d * B :] = 0
-    best, second, squares = scores[SCORE.best], scores[SCORE.second], scores[SCORE.square]
+    best = scores[SCORE.best * B : (SCORE.best + 1) * B]
+    second = scores[SCORE.second * B : (SCORE.second + 1) * B]
+    squares = scores[SCORE.square * B : (SCORE.square + 1) * B]
     work, kept, keeping = np.empty((2, B), np.float32), Margins(margins, drift), len(margins) > 0
     index, was, addresses = np.empty(B, np.int32), np.empty(B, np.int32), np.empty(B, np.int64)
     target = Target(address_of(addresses), address_of(origin), factor, address_of(tile))
@@ -220,7 +222,7 @@ def _filter(rows, picks, first, last, prepared, quantized, found, accumulator):
     before, after = np.empty(full + B, np.int32), np.empty(full + B, np.int32)
     if quantized is not None:
         memory = workspace(quantized, d, B)
-        scores = memory.lanes[: len(SCORE)]
+        scores = memory.lanes.reshape(memory.lanes.size)
     far, changed, n_moved, compared = rows.m * abs(rows.row_stride) > NEAR, 0, 0, 0
     for start in range(first, last, B):
         count = min(B, last - start)

@@ -227,10 +227,13 @@ def keep_margins(picks, start, count, index, scores, widths, work, margins):
     """Make the margins of a tile's rows from the scores of a filter, where it decided.
 
     picks, start, count : which rows the tile holds, see `assign._filter`; index : int32 (B,), their
-    labels; scores : (3, B), `score.Scores`; widths : (7,), `Widths`; work : float32 (2, B), to work
+    labels; scores : `score.Scores`; widths : (7,), `Widths`; work : float32 (2, B), to work
     in; margins : Margins, written.
     """
-    best, second, squares = scores[SCORE.best], scores[SCORE.second], scores[SCORE.square]
+    B = len(index)
+    best = scores[SCORE.best * B : (SCORE.best + 1) * B]
+    second = scores[SCORE.second * B : (SCORE.second + 1) * B]
+    squares = scores[SCORE.square * B : (SCORE.square + 1) * B]
     two, zero, largest = best.dtype.type(2), best.dtype.type(0), best.dtype.type(LARGE)
     square_lower, square_upper = widths[WIDTH.square_lower], widths[WIDTH.square_upper]
     spread_lower, spread_upper = widths[WIDTH.spread_lower], widths[WIDTH.spread_upper]

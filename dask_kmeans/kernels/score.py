@@ -17,9 +17,10 @@ UNDECIDED = -2
 
 
 class Scores(NamedTuple):
-    """What a filter finds of each row of a tile, in lines of a (3, B) array of lane dtype.
+    """What a filter finds of each row of a tile: B numbers of each kind, one kind after the other.
 
     best, second : bounds on the score of the nearest center and of all others; square : |y|**2.
+    An array of lane dtype holds them.
     """
 
     best: int
@@ -28,7 +29,7 @@ class Scores(NamedTuple):
 
 
 SCORE = Scores(*range(len(Scores._fields)))
-"""The line of each number."""
+"""The place of each kind."""
 
 
 @intrinsic
