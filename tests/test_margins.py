@@ -29,7 +29,7 @@ KMeans = kmeans_with(margins_size=0, margins_work=0)
 def _any_size():
     """The float64 filter for few rows too."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys.modules[nearest.__module__], "LITTLE", 0)
+        patch.setattr(sys.modules["dask_kmeans.kernels.assign"], "LITTLE", 0)
         yield
 
 

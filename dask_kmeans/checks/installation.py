@@ -19,6 +19,6 @@ def no_usual_place_text(folder: str | None) -> str:
     )
     return (
         "compiled kernels can be kept neither beside the package nor in the home of this user, "
-        f"{kept}. To keep them in a folder that can be written and lasts, type "
-        "export NUMBA_CACHE_DIR=FOLDER before the program starts"
+        f"{kept}. To keep them elsewhere, set the environment variable NUMBA_CACHE_DIR to a folder "
+        "that can be written, and lasts, before the program starts"
     )
