@@ -92,8 +92,7 @@ def test_a_signal_ends_it_cleanly(number, where, tmp_path):
     assert last.startswith(
         f"dask-kmeans: stopped by {number.name}; no output was left half-written"
     )
-    assert [line.split()[0] for line in err.splitlines()[:2]] == ["reading", "seeding"]
-    assert all(line.startswith("iteration") for line in err.splitlines()[2:-1]), err
+    assert all(line.startswith("iteration") for line in err.splitlines()[:-1]), err
     assert out == ""
     assert sorted(path.name for path in tmp_path.iterdir()) == ["state", "x.npy"]
     assert _gone(process.pid)
