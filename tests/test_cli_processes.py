@@ -42,8 +42,8 @@ def test_workers_are_started_and_give_the_same_bits(source, tmp_path):
     report = json.loads((tmp_path / "r.json").read_text())
     assert len(report["peak_memory"]["workers"]) == 2
     # Nothing of what Dask's processes say to each other.
-    said = [line.split()[0] for line in there.stderr.splitlines()]
-    assert set(said) == {"reading", "seeding", "iteration", "converged", "writing"}, there.stderr
+    said = {line.split()[0] for line in there.stderr.splitlines()} - {"compiling"}
+    assert said == {"reading", "seeding", "iteration", "converged", "writing"}, there.stderr
 
 
 def test_the_workers_of_a_scheduler(source, tmp_path, processes):
@@ -62,7 +62,8 @@ def test_an_error_in_a_worker_is_one_line(tmp_path, xclara):
     np.save(tmp_path / "x.npy", rows)
     ran = run("fit", tmp_path / "x.npy", "-k", 3, "--model", tmp_path / "m.zarr", "--workers", 1)
     assert ran.returncode == 1
-    assert ran.stderr.count("\n") == 2, ran.stderr
+    lines = [line for line in ran.stderr.splitlines() if not line.startswith("compiling")]
+    assert len(lines) == 2, ran.stderr
     assert "row 1234, column 1" in ran.stderr
 
 
@@ -92,7 +93,7 @@ def test_a_signal_ends_it_cleanly(number, where, tmp_path):
     assert last.startswith(
         f"dask-kmeans: stopped by {number.name}; no output was left half-written"
     )
-    assert all(line.startswith("iteration") for line in err.splitlines()[:-1]), err
+    assert all(line.startswith(("iteration", "compiling")) for line in err.splitlines()[:-1]), err
     assert out == ""
     assert sorted(path.name for path in tmp_path.iterdir()) == ["state", "x.npy"]
     assert _gone(process.pid)

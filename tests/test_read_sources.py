@@ -333,7 +333,9 @@ def test_variables_that_differ_in_dimensions():
     data = xr.Dataset({"u": (("y", "x"), np.ones((2, 3))), "v": ("x", np.ones(3))})
     with pytest.raises(ValueError, match=said("u ('y', 'x')", "v ('x',)", "type X[['u']]")):
         as_points(data)
-    with pytest.raises(ValueError, match=said("feature_dim='x'", "Dataset", "Type KMeans(feature_dim=None)")):
+    with pytest.raises(
+        ValueError, match=said("feature_dim='x'", "Dataset", "Type KMeans(feature_dim=None)")
+    ):
         as_points(data[["u"]], feature_dim="x")
 
 
