@@ -230,9 +230,11 @@ def fit(**options: Any) -> int:
         raise click.UsageError("--resume needs the --checkpoint URL to go on from.")
     _check_usage(options, ("source", "model", "labels", "report", "checkpoint"))
     from dask_kmeans.cli.fit import run
+    from dask_kmeans.cli.log import log_of
 
     cluster, parameters = _taken(options, CLUSTER), _taken(options, PARAMETERS)
-    return run(cluster=cluster, parameters=parameters, features=_features(options), **options)
+    with log_of(options["quiet"]):
+        return run(cluster=cluster, parameters=parameters, features=_features(options), **options)
 
 
 @command_line.command()
@@ -256,9 +258,11 @@ def fit(**options: Any) -> int:
 def predict(**options: Any) -> int:
     """Label the rows of SOURCE by the nearest center of a model."""
     _check_usage(options, ("source", "model", "labels", "report"))
+    from dask_kmeans.cli.log import log_of
     from dask_kmeans.cli.predict import run
 
-    return run(cluster=_taken(options, CLUSTER), features=_features(options), **options)
+    with log_of(options["quiet"]):
+        return run(cluster=_taken(options, CLUSTER), features=_features(options), **options)
 
 
 @command_line.command()

@@ -13,7 +13,7 @@ import click
 from dask_kmeans import __version__, checks
 from dask_kmeans.cli.cluster import peak_memory, tasks_on
 from dask_kmeans.cli.codes import DONE, UNCONVERGED, Stopped
-from dask_kmeans.cli.log import logger, progress, start_log
+from dask_kmeans.cli.log import logger, progress
 from dask_kmeans.cli.report import summary, write_report
 from dask_kmeans.cli.streams import say, warn
 from dask_kmeans.estimator import KMeans
@@ -42,7 +42,6 @@ def run(
     `features` go to `open_source`. Returns the exit code.
     """
     start = time.perf_counter()
-    start_log(quiet)
     # The state goes last of all: where it is, outputs that are there are those of the run before.
     overwrite = overwrite or _goes_on(checkpoint, resume)
     _check_outputs(model, labels, report, overwrite)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
+import time
+from collections.abc import Iterator
 
 from tqdm import tqdm
 
@@ -13,18 +16,40 @@ from dask_kmeans.progress import ProgressBar, ProgressLog
 logger = logging.getLogger("dask_kmeans")
 
 
+PATIENCE = 1.0
+"""Seconds in which lines are held back: a command that fails at once says why, and nothing else."""
+
+
 class _Echo(logging.Handler):
     """Lines on stderr, above a bar that is drawn there."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._held: list[str] = []
+        self._patient_until = time.monotonic() + PATIENCE
+
     def emit(self, record: logging.LogRecord) -> None:
-        tqdm.write(shown_url(self.format(record)), file=sys.stderr)
+        self._held.append(shown_url(self.format(record)))
+        urgent = record.levelno >= logging.WARNING or getattr(record, "at_once", False)
+        if urgent or time.monotonic() >= self._patient_until:
+            self.release()
+
+    def release(self) -> None:
+        """Say what is held back."""
+        held, self._held = self._held, []
+        for line in held:
+            tqdm.write(line, file=sys.stderr)
 
 
-def start_log(quiet: bool) -> None:
-    """Send the package's log to stderr."""
-    logger.handlers = [_Echo()]
+@contextlib.contextmanager
+def log_of(quiet: bool) -> Iterator[None]:
+    """Send the package's log to stderr while a command runs."""
+    echo = _Echo()
+    logger.handlers = [echo]
     logger.propagate = False
     logger.setLevel(logging.WARNING if quiet else logging.INFO)
+    yield
+    echo.release()
 
 
 def progress(quiet: bool, max_iter: int) -> ProgressBar | ProgressLog:

@@ -10,7 +10,7 @@ import numpy as np
 from dask_kmeans import __version__
 from dask_kmeans.cli.cluster import peak_memory, tasks_on
 from dask_kmeans.cli.codes import DONE
-from dask_kmeans.cli.log import logger, start_log
+from dask_kmeans.cli.log import logger
 from dask_kmeans.cli.report import write_report
 from dask_kmeans.estimator import load_model
 from dask_kmeans.read import FittedColumns, open_source
@@ -33,7 +33,6 @@ def run(
     `features` go to `open_source`; `nan` is that of the model where it is None.
     """
     start = time.perf_counter()
-    start_log(quiet)
     check_labels_output(labels, overwrite=overwrite)
     if report not in (None, "-"):
         check_output(report, overwrite=overwrite)
