@@ -203,19 +203,19 @@ def complaints(report: dict[str, Any], source: Path, labels: Path) -> list[str]:
 
 def stated(report: dict[str, Any]) -> int:
     """What `dask_kmeans.memory` says that a worker takes, bytes."""
-    from dask_kmeans import memory, sample
+    from dask_kmeans import memory, planning, sample
     from dask_kmeans.seed.k_means_parallel import candidates_per_round
 
     n_rows, features = report["n_rows"], report["features"]
     workers, threads = report["workers"], report["threads"]
     row_bytes = 4 * features
-    plan = memory.plan_blocks(
+    plan = planning.plan_blocks(
         n_rows, CHUNK_VALUES // features, row_bytes, workers * threads,
-        max_block_rows=memory.MAX_BLOCK_ROWS,
+        max_block_rows=planning.MAX_BLOCK_ROWS,
     )  # fmt: skip
     reading = memory.reading_bytes(plan.read_rows * row_bytes)
     block_rows = max(stop - start for start, stop in plan.bounds)
-    piece_rows = memory.piece_rows(row_bytes)
+    piece_rows = planning.piece_rows(row_bytes)
     per_round = candidates_per_round(CLUSTERS, None)
     candidates = 2 * per_round
     seeding = (features, 4, candidates, per_round)

@@ -51,6 +51,7 @@ from dask_kmeans.statistics import Inertia
 from dask_kmeans.survey import survey
 from dask_kmeans.write.checkpoint import CheckpointFile
 from dask_kmeans.write.model import load_fitted, save_model
+from dask_kmeans.write.model_parameters import restored_parameters, stored_parameters
 
 RESTARTS_OF_PLAIN_DRAWS = 10
 """Restarts with n_init="auto" where seeds are drawn without a look at the distances."""
@@ -79,7 +80,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         Iterations at most; at least 1.
     tol : float, default=1e-4
         A run has settled when the *fraction of rows whose label changed* in an iteration is at most
-        `tol`. 0 goes on until no label changes.
+        `tol`, of the rows that count. 0 goes on until no label changes.
     oversampling_factor : float or "auto", default="auto"
         k-means||: candidates drawn in each round, as a multiple of n_clusters. "auto" takes more
         for few clusters, where they cost nothing.
@@ -110,8 +111,8 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
     checkpoint : str, default=None
         Path or URL where the state is kept: after the first iteration, then as often as takes at
         most a twentieth of the time, and when the fit ends, by whatever but SIGKILL. A fit that
-        finds there the state of an interrupted fit of the same data and parameters goes on from it,
-        to the same bits.
+        finds there the state of an interrupted fit of the same data (by a hash of all rows) and
+        parameters goes on from it, to the same bits.
     memory_budget : int or str, default=None
         Bytes (or "2 GiB") of lazy data that each process may keep between passes, so as to read
         less: all of it where it fits, else (unless `algorithm="lloyd"`) the rows whose labels are
@@ -236,6 +237,8 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         ------
         ValueError, TypeError
             For data or parameters that cannot be used; each says what was given and what is needed.
+        OSError
+            For data that cannot be read, or that changes while it is read.
         """
         fit_together([self], X, sample_weight)
         return self
@@ -287,15 +290,20 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         try:
             function = self._row_function(LabelRows)
             (inertia,) = statistics_of(blockwise, function, (Inertia(),))
-            return -inertia
         except NonFiniteError:
             survey(points, blockwise, self.nan)  # says the same, with the row's number among all
             raise
         finally:
             blockwise.close()
+        checks.check_finite_inertia(inertia)
+        return -inertia
 
     def save(self, url: str, *, overwrite: bool = False) -> None:
         """Store the fitted model as a Zarr group with JSON attributes: no pickle.
+
+        What `load_model` would refuse is refused here, before anything is written. Functions
+        (`callbacks`, `init`) and generators (`random_state`) are no data and are left out: a loaded
+        model has the defaults in their place.
 
         Parameters
         ----------
@@ -305,6 +313,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
             Whether to replace what is there.
         """
         check_is_fitted(self)
+        checks.check_parameters(self)
         save_model(self._fitted_model(), url, overwrite=overwrite)
 
     def to_sklearn(self):
@@ -379,7 +388,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
             init_rounds=_unless_auto(self.init_rounds),
             nan=self.nan,
             standardize=bool(self.standardize),
-            memory_budget=parse_bytes(self.memory_budget or 0),
+            memory_budget=parse_bytes(str(self.memory_budget or 0)),
             accelerated=self.algorithm == "auto" and isinstance(init, str),
             bounded=self.algorithm != "lloyd",
             seed=_seed(self.random_state),
@@ -465,11 +474,6 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
     def _fitted_model(self) -> FittedModel:
         columns = self._fitted_columns()
         standardization = self.standardization_
-        parameters = {
-            name: checks.shown_url(value) if isinstance(value, str) else value
-            for name, value in self.get_params(deep=False).items()
-            if value is None or isinstance(value, bool | int | float | str)
-        }
         return FittedModel(
             cluster_centers=self.cluster_centers_,
             cluster_sizes=self.cluster_sizes_,
@@ -480,7 +484,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
             stop_reason=self.stop_reason_,
             feature_names=columns.names,
             columns=columns.positions,
-            parameters=parameters,
+            parameters=stored_parameters(self.get_params(deep=False)),
             history=[record._asdict() for record in self.history_],
             standardization=None if standardization is None else standardization.as_dict(),
         )
@@ -558,7 +562,11 @@ def load_model(url: str) -> KMeans:
         For anything that is not a whole, sound model: nothing in it is ever executed.
     """
     stored = load_fitted(url)
-    model = KMeans(**_known_parameters(stored.parameters))
+    try:
+        model = KMeans(**restored_parameters(stored.parameters, KMeans().get_params(deep=False)))
+        checks.check_parameters(model)
+    except (TypeError, ValueError) as error:
+        raise checks.invalid_model_error(str(url), str(error)) from error
     model.cluster_centers_ = stored.cluster_centers
     model.standardization_ = (
         None
@@ -577,9 +585,3 @@ def load_model(url: str) -> KMeans:
     if stored.feature_names is not None:
         model.feature_names_in_ = np.array(stored.feature_names, dtype=object)
     return model
-
-
-def _known_parameters(parameters: dict[str, Any]) -> dict[str, Any]:
-    """Stored parameters that this version has; a later version may have stored more."""
-    known = KMeans().get_params(deep=False)
-    return {name: value for name, value in parameters.items() if name in known}

@@ -7,7 +7,6 @@ memory one turn of it is many steps, unless somebody wants to hear of each (`ste
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -21,6 +20,7 @@ import numpy as np
 from dask_kmeans import checks
 from dask_kmeans.accelerate import Accelerator
 from dask_kmeans.blockwise import Blockwise, OpenBlock
+from dask_kmeans.capacity import check_capacity
 from dask_kmeans.centers import MeanCenters, total_inertia
 from dask_kmeans.checkpoint_schedule import Checkpoint, CheckpointSchedule
 from dask_kmeans.kernels import say_if_not_compiled
@@ -49,12 +49,14 @@ def fit(
     Each callback is called after every pass with the record of the first run that still moved. The
     last pass learns `statistics` too.
     """
+    n_runs = len(parameters.n_clusters) * parameters.n_init
+    check_capacity(points, sum(parameters.n_clusters) * parameters.n_init, n_runs)
     if not points.in_memory:
         say_if_not_compiled()
     with ExitStack() as stack:
         blockwise = Blockwise(points.blocks, points.in_memory, parameters.memory_budget)
         stack.callback(blockwise.close)
-        points, found, data = _surveyed(points, blockwise, parameters)
+        points, found, data = _surveyed(points, blockwise, parameters, checkpoint is not None)
         blockwise = blockwise.with_plan(blocks=points.blocks)
         state, parameters = _resumed(checkpoint, data, parameters)
         passes_before = 0 if state is None else state.passes
@@ -63,7 +65,7 @@ def fit(
         if sampled is not None:
             stack.callback(sampled.close)
         rules = Rules(
-            MeanCenters(found.fixed_point()), found.n_rows - found.nan_rows,
+            MeanCenters(found.fixed_point()), found.positive_rows,
             parameters.tol, parameters.max_iter,
         )  # fmt: skip
         budget, needed = blockwise.row_budget(), points.bytes or 0
@@ -80,13 +82,15 @@ def fit(
         with CheckpointSchedule(checkpoint, parameters.thresholds.saving_share) as schedule:
             if state is None:
                 logger.info("seeding")
-                runs = accelerator.warm_up(start.runs())
+                runs = start.runs()
+                found.check_spread([run.centers for run in runs])
+                runs = accelerator.warm_up(runs)
                 start.expect_inertia(runs)
                 state = FitState(data, tuple(runs), blockwise.passes, parameters.seed)
             while moving := state.moving:
                 began = time.perf_counter()
                 reading = stepping if sampled is None else sampled.collected_by(stepping)
-                stepped = advance(moving, rules, savings, reading)
+                stepped = advance(moving, rules, savings, reading, found)
                 if start.sample_underestimates(stepped):
                     state = state.with_runs(accelerator.warm_up(start.runs_of_all_rows()))
                     continue
@@ -99,28 +103,34 @@ def fit(
         runs = [
             run._replace(centers=points.inward(points.outward(run.centers))) for run in state.runs
         ]
-        final = final_pass(runs, (Inertia(), Sizes(), *statistics), rules, savings, stepping)
+        wanted: tuple[Statistic, ...] = (Inertia(), Sizes(), *statistics)
+        final = final_pass(runs, wanted, rules, savings, stepping, found)
         state = state.with_runs(runs).with_passes(passes_before + blockwise.passes)
         return _results(state, final, points, parameters, rules, blockwise)
 
 
 def _surveyed(
-    points: Points, blockwise: Blockwise, parameters: FitParameters
+    points: Points, blockwise: Blockwise, parameters: FitParameters, with_content: bool
 ) -> tuple[Points, Survey, dict[str, Any]]:
     """The points as they are compared, what the first pass tells of them, and what identifies them.
+
+    with_content : whether they are to be identified by a hash of all rows.
 
     Where rows are numbered beforehand, the sample is collected on the way of this pass.
     """
     sample = sample_for(points, points.n_rows or 0, parameters)
     collecting = blockwise.with_plan(collector=sample)
     logger.info("reading the data: rows, ranges, missing values")
-    found = survey(points, collecting, parameters.nan, moments=parameters.standardize)
+    found = survey(
+        points, collecting, parameters.nan, moments=parameters.standardize, content=with_content
+    )
     checks.check_n_clusters_against_rows(max(parameters.n_clusters), found.positive_rows)
     data = _identity(points, found)
     points = points.with_counts(found.counts)
     if parameters.standardize:
         standardization = found.standardization()
         points, found = points.through(standardization), found.through(standardization)
+    found.check_spread()
     return points, found, data
 
 
@@ -174,12 +184,11 @@ def _labels_of(block: OpenBlock, run: int) -> np.ndarray:
 
 def _identity(points: Points, found: Survey) -> dict[str, Any]:
     """What tells this data from other data: known after the survey, whatever the chunks."""
-    ranges = np.concatenate([found.minimum, found.maximum])
     return {
         "rows": found.n_rows,
         "features": points.n_features,
         "rows_with_nan": found.nan_rows,
         "rows_that_count": found.positive_rows,
         "largest_weight": found.max_weight,
-        "ranges": hashlib.sha256(ranges.tobytes()).hexdigest(),
+        "content": None if found.content is None else f"{found.content:016x}",
     }

@@ -2,7 +2,7 @@
 
 One number a row is all that a fit remembers of its data, but of rows without end that is too much.
 So labels of data that does not lie in memory take as few bytes as their number of clusters allows,
-a block has no more rows than `memory.MAX_BLOCK_ROWS`, and where a process has no room left for
+a block has no more rows than `planning.MAX_BLOCK_ROWS`, and where a process has no room left for
 them (`blockwise.LABEL_BUDGET`) they are found again from the centers, as are those that a lost
 worker had.
 """

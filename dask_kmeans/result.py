@@ -17,7 +17,7 @@ class FitState:
     """Everything that a fit has learnt between two passes: what a checkpoint holds."""
 
     data: dict[str, Any]
-    """What identifies the data: rows, features, a digest of their ranges."""
+    """What identifies the data: counts, and a hash of all rows."""
     runs: tuple[RunState, ...]
     """By their numbers."""
     passes: int

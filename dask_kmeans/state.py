@@ -34,7 +34,8 @@ class IterationRecord(NamedTuple):
     iteration : int
         Counted from 1.
     changed : int
-        Rows whose label is another than an iteration ago; all of them in the first.
+        Rows that count (weight above 0) whose label is another than an iteration ago; all of them
+        in the first.
     inertia : float
         Of this iteration's labels about the centers they were assigned to.
     center_shift : float
@@ -143,7 +144,7 @@ class Found(NamedTuple):
     sums: Sums
     """Sums and counts of the new labels, of all rows."""
     changed: int
-    """Rows whose label is another than before."""
+    """Rows that count whose label is another than before."""
     examined: int
     """Rows whose distances were computed."""
     bytes_read: int
@@ -167,7 +168,7 @@ class Rules:
 
     center_rule: CenterRule
     n_rows: int
-    """Rows that can change their label: those without NaN."""
+    """Rows whose labels tell whether a run has settled: those that count."""
     tol: float
     max_iter: int
 
@@ -272,7 +273,7 @@ def stop(
     Parameters
     ----------
     changed : float
-        Share of the rows (those without NaN) whose label is another than an iteration ago.
+        Share of the rows that count whose label is another than an iteration ago.
     moved : bool
         Whether any center moved: where none did, the next iteration would change nothing.
     relocated : int

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from dask_kmeans import checks
 from dask_kmeans.blockwise import Blockwise, OpenBlock
-from dask_kmeans.kernels import FeatureMoments, FixedPoint, dense, extent, rows_with_nan
+from dask_kmeans.kernels import (
+    FeatureMoments,
+    FixedPoint,
+    content_hash,
+    dense,
+    extent,
+    join_hashes,
+)
 from dask_kmeans.read import Points, Standardization, Transform
 
 
@@ -18,8 +26,11 @@ class BlockSurvey:
 
     rows: dict[int, int]
     """Rows of each block, by its index."""
+    content: dict[int, int]
+    """Hash of the rows of each block, by its index; 0 where it is not asked for."""
     minimum: np.ndarray
     maximum: np.ndarray
+    """Of the rows that count: no NaN, weight above zero."""
     non_finite: tuple[int, int, int, bool] | None
     """(block, row in it, feature, whether NaN) of the first value that is not finite."""
     infinite: tuple[int, int, int, bool] | None
@@ -28,8 +39,9 @@ class BlockSurvey:
     bad_weight: tuple[int, int, float] | None
     """(block, row in it, weight) of the first weight that is negative, infinite or NaN."""
     max_weight: float
+    """Of the rows that count."""
     positive_rows: int
-    """Rows that count: no NaN, weight above zero."""
+    """Rows that count."""
     moments: FeatureMoments | None
     """Of the rows that count, where they are asked for."""
 
@@ -45,13 +57,15 @@ class Survey:
     counts : list of int
         Rows of each block.
     minimum, maximum : ndarray of shape (n_features,), float64
-        NaN left out.
+        Of the rows that count.
     nan_rows : int
         Rows with a NaN somewhere.
     max_weight : float or None
-        Largest sample weight; None for unweighted data.
+        Largest sample weight of the rows that count; None for unweighted data.
     positive_rows : int
         Rows that count: without NaN and of weight above zero.
+    content : int or None
+        A hash of all rows and weights, in order; None where it was not asked for.
     moments : FeatureMoments or None
         Of the rows that count, where they were asked for.
     """
@@ -63,6 +77,7 @@ class Survey:
     nan_rows: int
     max_weight: float | None
     positive_rows: int
+    content: int | None = None
     moments: FeatureMoments | None = None
 
     def through(self, transform: Transform) -> Survey:
@@ -77,58 +92,75 @@ class Survey:
         checks.check_squares(self.minimum, self.maximum)
         return Standardization.of_moments(*self.moments.mean_and_deviation())
 
+    def check_spread(self, starts: Sequence[np.ndarray] = ()) -> None:
+        """Raise ValueError where sums of squares of the data, and of starts (k, d), overflow."""
+        minimum, maximum = self.minimum, self.maximum
+        for centers in starts:
+            minimum = np.minimum(minimum, centers.min(axis=0))
+            maximum = np.maximum(maximum, centers.max(axis=0))
+        checks.check_spread(minimum, maximum, self.n_rows, self.max_weight)
+
     def fixed_point(self) -> FixedPoint:
         """Shift and scale for exact sums: a function of the data alone, whatever its chunks."""
-        return FixedPoint.from_range(self.minimum, self.maximum, self.n_rows, self.max_weight)
+        return FixedPoint.from_range(
+            self.minimum, self.maximum, self.positive_rows, self.max_weight
+        )
 
 
-def survey_block(block: OpenBlock, n_features: int, with_moments: bool) -> BlockSurvey:
+def survey_block(
+    block: OpenBlock, n_features: int, with_moments: bool, with_content: bool
+) -> BlockSurvey:
     """One block's share of the survey."""
     minimum, maximum = np.full(n_features, np.inf), np.full(n_features, -np.inf)
     non_finite = infinite = bad_weight = None
-    rows = nan_rows = positive = 0
+    rows = nan_rows = positive = content = 0
     max_weight = 0.0
     moments = FeatureMoments(n_features) if with_moments else None
     for values, weights in block.pieces():
-        row, column, is_nan, with_nan = extent(values, minimum, maximum)
+        low, high = np.full(n_features, np.inf), np.full(n_features, -np.inf)
+        row, column, is_nan, with_nan = extent(values, low, high)
         if row >= 0 and non_finite is None:
             non_finite = (block.index, rows + row, column, is_nan)
         if row >= 0 and infinite is None:
             where = np.argwhere(np.isinf(dense(values)))
             if len(where):
                 infinite = (block.index, rows + int(where[0, 0]), int(where[0, 1]), False)
-        nan_rows += with_nan
-        if weights is None:
-            positive += len(values) - with_nan
-        elif len(weights):
+        if weights is not None and bad_weight is None:
             usable = np.isfinite(weights) & (weights >= 0)
-            if bad_weight is None and not usable.all():
+            if not usable.all():
                 first = int(np.argmin(usable))
                 bad_weight = (block.index, rows + first, float(weights[first]))
-            max_weight = max(max_weight, float(np.max(weights, where=usable, initial=0.0)))
-            counted = weights > 0
-            if with_nan:
-                counted &= ~rows_with_nan(values)
-            positive += int(np.count_nonzero(counted))
+        counted = _counted(values, weights, row < 0)
+        if not counted.all():
+            low[:], high[:] = np.inf, -np.inf
+            extent(values[counted], low, high)
+        minimum, maximum = np.minimum(minimum, low), np.maximum(maximum, high)
+        if weights is not None:
+            max_weight = max(max_weight, float(np.max(weights, where=counted, initial=0.0)))
         if moments is not None:
-            moments.add(values, weights, _counted(values, weights))
+            moments.add(values, weights, counted)
+        if with_content:
+            content = content_hash(dense(values), weights, content)
+        nan_rows += with_nan
+        positive += int(np.count_nonzero(counted))
         rows += len(values)
     return BlockSurvey(
-        {block.index: rows}, minimum, maximum, non_finite, infinite, nan_rows, bad_weight,
-        max_weight, positive, moments,
+        {block.index: rows}, {block.index: content}, minimum, maximum, non_finite, infinite,
+        nan_rows, bad_weight, max_weight, positive, moments,
     )  # fmt: skip
 
 
-def _counted(values: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
-    """Which rows count, bool (m,)."""
-    finite = np.isfinite(values).all(axis=1)
-    return finite if weights is None else finite & (weights > 0) & np.isfinite(weights)
+def _counted(values: np.ndarray, weights: np.ndarray | None, all_finite: bool) -> np.ndarray:
+    """Which rows count, bool (m,): those without NaN and infinity, and of a weight above zero."""
+    counted = np.ones(len(values), bool) if all_finite else np.isfinite(dense(values)).all(axis=1)
+    return counted if weights is None else counted & (weights > 0) & np.isfinite(weights)
 
 
 def merge_surveys(a: BlockSurvey, b: BlockSurvey) -> BlockSurvey:
     """The survey of both blocks together."""
     return BlockSurvey(
         a.rows | b.rows,
+        a.content | b.content,
         np.minimum(a.minimum, b.minimum),
         np.maximum(a.maximum, b.maximum),
         _first(a.non_finite, b.non_finite),
@@ -146,7 +178,14 @@ def _first(a, b):
     return min((place for place in (a, b) if place is not None), default=None)
 
 
-def survey(points: Points, blockwise: Blockwise, nan: str, *, moments: bool = False) -> Survey:
+def survey(
+    points: Points,
+    blockwise: Blockwise,
+    nan: str,
+    *,
+    moments: bool = False,
+    content: bool = False,
+) -> Survey:
     """Read the data once and check it.
 
     Parameters
@@ -158,14 +197,16 @@ def survey(points: Points, blockwise: Blockwise, nan: str, *, moments: bool = Fa
         Whether a NaN is an error or only leaves its row out.
     moments : bool
         Whether to learn the means and deviations of the features on the way.
+    content : bool
+        Whether to hash all rows.
 
     Raises
     ------
     ValueError
-        For no rows, NaN or infinity (with the row and column of the first), weights that are
-        negative, not finite or all zero.
+        For no rows, NaN or infinity (with the row and column of the first, be its weight zero),
+        weights that are negative, not finite or all zero.
     """
-    merged = blockwise.run(survey_block, points.n_features, moments, merge=merge_surveys)
+    merged = blockwise.run(survey_block, points.n_features, moments, content, merge=merge_surveys)
     counts = [merged.rows[block.index] for block in points.blocks]
     starts = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
     n_rows = int(starts[-1])
@@ -183,7 +224,18 @@ def survey(points: Points, blockwise: Blockwise, nan: str, *, moments: bool = Fa
             raise checks.bad_weight_error(int(starts[block]) + row, weight)
     if merged.positive_rows == 0:
         raise checks.nothing_counts_error(n_rows, merged.nan_rows, points.weighted)
+    if points.weighted:
+        checks.check_weight_scale(merged.max_weight)
     return Survey(
         n_rows, counts, merged.minimum, merged.maximum, merged.nan_rows,
-        merged.max_weight if points.weighted else None, merged.positive_rows, merged.moments,
+        merged.max_weight if points.weighted else None, merged.positive_rows,
+        _joined(merged.content, merged.rows) if content else None, merged.moments,
     )  # fmt: skip
+
+
+def _joined(hashes: dict[int, int], rows: dict[int, int]) -> int:
+    """The hash of all blocks' rows, in the order of the blocks."""
+    joined = 0
+    for index in sorted(hashes):
+        joined = join_hashes(joined, hashes[index], rows[index])
+    return joined

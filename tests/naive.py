@@ -150,12 +150,14 @@ def lloyd_step(X, centers, weights=None):
 def lloyd(X, centers, weights=None, max_iter=300, tol=0.0):
     """Lloyd's iterations from the given centers.
 
-    Stops when at most `tol` of the rows (those without a NaN) changed their label in a step that
-    relocated no cluster, or when no center moved. The labels and the inertia that it returns
-    belong to the centers that it returns.
+    Stops when at most `tol` of the rows that count changed their label in a step that relocated no
+    cluster, or when no center moved. The labels and the inertia that it returns belong to the
+    centers that it returns.
     """
     X, centers = np.asarray(X, np.float64), np.array(centers, np.float64)
     valid = ~np.isnan(X).any(axis=1)
+    if weights is not None:
+        valid &= np.asarray(weights) > 0
     previous = np.full(len(X), -1, np.int32)
     relocations, converged, n_iter = 0, False, 0
     while n_iter < max_iter and not converged:

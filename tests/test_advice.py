@@ -521,6 +521,11 @@ OTHERWISE = {
     "versions_error": "test_computing_here_needs_no_cluster, but for installing another version",
     "lazy_frame_error": "test_a_query_is_collected, which needs polars",
     "break_in_quotes_error": "test_a_file_that_pandas_can_read",
+    "check_spread": "tests/test_saved_models.py, with what it refuses",
+    "check_weight_scale": "tests/test_rows_that_do_not_count.py, with what it refuses",
+    "data_changed_error": "tests/test_changed_data.py, where data changes",
+    "too_little_memory_error": "tests/test_capacity.py, on workers of little memory",
+    "unknown_fields_text": "tests/test_write_model.py, but for installing another version",
 }
 """What is tried elsewhere, and where."""
 

@@ -50,7 +50,8 @@ class BruteAssignment:
             margins.values[picks] = kernels.no_margins(len(picks))
         if len(sums.counts):
             accumulate(rows, weights, fixed_point, before, labels, sums)
-        return kernels.Tally(int(np.count_nonzero(before != labels)), 0, 0, 0, 0)
+        counts = True if weights is None else weights > 0
+        return kernels.Tally(int(np.count_nonzero((before != labels) & counts)), 0, 0, 0, 0)
 
 
 def accumulate(rows, weights, fixed_point, old, new, sums):

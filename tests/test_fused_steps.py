@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from inputs import kmeans_with
 
-from dask_kmeans import KMeans, memory
+from dask_kmeans import KMeans, planning
 from dask_kmeans.step import advance
 
 ROWS, FEATURES = 400, 3
@@ -134,7 +134,7 @@ def test_ranges_near_the_smallest_number():
 
 def test_small_work_is_one_block_and_large_work_is_not():
     threads = 4
-    assert len(memory.plan_in_memory(20_000, 16, threads, 26)) == 1
-    assert len(memory.plan_in_memory(20_000, 16, threads)) > 1
-    assert len(memory.plan_in_memory(20_000, 16, threads, 2000)) > 1
-    assert memory.plan_in_memory(0, 16, threads, 1) == [(0, 0)]
+    assert len(planning.plan_in_memory(20_000, 16, threads, 26)) == 1
+    assert len(planning.plan_in_memory(20_000, 16, threads)) > 1
+    assert len(planning.plan_in_memory(20_000, 16, threads, 2000)) > 1
+    assert planning.plan_in_memory(0, 16, threads, 1) == [(0, 0)]

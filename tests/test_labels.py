@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from inputs import blobs
 
-from dask_kmeans import KMeans, memory
+from dask_kmeans import KMeans, memory, planning
 from dask_kmeans.blockwise import Block, OpenBlock, Reading, tasks
 from dask_kmeans.blockwise.caches import Caches
 from dask_kmeans.labels import Labels
@@ -105,7 +105,7 @@ def bits(model):
 def test_a_fit_without_room_for_its_labels_is_the_same(share, init, monkeypatch):
     """They are found again from the centers: more work, and no more passes."""
     monkeypatch.setattr(tasks, "label_budget_here", lambda: int(share * len(X)))
-    monkeypatch.setattr(memory, "MIN_BLOCK_BYTES", 1)
+    monkeypatch.setattr(planning, "MIN_BLOCK_BYTES", 1)
     parameters = {"n_clusters": 6, "random_state": 1, "tol": 0.0, "init": init, "n_init": 1}
     lazy = da.from_array(X, chunks=(500, 4))
     assert bits(KMeans(**parameters).fit(lazy)) == bits(KMeans(**parameters).fit(X))
@@ -115,5 +115,5 @@ def test_blocks_of_a_store_have_a_bounded_number_of_rows(tmp_path):
     """However many rows there are: a task has a label for each of its own."""
     zarr.create_array(tmp_path / "x.zarr", shape=(10**10, 2), chunks=(10**6, 2), dtype="f4")
     blocks = as_points(tmp_path / "x.zarr").blocks
-    assert max(each.rows for each in blocks) <= memory.MAX_BLOCK_ROWS
+    assert max(each.rows for each in blocks) <= planning.MAX_BLOCK_ROWS
     assert sum(each.rows for each in blocks) == 10**10

@@ -14,7 +14,7 @@ import zarr
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from dask_kmeans import memory
+from dask_kmeans import memory, planning
 from dask_kmeans.read import from_parquet, open_source
 from dask_kmeans.read.chunk_files import ChunkFiles
 
@@ -35,19 +35,19 @@ def covers(bounds, total):
 @example(1, 1, 1, 1)
 def test_blocks_of_a_store_cover_it_at_chunks(n_rows, chunk_rows, row_bytes, threads):
     chunk_rows = max(chunk_rows, n_rows // 10_000)
-    bounds, read_rows = memory.plan_blocks(n_rows, chunk_rows, row_bytes, threads)
+    bounds, read_rows = planning.plan_blocks(n_rows, chunk_rows, row_bytes, threads)
     assert covers(bounds, n_rows)
-    assert len(bounds) <= memory.BLOCKS_PER_THREAD * threads
+    assert len(bounds) <= planning.BLOCKS_PER_THREAD * threads
     chunk_rows = min(chunk_rows, n_rows)
     assert all(start % chunk_rows == 0 for start, _ in bounds)
     assert read_rows % chunk_rows == 0
-    assert read_rows * row_bytes <= max(memory.PIECE_BYTES, chunk_rows * row_bytes)
+    assert read_rows * row_bytes <= max(planning.PIECE_BYTES, chunk_rows * row_bytes)
 
 
 @given(ROWS, st.integers(1, 2_000_000), THREADS, st.integers(1, 100_000))
 def test_blocks_have_no_more_rows_than_asked_for(n_rows, chunk_rows, threads, most):
     chunk_rows, most = max(chunk_rows, n_rows // 1000), max(most, n_rows // 1000)
-    bounds, _ = memory.plan_blocks(n_rows, chunk_rows, 8, threads, max_block_rows=most)
+    bounds, _ = planning.plan_blocks(n_rows, chunk_rows, 8, threads, max_block_rows=most)
     assert covers(bounds, n_rows)
     assert max(stop - start for start, stop in bounds) <= most
     # A block begins at a chunk or lies within one, so that none reads two chunks in part.
@@ -58,23 +58,23 @@ def test_blocks_have_no_more_rows_than_asked_for(n_rows, chunk_rows, threads, mo
 @given(st.integers(1, 64), st.integers(1, 2000))
 def test_every_thread_gets_blocks_of_a_large_store(threads, n_chunks):
     chunk_rows = 100_000
-    bounds, _ = memory.plan_blocks(n_chunks * chunk_rows, chunk_rows, 128, threads)
+    bounds, _ = planning.plan_blocks(n_chunks * chunk_rows, chunk_rows, 128, threads)
     assert len(bounds) >= min(n_chunks, threads)
 
 
 def test_a_small_store_is_one_block():
-    assert memory.plan_blocks(3000, 100, 16, threads=16).bounds == [(0, 3000)]
+    assert planning.plan_blocks(3000, 100, 16, threads=16).bounds == [(0, 3000)]
 
 
 @given(st.integers(0, 10_000_000), st.integers(1, 1000), THREADS)
 def test_blocks_in_memory(n_rows, n_features, threads):
-    bounds = memory.plan_in_memory(n_rows, n_features, threads)
-    assert len(bounds) <= memory.BLOCKS_PER_THREAD * threads
-    if n_rows * n_features < memory.SMALL:
+    bounds = planning.plan_in_memory(n_rows, n_features, threads)
+    assert len(bounds) <= planning.BLOCKS_PER_THREAD * threads
+    if n_rows * n_features < planning.SMALL:
         assert bounds == [(0, n_rows)]
     else:
         assert covers(bounds, n_rows)
-        assert all(start % memory.ROW_ALIGNMENT == 0 for start, _ in bounds)
+        assert all(start % planning.ROW_ALIGNMENT == 0 for start, _ in bounds)
 
 
 SIZES = st.lists(st.integers(0, 100_000_000), min_size=1, max_size=200)
@@ -82,17 +82,17 @@ SIZES = st.lists(st.integers(0, 100_000_000), min_size=1, max_size=200)
 
 @given(SIZES, THREADS)
 def test_groups_of_chunks_cover_them_within_the_limit(sizes, threads):
-    groups = memory.group_chunks(sizes, threads)
+    groups = planning.group_chunks(sizes, threads)
     assert covers(groups, len(sizes))
     for a, b in groups:
-        assert b - a == 1 or sum(sizes[a:b]) <= memory.PIECE_BYTES
+        assert b - a == 1 or sum(sizes[a:b]) <= planning.PIECE_BYTES
 
 
 @given(SIZES, THREADS, st.none() | st.integers(1, 10**9))
 def test_groups_of_parts_cover_them_within_the_limit(sizes, threads, most):
-    groups = memory.group_parts(sizes, threads, max_group=most)
+    groups = planning.group_parts(sizes, threads, max_group=most)
     assert covers(groups, len(sizes))
-    fair = max(sum(sizes) / (memory.BLOCKS_PER_THREAD * threads) + 1, memory.MIN_BLOCK_BYTES)
+    fair = max(sum(sizes) / (planning.BLOCKS_PER_THREAD * threads) + 1, planning.MIN_BLOCK_BYTES)
     for a, b in groups:
         assert b - a == 1 or sum(sizes[a:b]) <= min(fair, most or fair)
     # Any two neighbours together are more than the limit: no more tasks than twice what is needed.
@@ -102,10 +102,10 @@ def test_groups_of_parts_cover_them_within_the_limit(sizes, threads, most):
 
 @given(st.integers(0, 1_000_000), st.integers(1, 1_000_000))
 def test_pieces_are_small(n_rows, row_bytes):
-    pieces = memory.pieces(n_rows, row_bytes)
+    pieces = planning.pieces(n_rows, row_bytes)
     assert covers(pieces, n_rows)
-    smallest = memory.TILE_ROWS * row_bytes
-    assert all((b - a) * row_bytes <= max(memory.PIECE_BYTES, smallest) for a, b in pieces)
+    smallest = planning.TILE_ROWS * row_bytes
+    assert all((b - a) * row_bytes <= max(planning.PIECE_BYTES, smallest) for a, b in pieces)
 
 
 @pytest.mark.parametrize("grown", ["reading", "block_rows", "piece_rows", "n_features",

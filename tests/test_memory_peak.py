@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import zarr
 
-from dask_kmeans import memory
+from dask_kmeans import memory, planning
 from dask_kmeans.blockwise import MERGE_ARITY
 from dask_kmeans.seed.k_means_parallel import candidates_per_round
 
@@ -59,10 +59,10 @@ def stated(rows, features, chunk, clusters, runs, init):
     """Bytes of one task, and what lies beside it in a process: labels of all rows, partial results,
     what the driver does with them."""
     row_bytes = 4 * features
-    plan = memory.plan_blocks(rows, chunk, row_bytes, 1)
+    plan = planning.plan_blocks(rows, chunk, row_bytes, 1)
     reading = memory.reading_bytes(plan.read_rows * row_bytes)
     block_rows = max(last - first for first, last in plan.bounds)
-    piece_rows = min(plan.read_rows, memory.piece_rows(row_bytes))
+    piece_rows = min(plan.read_rows, planning.piece_rows(row_bytes))
     labels = memory.label_bytes(clusters) * rows * runs
     held = MERGE_ARITY + 2
     most = labels + held * memory.sums_bytes(clusters, features) * runs + memory.task_bytes(

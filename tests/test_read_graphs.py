@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 from inputs import Unchecked
 from reading import row_sum, rows_of
 
-from dask_kmeans import memory
+from dask_kmeans import planning
 from dask_kmeans.blockwise import parallelism
 from dask_kmeans.read import as_points, from_xarray
 
-MOST = memory.BLOCKS_PER_THREAD * parallelism(in_memory=False)
+MOST = planning.BLOCKS_PER_THREAD * parallelism(in_memory=False)
 
 
 def tasks(points):

@@ -12,7 +12,7 @@ import zarr
 
 from dask_kmeans import blockwise
 from dask_kmeans.blockwise import Blockwise
-from dask_kmeans.memory import BLOCKS_PER_THREAD, MAX_BLOCK_ROWS
+from dask_kmeans.planning import BLOCKS_PER_THREAD, MAX_BLOCK_ROWS
 from dask_kmeans.read import as_points
 
 THREADS = 6

@@ -43,7 +43,7 @@ def worker_client(processes):
 
 @pytest.fixture(autouse=True)
 def many_blocks(monkeypatch):
-    monkeypatch.setattr("dask_kmeans.memory.MIN_BLOCK_BYTES", 1)
+    monkeypatch.setattr("dask_kmeans.planning.MIN_BLOCK_BYTES", 1)
 
 
 def fit(source, **parameters):
@@ -209,7 +209,7 @@ def test_a_store_that_fails_for_good_in_the_middle_of_a_fit(kind, broken, part, 
 @pytest.fixture
 def one_read(zarr_path, monkeypatch):
     """The rows of a far store of sixteen chunks, in one read; pauses are short."""
-    monkeypatch.setattr("dask_kmeans.memory.MIN_BLOCK_BYTES", 2**30)
+    monkeypatch.setattr("dask_kmeans.planning.MIN_BLOCK_BYTES", 2**30)
     pauses = retry.PAUSES
     faulty.arrange()
     source = open_source(f"faulty://{zarr_path}").blocks(threads=1)[0].source

@@ -46,7 +46,7 @@ def deadline():
 @pytest.fixture(autouse=True)
 def many_blocks(monkeypatch):
     """As many tasks a pass as for data of a worthy size."""
-    monkeypatch.setattr("dask_kmeans.memory.MIN_BLOCK_BYTES", 1)
+    monkeypatch.setattr("dask_kmeans.planning.MIN_BLOCK_BYTES", 1)
 
 
 def local_cluster(n_workers=2):

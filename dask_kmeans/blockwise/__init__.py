@@ -19,6 +19,7 @@ from dask_kmeans.blockwise.block import UNCOUNTED, Block, OpenBlock, Reading
 from dask_kmeans.blockwise.graph import MERGE_ARITY
 from dask_kmeans.blockwise.passes import Blockwise, Plan, parallelism
 from dask_kmeans.blockwise.pools import computing, thread_count, threads_of_its_own
+from dask_kmeans.blockwise.resources import Process, processes
 from dask_kmeans.blockwise.tasks import LABEL_BUDGET
 
 __all__ = [
@@ -29,9 +30,11 @@ __all__ = [
     "Blockwise",
     "OpenBlock",
     "Plan",
+    "Process",
     "Reading",
     "computing",
     "parallelism",
+    "processes",
     "thread_count",
     "threads_of_its_own",
 ]  # fmt: skip

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from dask_kmeans import checks
 from dask_kmeans.blockwise.caches import Caches
 
 UNCOUNTED = -1
@@ -119,6 +120,15 @@ class OpenBlock:
             self.cache[key] = value
 
     def _read(self) -> Iterator[Any]:
+        rows = 0
         for piece in self._source.pieces():
             self.bytes_read += piece.values.nbytes
+            rows += len(piece.values)
+            if rows > self.rows >= 0:
+                break
             yield piece
+        if self.rows not in (UNCOUNTED, rows):
+            raise checks.data_changed_error(
+                f"where rows {self.start} to {self.start + self.rows - 1} were, there are "
+                f"{'more' if rows > self.rows else rows} now"
+            )

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from dask_kmeans.checks.errors import NonFiniteError
+from dask_kmeans.checks.errors import DataChangedError, NonFiniteError
 from dask_kmeans.checks.wording import ESTIMATOR, SKIP_NAN, sizes, text, typed
 
 
@@ -232,3 +232,54 @@ def check_squares(minimum: np.ndarray, maximum: np.ndarray) -> None:
                 "beyond float64. Divide it by a constant first"
             )
         )
+
+
+SPARE = 2.0**-20
+"""Share of the largest float64 that a bound of what is to be computed may come to. It leaves room
+for what is added to it on the way, such as steps beyond the range of the data."""
+
+
+def check_spread(
+    minimum: np.ndarray, maximum: np.ndarray, n_rows: int, max_weight: float | None
+) -> None:
+    """Raise ValueError where sums of squared distances might be beyond float64.
+
+    minimum, maximum : of the features, of all rows that count and of the starting centers.
+    """
+    with np.errstate(over="ignore"):
+        ranges = maximum - minimum
+        bound = n_rows * max(1.0, max_weight or 1.0) * np.sum(np.square(ranges))
+    if not bound < SPARE * np.finfo(np.float64).max:
+        widest = int(np.argmax(ranges))
+        heavy = max_weight is not None and max_weight > 1
+        raise ValueError(
+            text(
+                f"Feature {widest} of the data (or of init) has values from {minimum[widest]:.3g} "
+                f"to {maximum[widest]:.3g}: sums of squared distances would be beyond the largest "
+                f"float64, 1.8e308. Rescale the features{', or the weights' if heavy else ''}",
+                typed(": type X / abs(X).max()", ""),
+            )
+        )
+
+
+def check_finite_inertia(inertia: float) -> None:
+    """Raise ValueError for an inertia that is beyond float64."""
+    if not np.isfinite(inertia):
+        raise ValueError(
+            text(
+                f"The inertia is {inertia}: squared distances of rows to their centers are beyond "
+                "the largest float64, 1.8e308. Rescale the features, or drop rows that lie that "
+                "far away"
+            )
+        )
+
+
+def data_changed_error(what: str) -> DataChangedError:
+    """For data that is no longer what it was when it was first read; `what` says how it shows."""
+    return DataChangedError(
+        text(
+            f"The data changed while it was read: {what}. The result would be of neither state. "
+            "Fit again once nothing writes to it, or give a copy",
+            typed(": type X.copy()", ""),
+        )
+    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dask.utils import format_bytes
+
 from dask_kmeans.checks.errors import ClusterError
 from dask_kmeans.checks.wording import ESTIMATOR, text, typed
 
@@ -123,3 +125,42 @@ def _has(version: str | Exception | None) -> str:
     if isinstance(version, Exception):
         return f"cannot import it ({version})"
     return f"has version {version}"
+
+
+def too_little_memory_error(
+    process: str,
+    limit: int,
+    needed: int,
+    threads: int,
+    centers: tuple[int, int],
+    read: int,
+    n_runs: int,
+) -> ValueError:
+    """For a process with less memory than the tasks of a pass need in any case.
+
+    centers : all of them, and features; read : bytes of the rows that a task reads at once.
+    """
+    k, d = centers
+    of_centers = needed - threads * read
+    most = int(k * (limit - threads * read) / of_centers / n_runs)
+    fewer: tuple[str, ...] = ("take fewer features",)
+    if most >= 1:
+        fewer = (
+            "type ",
+            typed(f"{ESTIMATOR}(n_clusters={most})", f"--n-clusters {most}"),
+            " or fewer",
+        )
+    return ValueError(
+        text(
+            f"{process} has {format_bytes(limit)} of memory, and a pass needs at least "
+            f"{format_bytes(needed)} there: {format_bytes(of_centers)} for {k} centers of {d} "
+            f"features ({n_runs} runs) and their sums in {threads} tasks at once, and "
+            f"{format_bytes(read)} for the rows that each task reads. Nothing was read yet. Give "
+            "it more memory (",
+            typed("LocalCluster(memory_limit=...)", "--memory-limit"),
+            "), fewer threads (",
+            typed("threads_per_worker=1", "--threads 1"),
+            "), or ",
+            *fewer,
+        )
+    )

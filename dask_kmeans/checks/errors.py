@@ -7,6 +7,10 @@ class ReadError(OSError):
     """A part of the data could not be read; the text names the source, the part and its rows."""
 
 
+class DataChangedError(ReadError):
+    """The data was written to while it was read: what was learnt of it belongs to no one state."""
+
+
 class ClusterError(RuntimeError):
     """The cluster, not the data, ended a computation; the text says how to go on."""
 

@@ -12,6 +12,7 @@ from dask_kmeans.checks.arrays import check_numeric, masked_error
 from dask_kmeans.checks.wording import (
     ESTIMATOR,
     given_text,
+    listing,
     sizes,
     text,
     typed,
@@ -121,6 +122,23 @@ def check_init(init: Any, n_clusters: int, n_features: int) -> np.ndarray:
             )
         )
     return centers
+
+
+def unknown_fields_text(what: str, names: Sequence[str]) -> str:
+    """For what a stored model has beyond what this version knows."""
+    return text(
+        f"it has {what} that this dask_kmeans does not know: {listing(names)}. Type pip install "
+        "--upgrade dask-kmeans, if a newer one wrote them"
+    )
+
+
+def unstorable_model_error(reason: str) -> ValueError:
+    return ValueError(
+        text(
+            f"This model cannot be saved, since it could not be loaded again: {reason}. Fit it "
+            "anew, to rescaled features where numbers are not finite"
+        )
+    )
 
 
 def check_sweep(n_clusters: Iterable[int], parameters: Mapping[str, Any]) -> list[int]:

@@ -116,6 +116,24 @@ def bad_weight_error(row: int, weight: float) -> ValueError:
     )
 
 
+LARGEST_WEIGHT = 2.0**500
+"""What the largest weight may be, and its reciprocal the least that it may be. Products of weights,
+values and squared distances then stay inside float64."""
+
+
+def check_weight_scale(max_weight: float) -> None:
+    """Raise ValueError for a largest weight whose products would leave float64."""
+    if not 1 / LARGEST_WEIGHT <= max_weight <= LARGEST_WEIGHT:
+        raise ValueError(
+            text(
+                f"The largest sample weight is {max_weight:.3g}, and must be between "
+                f"{1 / LARGEST_WEIGHT:.1g} and {LARGEST_WEIGHT:.1g}, so that products with it stay "
+                "within float64. Clusters depend on the ratios of weights alone: ",
+                typed("type sample_weight / sample_weight.max()", "rescale the column"),
+            )
+        )
+
+
 def nothing_counts_error(n_rows: int, nan_rows: int, weighted: bool) -> ValueError:
     """For data of which no row is left."""
     if nan_rows == n_rows:

@@ -19,6 +19,7 @@ distances         every distance that is reported, compared or drawn from
 exact_sum         the sum of such numbers, rounded once
 extent            minimum, maximum and what is not finite, for the survey
 feature_moments   exact means and deviations of features
+content_hash      what identifies rows, whatever holds them and wherever they are cut
 draws             random numbers by the number of a row
 
 Below them: layout (an array as compiled code sees it), emitter (vector instructions and the shape
@@ -45,8 +46,9 @@ from .backend import (
     rows_with_nan,
 )
 from .compiled import say_if_not_compiled
+from .content_hash import content_hash, join_hashes
 from .draws import exponential, uniform
-from .exact_sum import ExactSum, exact_total
+from .exact_sum import ExactSum, exact_total, weighted
 from .feature_moments import FeatureMoments
 from .margins import NO_MARGINS, Drift, Margins, drift_after, failing, no_drift, no_margins
 from .prepared_centers import PreparedCenters, prepare
@@ -71,6 +73,7 @@ __all__ = [
     "assignment",
     "backend_of",
     "concatenate",
+    "content_hash",
     "dense",
     "distances",
     "drift_after",
@@ -78,6 +81,7 @@ __all__ = [
     "exponential",
     "extent",
     "failing",
+    "join_hashes",
     "labelled_distances",
     "merge_sums",
     "nearest",
@@ -88,4 +92,5 @@ __all__ = [
     "rows_with_nan",
     "say_if_not_compiled",
     "uniform",
+    "weighted",
 ]

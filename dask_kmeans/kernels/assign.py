@@ -58,7 +58,7 @@ COMPARISON = 3000
 class Tally(NamedTuple):
     """What one call did.
 
-    changed : rows whose label changed.
+    changed : rows whose label changed, those of weight 0 left out.
     candidates : pairs of a row and a center that the quantized filter left to be compared.
     coarse : rows that it left to the float32 filter.
     undecided : rows that the float32 filter could not decide.
@@ -130,7 +130,10 @@ class DenseAssignment:
         before = self._labels.copy()
         tally = self._to(prepared, picks, margins)
         accumulate(X, weights, fixed_point, before, self._labels, sums)
-        return tally
+        if weights is None:
+            return tally
+        changed = np.count_nonzero((before != self._labels) & (weights > 0))
+        return tally._replace(changed=int(changed))
 
     def _to(self, prepared: PreparedCenters, picks: np.ndarray | None, margins: Margins) -> Tally:
         """Run the stages."""
@@ -202,10 +205,11 @@ def _filter(rows, picks, first, last, prepared, quantized, found, accumulator):
     picks : rows, of which those from `first` to `last` are looked at, may be `left` itself; empty =
     rows `first` to `last`. prepared : Filter; quantized : the centers in fewer bits, to compare
     with first, or None. Margins are kept of the rows that are labelled, unless they are of no rows.
-    Returns (rows whose label changed, rows in `left`, candidates that were compared).
+    Returns (rows that count whose label changed, rows in `left`, candidates that were compared).
     """
     # Fields are taken out of their tuples once: in the loop that would count references.
     labels, left, n_left, margins, drift = found
+    weights = accumulator.weights
     centers, half, origin, factor, bound, widths, _ = prepared
     d, B = rows.d, tile_rows(half)
     tile, scores = aligned((d + 3) // 4 * 4 * B, half), aligned(len(SCORE) * B, half)
@@ -267,7 +271,7 @@ def _filter(rows, picks, first, last, prepared, quantized, found, accumulator):
                 which[n_moved], before[n_moved], after[n_moved] = i, labels[i], index[r]
                 labels[i] = index[r]
                 n_moved += 1
-                changed += 1
+                changed += len(weights) == 0 or weights[i] > 0
         if n_moved > full:
             move_rows(rows, which[:n_moved], before, after, accumulator)
             n_moved = 0
@@ -284,7 +288,7 @@ def _define(rows, picks, centers, k, origin, labels, accumulator):
     d, B = rows.d, tile_rows(centers)
     tile, out = aligned(d * B, centers), np.empty((CR, B))
     best, index, addresses = np.empty(B), np.empty(B, np.int32), np.empty(B, np.int64)
-    before = np.empty(B, np.int32)
+    before, weights = np.empty(B, np.int32), accumulator.weights
     target = Target(address_of(addresses), address_of(origin), 1.0, address_of(tile))
     changed = 0
     for start in range(0, len(picks), B):
@@ -307,6 +311,6 @@ def _define(rows, picks, centers, k, origin, labels, accumulator):
         for r in range(count):
             i = picks[start + r]
             before[r], labels[i] = labels[i], index[r]
-            changed += before[r] != index[r]
+            changed += before[r] != index[r] and (len(weights) == 0 or weights[i] > 0)
         move_rows(rows, picks[start : start + count], before, index, accumulator)
     return changed

@@ -19,6 +19,13 @@ EXPONENTS = 2047 + 2 * SPLIT
 """Those of finite numbers, and those that are carried over to."""
 
 
+def weighted(distances: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
+    """Distances (m,) times weights (m,) or None; 0 for weight 0, be the row infinitely far."""
+    if weights is None:
+        return distances
+    return np.multiply(distances, weights, where=weights > 0, out=np.zeros(len(distances)))
+
+
 class ExactSum:
     """The sum of float64 numbers, exact until `value` rounds it once: equal to `math.fsum`.
 
@@ -33,9 +40,7 @@ class ExactSum:
 
     def add(self, values: np.ndarray, weights: np.ndarray | None = None) -> "ExactSum":
         """Add `values` float64 (m,), each times its weight (rounded once) if weights are given."""
-        values = np.ascontiguousarray(values, np.float64).ravel()
-        if weights is not None:
-            values = values * weights
+        values = weighted(np.ascontiguousarray(values, np.float64).ravel(), weights)
         self._infinite += _add(values, self._bins)
         self._additions += len(values)
         return self

@@ -266,7 +266,8 @@ def accumulate(
     """
     X, shift = numeric(X), fixed_point.shift
     if fixed_point.lift is not None:
-        X, shift = X * fixed_point.lift, shift * fixed_point.lift
+        with np.errstate(over="ignore"):  # rows of weight 0 may lie anywhere
+            X, shift = X * fixed_point.lift, shift * fixed_point.lift
     old, new = (owned(labels.astype(np.int32, copy=False)) for labels in (old, new))
     _accumulate(rows_of(X), old, new, accumulator(weights, fixed_point, shift, sums))
 
@@ -343,6 +344,8 @@ def move_rows(rows, which, old, new, accumulator):
                 if len(weight_high):
                     weight_high[cluster] += sign * of_high
                     weight_low[cluster] += sign * of_low
+        if w == 0:
+            continue  # whose values may be beyond all integers
         # The places of a row without a cluster stay negative.
         _scatter_row(rows, rows.address + i * rows.row_stride, w, limbs, leaves * d, joins * d)
 

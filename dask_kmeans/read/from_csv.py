@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from dask_kmeans import checks, memory
+from dask_kmeans import checks, planning
 from dask_kmeans.blockwise import Block
 from dask_kmeans.read.arrow_columns import numbers
 from dask_kmeans.read.columns import AllBut, numeric_columns
@@ -127,7 +127,7 @@ class CsvTable:
             return [(0, None)]
         first = self.format.first_row
         parts = max(1, -(-(self.size - first) // most), min(threads, self.size // HEAD_BYTES))
-        return pairwise(first + edge for edge in memory.spread(self.size - first, parts))
+        return pairwise(first + edge for edge in planning.spread(self.size - first, parts))
 
     def open(self) -> io.BufferedReader:
         """The rows, from the first on."""

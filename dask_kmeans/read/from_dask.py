@@ -9,7 +9,7 @@ from typing import Any
 import dask
 import numpy as np
 
-from dask_kmeans import checks, memory
+from dask_kmeans import checks, planning
 from dask_kmeans.blockwise import parallelism
 from dask_kmeans.read.casts import kernel_dtype, one_chunk_wide
 from dask_kmeans.read.graphs import Chunk, sources_of
@@ -37,9 +37,9 @@ def read(X: Any, sample_weight: Any = None) -> Points:
     def groups(one_by_one: bool) -> list[tuple[int, int]]:
         if not counted:
             number = len(chunk_rows)
-            return memory.group_unsized(number, threads if one_by_one else number)
+            return planning.group_unsized(number, threads if one_by_one else number)
         sizes = [rows * X.shape[1] * dtype.itemsize for rows in chunk_rows]
-        return (memory.group_parts if one_by_one else memory.group_chunks)(sizes, threads)
+        return (planning.group_parts if one_by_one else planning.group_chunks)(sizes, threads)
 
     collections = [X] if weights is None else [X, weights]
     sources, bounds = sources_of(collections, groups, ChunkRows)

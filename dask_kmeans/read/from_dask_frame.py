@@ -9,7 +9,7 @@ from typing import Any
 
 import dask
 
-from dask_kmeans import checks, memory
+from dask_kmeans import checks, planning
 from dask_kmeans.blockwise import parallelism
 from dask_kmeans.read import from_pandas
 from dask_kmeans.read.graphs import Chunk, sources_of
@@ -29,7 +29,7 @@ def read(X: Any, sample_weight: Any = None) -> Points:
     threads = parallelism(in_memory=False)
 
     def groups(one_by_one: bool) -> list[tuple[int, int]]:
-        return memory.group_unsized(X.npartitions, threads if one_by_one else X.npartitions)
+        return planning.group_unsized(X.npartitions, threads if one_by_one else X.npartitions)
 
     sources, _ = sources_of(
         [X] if sample_weight is None else [X, _checked_weights(X, sample_weight)],

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.lib import format as npy
 
-from dask_kmeans import checks, memory
+from dask_kmeans import checks, planning
 from dask_kmeans.blockwise import Block
 from dask_kmeans.read.casts import kernel_dtype
 from dask_kmeans.read.columns import AllBut, Columns
@@ -50,8 +50,8 @@ class NpySource(Source):
 
     def blocks(self, threads: int, max_block_rows: int | None = None) -> tuple[Block, ...]:
         row_bytes = self._file.shape[1] * self._file.dtype.itemsize
-        chunk_rows = max(1, memory.PIECE_BYTES // max(1, row_bytes))
-        plan = memory.plan_blocks(
+        chunk_rows = max(1, planning.PIECE_BYTES // max(1, row_bytes))
+        plan = planning.plan_blocks(
             self._file.shape[0], chunk_rows, row_bytes, threads, max_block_rows=max_block_rows
         )
         sources = [

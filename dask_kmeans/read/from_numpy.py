@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from dask_kmeans import checks, memory
+from dask_kmeans import checks, planning
 from dask_kmeans.blockwise import Block, Blockwise, OpenBlock, parallelism
 from dask_kmeans.read.casts import as_numbers, kernel_dtype
 from dask_kmeans.read.masks import without_mask
@@ -39,7 +39,7 @@ def read_rows(
 
     def cut(n_clusters: int | None = None) -> tuple[Block, ...]:
         threads = parallelism(in_memory=True)
-        bounds = memory.plan_in_memory(n_rows, n_features, threads, n_clusters)
+        bounds = planning.plan_in_memory(n_rows, n_features, threads, n_clusters)
         sources = [
             rows.rows(start, stop, None if weights is None else weights[start:stop])
             for start, stop in bounds

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from dask_kmeans import checks, memory
+from dask_kmeans import checks, planning
 from dask_kmeans.blockwise import Block
 from dask_kmeans.buffer_pool import ReadingBufferPool
 from dask_kmeans.read.arrow_columns import numbers, numpy_dtype
@@ -114,7 +114,7 @@ class ParquetSource(Source):
     def blocks(self, threads: int, max_block_rows: int | None = None) -> tuple[Block, ...]:
         parts = [piece for part in self._parts for piece in _split(part, max_block_rows)]
         row_bytes = self.n_features * self.dtype.itemsize
-        groups = memory.group_parts(
+        groups = planning.group_parts(
             [part.rows * row_bytes for part in parts],
             threads,
             max_group=None if max_block_rows is None else max_block_rows * row_bytes,
@@ -139,7 +139,7 @@ def _split(part: RowGroup, most: int | None) -> list[RowGroup]:
     """A row group that is larger than a block may be, as several parts of it."""
     if most is None or part.rows <= most:
         return [part]
-    edges = memory.spread(part.rows, -(-part.rows // most))
+    edges = planning.spread(part.rows, -(-part.rows // most))
     return [part._replace(skip=a, rows=b - a, is_whole=False) for a, b in pairwise(edges)]
 
 
@@ -181,7 +181,7 @@ class ParquetRows:
 
     @property
     def batch_rows(self) -> int:
-        return memory.piece_rows(self.dtype.itemsize * len(self.columns), BATCH_BYTES)
+        return planning.piece_rows(self.dtype.itemsize * len(self.columns), BATCH_BYTES)
 
     @property
     def names(self) -> list[str]:

@@ -20,7 +20,7 @@ import dask.array as da
 import numpy as np
 import xarray as xr
 
-from dask_kmeans import checks, memory
+from dask_kmeans import checks, planning
 from dask_kmeans.read import from_dask, from_numpy
 from dask_kmeans.read.casts import kernel_dtype, one_chunk_wide
 from dask_kmeans.read.pieces import Piece, as_weights, cut
@@ -163,7 +163,7 @@ def _read_in_memory(X: xr.DataArray, weights: Any, feature_dim: Hashable) -> Poi
     axis = X.dims.index(feature_dim)
     values = X.values
     before, after = int(np.prod(values.shape[:axis])), int(np.prod(values.shape[axis + 1 :]))
-    if before > 1 and 1 < after < memory.ROW_ALIGNMENT:
+    if before > 1 and 1 < after < planning.ROW_ALIGNMENT:
         # Too short runs of samples to be worth handing over one by one: copied.
         values = np.moveaxis(values, axis, -1)
         before, after = before * after, 1
@@ -232,7 +232,7 @@ def _read_lazy(X: xr.DataArray, weights: Any, feature_dim: Hashable) -> Points:
         row_bytes = math.prod(whole.shape[1:]) * whole.dtype.itemsize
         most = max(1, STRIPE_BYTES // max(1, row_bytes))
         stripes = [
-            np.diff(memory.spread(rows, max(1, -(-rows // most)))) for rows in whole.chunks[0]
+            np.diff(planning.spread(rows, max(1, -(-rows // most)))) for rows in whole.chunks[0]
         ]
         whole = one_chunk_wide(whole.rechunk({0: tuple(np.concatenate(stripes).tolist())}))
     sizes = {dim: size for dim, size in last.sizes.items() if dim != feature_dim}

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from dask_kmeans import checks, memory
+from dask_kmeans import checks, planning
 from dask_kmeans.blockwise import Block
 from dask_kmeans.buffer_pool import ReadingBufferPool
 from dask_kmeans.read.casts import kernel_dtype
@@ -91,7 +91,7 @@ class ZarrSource(Source):
         self._buffers = ReadingBufferPool()
 
     def blocks(self, threads: int, max_block_rows: int | None = None) -> tuple[Block, ...]:
-        plan = memory.plan_blocks(
+        plan = planning.plan_blocks(
             self.array.shape[0],
             self.array.chunks[0],
             self.array.shape[1] * self.array.dtype.itemsize,
@@ -152,7 +152,7 @@ class ZarrRows:
             yield from cut(*self.columns.split(stored))
             return
         row_bytes = stored.shape[1] * 8  # at most: float64
-        for start, stop in memory.pieces(len(stored), row_bytes):
+        for start, stop in planning.pieces(len(stored), row_bytes):
             values = self.packing.decode(stored[start:stop])
             yield from cut(*self.columns.split(values))
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from dask_kmeans import checks, memory
+from dask_kmeans import checks, planning
 from dask_kmeans.read.casts import as_numbers, kernel_dtype
 from dask_kmeans.read.masks import without_mask
 
@@ -55,7 +55,7 @@ def as_weights(weights: Any) -> np.ndarray:
 def cut(values: np.ndarray, weights: np.ndarray | None) -> Iterator[Piece]:
     """Rows in memory, piece by piece (views of them)."""
     row_bytes = values.shape[1] * values.itemsize
-    for start, stop in memory.pieces(len(values), row_bytes):
+    for start, stop in planning.pieces(len(values), row_bytes):
         yield Piece(
             kernel_ready(values[start:stop]),
             None if weights is None else as_weights(weights[start:stop]),
@@ -114,7 +114,7 @@ class ColumnRows:
 
     def pieces(self) -> Iterator[Piece]:
         n_rows, n_features = self.shape
-        for start, stop in memory.pieces(n_rows, n_features * self.dtype.itemsize):
+        for start, stop in planning.pieces(n_rows, n_features * self.dtype.itemsize):
             values = np.empty((n_features, stop - start), self.dtype)
             for row, column in zip(values, self.columns, strict=True):
                 row[:] = column[start:stop]

@@ -10,7 +10,7 @@ from typing import Any
 import dask
 import numpy as np
 
-from dask_kmeans import checks, memory
+from dask_kmeans import checks, planning
 from dask_kmeans.blockwise import Block, parallelism
 from dask_kmeans.read.ahead import Ahead
 from dask_kmeans.read.packing import read_values
@@ -65,7 +65,7 @@ def read(source: Source, sample_weight: Any = None) -> Points:
     )
 
 
-def _blocks(source: Source, max_block_rows: int = memory.MAX_BLOCK_ROWS) -> tuple[Block, ...]:
+def _blocks(source: Source, max_block_rows: int = planning.MAX_BLOCK_ROWS) -> tuple[Block, ...]:
     """The blocks of a source; those of a far one are read ahead."""
     blocks = source.blocks(parallelism(in_memory=False), max_block_rows)
     if source.is_local:

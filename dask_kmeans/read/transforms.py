@@ -73,8 +73,9 @@ class Standardization:
 
     def forward(self, values: np.ndarray) -> np.ndarray:
         """Rows (m, d) of any numeric dtype -> float64 (m, d)."""
-        scaled = np.subtract(values, self.mean, dtype=np.float64)
-        scaled /= self.scale
+        with np.errstate(over="ignore"):  # rows that do not count may lie anywhere
+            scaled = np.subtract(values, self.mean, dtype=np.float64)
+            scaled /= self.scale
         return scaled
 
     def undo(self, centers: np.ndarray) -> np.ndarray:

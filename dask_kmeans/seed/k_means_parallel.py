@@ -40,6 +40,7 @@ from dask_kmeans.kernels import (
     exponential,
     labelled_distances,
     merge_sums,
+    weighted,
 )
 from dask_kmeans.seed.candidates import (
     Candidates,
@@ -170,7 +171,8 @@ def _first_round(block: OpenBlock, middle: np.ndarray, seed: int, size: int) -> 
         labelled_distances(values, middle[None], np.zeros(len(values), np.int32), from_middle)
         mass = np.where(np.isnan(from_middle), 0.0, 1.0 if weights is None else weights)
         uniform.enter(exponential(seed, 0, row, draws), mass, values, row)
-        spread.enter(exponential(seed, 1, row, draws), mass * from_middle, values, row)
+        mass = weighted(from_middle, weights)
+        spread.enter(exponential(seed, 1, row, draws), mass, values, row)
     return uniform, spread
 
 
@@ -188,9 +190,7 @@ def _cells_and_next_round(
     nearest = NearestCandidates(block, candidates)
     for first, values, weights in numbered_pieces(block):
         row = block.start + first
-        mass = nearest.measure(first, values)
-        if weights is not None:
-            mass *= weights
+        mass = weighted(nearest.measure(first, values), weights)
         cost.add(mass)
         race.enter(exponential(seed, purpose, row, np.empty(len(values))), mass, values, row)
         labels = nearest.labels.of(slice(first, first + len(values)))

@@ -21,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dask_kmeans.blockwise import Blockwise, OpenBlock
-from dask_kmeans.kernels import ExactSum, distances, exponential
+from dask_kmeans.kernels import ExactSum, distances, exponential, weighted
 from dask_kmeans.seed.candidates import (
     Candidates,
     NearestCandidates,
@@ -147,9 +147,7 @@ def _weigh_trials(
             shape = (len(values), len(restart.trials))
             to_trials = distances(values, restart.trials, np.empty(shape))
             for trial, (cost, race) in enumerate(zip(*outcome, strict=True)):
-                mass = np.minimum(so_far, to_trials[:, trial])
-                if weights is not None:
-                    mass *= weights
+                mass = weighted(np.minimum(so_far, to_trials[:, trial]), weights)
                 cost.add(mass)
                 race.enter(draws, mass, values, row)
     for nearest_candidates in known:

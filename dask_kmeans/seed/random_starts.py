@@ -15,7 +15,6 @@ from dask_kmeans.kernels import (
     Sums,
     accumulate,
     exponential,
-    extent,
     merge_sums,
     uniform,
 )
@@ -78,23 +77,12 @@ def random_partition(
 
 
 def random_box(
-    blockwise: Blockwise,
-    survey: Survey,
-    *,
-    n_clusters: int,
-    n_init: int,
-    random: np.random.RandomState,
+    survey: Survey, *, n_clusters: int, n_init: int, random: np.random.RandomState
 ) -> list[np.ndarray]:
-    """Uniform draws from the range of the rows that count.
-
-    The survey knows the range of all rows: no pass is made unless there are rows that do not count.
-    """
-    minimum, maximum = survey.minimum, survey.maximum
-    if survey.positive_rows < survey.n_rows:
-        minimum, maximum = blockwise.run(_extent_that_counts, len(minimum), merge=_merge_extents)
-    draws = random.random_sample((n_init, n_clusters, len(minimum)))
+    """Uniform draws from the range of the rows that count, which the survey knows: no pass."""
+    draws = random.random_sample((n_init, n_clusters, len(survey.minimum)))
     # Not minimum + draws * (maximum - minimum): a range may exceed the largest float64.
-    return list(minimum * (1 - draws) + maximum * draws)
+    return list(survey.minimum * (1 - draws) + survey.maximum * draws)
 
 
 def _first_distinct(points: np.ndarray, size: int) -> np.ndarray:
@@ -139,13 +127,6 @@ def _enter_all(
         race.enter(exponential(seed, restart, row, np.empty(len(values))), mass, values, row)
 
 
-def _extent_that_counts(block: OpenBlock, n_features: int) -> tuple[np.ndarray, np.ndarray]:
-    minimum, maximum = np.full(n_features, np.inf), np.full(n_features, -np.inf)
-    for values, weights in block.pieces():
-        extent(values[counting_mass(values, weights) > 0], minimum, maximum)
-    return minimum, maximum
-
-
 def _merge_races(a: list[Race], b: list[Race]) -> list[Race]:
     return [x.merge(y) for x, y in zip(a, b, strict=True)]
 
@@ -154,7 +135,3 @@ def _merge_parts(
     a: tuple[list[Sums], list[Race]], b: tuple[list[Sums], list[Race]]
 ) -> tuple[list[Sums], list[Race]]:
     return [merge_sums(x, y) for x, y in zip(a[0], b[0], strict=True)], _merge_races(a[1], b[1])
-
-
-def _merge_extents(a: tuple, b: tuple) -> tuple[np.ndarray, np.ndarray]:
-    return np.minimum(a[0], b[0]), np.maximum(a[1], b[1])

@@ -110,7 +110,7 @@ def make_seeds(
     if init == "random_partition":
         return _seeds(random_partition(blockwise, rule, **wanted, seed=seed), n_clusters)
     if init == "random_box":
-        return Seeds(random_box(blockwise, survey, **wanted, random=_random(seed)))
+        return Seeds(random_box(survey, **wanted, random=_random(seed)))
     raise ValueError(f"no method of seeding is called {init!r}")
 
 

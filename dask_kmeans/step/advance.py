@@ -16,6 +16,8 @@ from dask_kmeans.step.assign import Assigned, Outcome, Request, assign_block
 from dask_kmeans.step.combine import merge_for
 from dask_kmeans.step.fused import FusedSteps
 from dask_kmeans.step.measure import LabelledStep, MeasureRequest, measure_block
+from dask_kmeans.step.unchanged import check_inertia, check_sums
+from dask_kmeans.survey import Survey
 
 FARTHEST = 256
 """Far rows that a step brings back where it might empty a cluster; more take an extra pass."""
@@ -49,9 +51,15 @@ class Savings:
 
 
 def advance(
-    runs: list[RunState], rules: Rules, savings: Savings, blockwise: Blockwise
+    runs: list[RunState], rules: Rules, savings: Savings, blockwise: Blockwise, survey: Survey
 ) -> list[RunState]:
-    """Take one step with each of the runs, in a pass that they share."""
+    """Take one step with each of the runs, in a pass that they share.
+
+    Raises
+    ------
+    DataChangedError
+        For sums that the surveyed rows cannot have.
+    """
     requests = [
         _request(
             run,
@@ -71,12 +79,15 @@ def advance(
         # A constant of the data, which the first run has measured for all.
         offset = _scatter_offset(runs[0], requests[0], passed.outcomes[0], rules)
         runs = [run._replace(scatter_offset=offset) for run in runs]
-    return [
-        _step(run, _found(run, request, outcome, passed.bytes_read), rules, blockwise)
-        if outcome.more_steps is None
-        else _step(outcome.more_steps.state, outcome.more_steps.found, rules, blockwise)
-        for run, request, outcome in zip(runs, requests, passed.outcomes, strict=True)
-    ]
+    following = []
+    for run, request, outcome in zip(runs, requests, passed.outcomes, strict=True):
+        if outcome.more_steps is None:
+            found = _found(run, request, outcome, passed.bytes_read)
+        else:
+            run, found, _ = outcome.more_steps
+        check_sums(found.sums, run.centers, rules.center_rule, survey)
+        following.append(_step(run, found, rules, blockwise))
+    return following
 
 
 def final_pass(
@@ -85,11 +96,22 @@ def final_pass(
     rules: Rules,
     savings: Savings,
     blockwise: Blockwise,
+    survey: Survey,
 ) -> list[list[Any]]:
     """Go over all rows once more: the figures of each run, about its centers.
 
     Labels are left in the caches: those that margins prove, or that belong to these very centers,
     are the ones of the latest step.
+
+    Parameters
+    ----------
+    statistics : tuple of Statistic
+        The first of them is the inertia.
+
+    Raises
+    ------
+    DataChangedError
+        For sums that the surveyed rows cannot have, or that do not explain the inertia.
     """
     requests = [
         _request(
@@ -106,10 +128,14 @@ def final_pass(
     passed = blockwise.run(
         assign_block, requests, rules.center_rule.fixed_point, merge=merge_for(requests)
     )
-    return [
-        figures(statistics, outcome.known, run.centers)
-        for run, outcome in zip(runs, passed.outcomes, strict=True)
-    ]
+    found = []
+    for run, outcome in zip(runs, passed.outcomes, strict=True):
+        assert run.latest is not None
+        sums = merge_sums(outcome.sums, run.latest.sums)
+        found.append(figures(statistics, outcome.known, run.centers))
+        check_sums(sums, run.centers, rules.center_rule, survey)
+        check_inertia(found[-1][0], sums, run, rules.center_rule, survey)
+    return found
 
 
 def _step(run: RunState, found: Found, rules: Rules, blockwise: Blockwise) -> RunState:

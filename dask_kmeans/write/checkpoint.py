@@ -33,7 +33,10 @@ from dask_kmeans.state import (
 from dask_kmeans.write.jsonable import jsonable
 from dask_kmeans.write.place import Output, check_output, staged
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""Raised whenever another version of the package could misread what is written. Version 1 knew its
+data by counts and ranges alone."""
+
 HEADER = "header"
 
 T = TypeVar("T")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 
 
 def jsonable(value: Any) -> Any:
-    """`value` as lists, dictionaries, texts and numbers; None for NaN and infinity.
+    """`value` as lists, dictionaries, texts (paths too) and numbers; None for NaN and infinity.
 
     Raises
     ------
@@ -21,6 +22,8 @@ def jsonable(value: Any) -> Any:
         return value
     if isinstance(value, float):
         return value if math.isfinite(value) else None
+    if isinstance(value, os.PathLike):
+        return jsonable(os.fspath(value))
     if isinstance(value, np.generic | np.ndarray):
         return jsonable(value.tolist())
     if isinstance(value, Mapping):

@@ -13,7 +13,7 @@ that run nothing, JSON, and a check of every field.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ import numpy as np
 from dask_kmeans import checks
 from dask_kmeans.read import Standardization
 from dask_kmeans.result import FittedModel
+from dask_kmeans.state import IterationRecord
 from dask_kmeans.write.jsonable import jsonable
 from dask_kmeans.write.place import SIGNATURE, ZARR_MARKER, Output, staged, zarr_store
 
@@ -45,6 +46,8 @@ def save_model(model: FittedModel, url: str | os.PathLike, overwrite: bool = Fal
     ------
     FileExistsError
         If something is at `url` and `overwrite` is False, or something that is no model of ours.
+    ValueError, TypeError
+        For a model that `load_fitted` would refuse: nothing is written then.
     """
     import zarr
     from zarr.codecs import Crc32cCodec
@@ -54,6 +57,15 @@ def save_model(model: FittedModel, url: str | os.PathLike, overwrite: bool = Fal
         for field in fields(model)
         if field.name not in ARRAYS
     }
+    arrays = {
+        name: np.ascontiguousarray(getattr(model, name), dtype=dtype)
+        for name, (dtype, *_) in ARRAYS.items()
+    }
+    try:
+        _check_values(**arrays)
+        _checked(attributes, arrays["cluster_centers"].shape[1])
+    except ValueError as error:
+        raise checks.unstorable_model_error(str(error)) from error
     with staged(url, overwrite=overwrite) as folder:
         group = zarr.create_group(
             folder,
@@ -61,7 +73,7 @@ def save_model(model: FittedModel, url: str | os.PathLike, overwrite: bool = Fal
             attributes={SIGNATURE: "model", "format_version": FORMAT_VERSION, **attributes},
         )
         for name, (dtype, _, missing) in ARRAYS.items():
-            values = np.ascontiguousarray(getattr(model, name), dtype=dtype)
+            values = arrays[name]
             array = group.create_array(
                 name, shape=values.shape, chunks=values.shape, dtype=dtype, fill_value=missing,
                 compressors=[Crc32cCodec()],
@@ -91,6 +103,8 @@ def load_fitted(url: str | os.PathLike) -> FittedModel:
         # The first models kept no columns.
         attributes = {"columns": None, **group.attrs}
         _check_kind(attributes)
+        _check_known("arrays", dict(group.members()), ARRAYS)
+        _check_known("attributes", attributes, (SIGNATURE, "format_version", *ATTRIBUTES))
         centers, sizes = (_read_array(place, group, name) for name in ARRAYS)
         _check_values(centers, sizes)
         checked = _checked(attributes, centers.shape[1])
@@ -115,6 +129,13 @@ def _check_kind(attributes: Mapping[str, Any]) -> None:
         )
 
 
+def _check_known(what: str, found: Iterable[str], known: Iterable[str]) -> None:
+    """Nothing that is stored is passed over: it might change what the model says."""
+    unknown = sorted(set(found) - set(known))
+    if unknown:
+        raise ValueError(checks.unknown_fields_text(what, unknown))
+
+
 def _read_array(place: Output, group: zarr.Group, name: str) -> np.ndarray:
     """One array of the group, whose metadata are checked before its bytes are read."""
     dtype, ndim, _ = ARRAYS[name]
@@ -136,12 +157,14 @@ def _read_array(place: Output, group: zarr.Group, name: str) -> np.ndarray:
     return np.asarray(array[...])
 
 
-def _check_values(centers: np.ndarray, sizes: np.ndarray) -> None:
-    if sizes.shape != centers.shape[:1]:
-        raise ValueError(f"it has {len(centers)} cluster centers and {len(sizes)} cluster sizes")
-    if not np.isfinite(centers).all():
+def _check_values(cluster_centers: np.ndarray, cluster_sizes: np.ndarray) -> None:
+    if cluster_sizes.shape != cluster_centers.shape[:1]:
+        raise ValueError(
+            f"it has {len(cluster_centers)} cluster centers and {len(cluster_sizes)} cluster sizes"
+        )
+    if not np.isfinite(cluster_centers).all():
         raise ValueError("cluster_centers has values that are not finite")
-    if (sizes < 0).any():
+    if (cluster_sizes < 0).any():
         raise ValueError("cluster_sizes has negative values")
 
 
@@ -179,6 +202,18 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and np.isfinite(value)
 
 
+def _is_record(value: Any) -> bool:
+    """Whether it is an `IterationRecord` as a dictionary."""
+    return (
+        isinstance(value, dict)
+        and value.keys() == set(IterationRecord._fields)
+        and all(_is_number(value[name]) for name in ("inertia", "center_shift", "seconds"))
+        and all(
+            _is_count(value[name]) for name in ("iteration", "changed", "examined", "bytes_read")
+        )
+    )
+
+
 def _list_of(is_valid: Callable[[Any], bool]) -> Callable[[Any], bool]:
     return lambda value: isinstance(value, list) and all(map(is_valid, value))
 
@@ -205,7 +240,7 @@ ATTRIBUTES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "feature_names": (lambda value: value is None or _list_of(_is(str))(value), "a list of texts"),
     "columns": (lambda value: value is None or _list_of(_is_count)(value), "a list of positions"),
     "parameters": (_is(dict), "an object"),
-    "history": (_list_of(_is(dict)), "a list of objects"),
+    "history": (_list_of(_is_record), "a list of records of iterations, all numbers finite"),
     "standardization": (_is_standardization, "means and positive scales"),
 }
 """Attributes of a model: what each has to be."""
