@@ -8,6 +8,9 @@ from dask_kmeans.memory import least_bytes
 from dask_kmeans.planning import PIECE_BYTES
 from dask_kmeans.read import Points
 
+ALWAYS_THERE = 2**26
+"""Bytes that every process has. To ask for its memory takes longer than a step of a small fit."""
+
 
 def check_capacity(points: Points, n_clusters: int, n_runs: int) -> None:
     """Raise ValueError where a process has less memory than its tasks need in any case.
@@ -23,9 +26,11 @@ def check_capacity(points: Points, n_clusters: int, n_runs: int) -> None:
     n_runs : int
         Runs that share each pass.
     """
+    read = _bytes_of_a_read(points)
+    if least_bytes(n_clusters, points.n_features, len(points.blocks), read) <= ALWAYS_THERE:
+        return
     running = processes(points.in_memory)
     blocks = -(-len(points.blocks) // max(1, len(running)))
-    read = _bytes_of_a_read(points)
     for process in running:
         threads = min(process.threads, blocks)
         needed = least_bytes(n_clusters, points.n_features, threads, read)

@@ -87,6 +87,7 @@ def test_data_in_memory_is_for_this_process_whose_memory_is_the_machine_s(monkey
     X = blobs(1000, 10, 5, seed=0)
     small = [Process("this process", 2, 1000)]
     monkeypatch.setattr(capacity, "processes", lambda in_memory: small)
+    monkeypatch.setattr(capacity, "ALWAYS_THERE", 0)
     with pytest.raises(ValueError, match=r"this process has 0\.98 kiB of memory"):
         KMeans(5, random_state=0).fit(X)
     small[0] = Process("this process", 2, 0)  # no limit is known
