@@ -17,7 +17,8 @@ logger = logging.getLogger("dask_kmeans")
 
 
 PATIENCE = 1.0
-"""Seconds in which lines are held back: a command that fails at once says why, and nothing else."""
+"""Seconds from the first line on in which lines are held back, until another one comes: a command
+that fails on its first look at the data says why, and nothing else. On a terminal a bar tells."""
 
 
 class _Echo(logging.Handler):
@@ -26,15 +27,17 @@ class _Echo(logging.Handler):
     def __init__(self) -> None:
         super().__init__()
         self._held: list[str] = []
-        self._patient_until = time.monotonic() + PATIENCE
+        self._patient_until: float | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
         self._held.append(shown_url(self.format(record)))
+        if self._patient_until is None:
+            self._patient_until = time.monotonic() + PATIENCE
         urgent = record.levelno >= logging.WARNING or getattr(record, "at_once", False)
         if urgent or time.monotonic() >= self._patient_until:
-            self.release()
+            self.say()
 
-    def release(self) -> None:
+    def say(self) -> None:
         """Say what is held back."""
         held, self._held = self._held, []
         for line in held:
@@ -49,7 +52,7 @@ def log_of(quiet: bool) -> Iterator[None]:
     logger.propagate = False
     logger.setLevel(logging.WARNING if quiet else logging.INFO)
     yield
-    echo.release()
+    echo.say()
 
 
 def progress(quiet: bool, max_iter: int) -> ProgressBar | ProgressLog:
