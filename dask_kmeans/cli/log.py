@@ -47,12 +47,16 @@ class _Echo(logging.Handler):
 @contextlib.contextmanager
 def log_of(quiet: bool) -> Iterator[None]:
     """Send the package's log to stderr while a command runs."""
-    echo = _Echo()
+    echo, before = _Echo(), (logger.handlers, logger.propagate, logger.level)
     logger.handlers = [echo]
     logger.propagate = False
     logger.setLevel(logging.WARNING if quiet else logging.INFO)
-    yield
-    echo.say()
+    try:
+        yield
+        echo.say()
+    finally:
+        logger.handlers, logger.propagate = before[:2]
+        logger.setLevel(before[2])
 
 
 def progress(quiet: bool, max_iter: int) -> ProgressBar | ProgressLog:
