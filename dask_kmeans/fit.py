@@ -81,7 +81,7 @@ def fit(
         accelerator = Accelerator(sampled if parameters.accelerated else None, rules, savings)
         with CheckpointSchedule(checkpoint, parameters.thresholds.saving_share) as schedule:
             if state is None:
-                logger.info("seeding")
+                logger.info("seeding", extra={"may_wait": True})
                 runs = start.runs()
                 found.check_spread([run.centers for run in runs])
                 runs = accelerator.warm_up(runs)
@@ -120,7 +120,7 @@ def _surveyed(
     """
     sample = sample_for(points, points.n_rows or 0, parameters)
     collecting = blockwise.with_plan(collector=sample)
-    logger.info("reading the data: rows, ranges, missing values")
+    logger.info("reading the data: rows, ranges, missing values", extra={"may_wait": True})
     found = survey(
         points, collecting, parameters.nan, moments=parameters.standardize, content=with_content
     )

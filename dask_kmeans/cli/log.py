@@ -17,8 +17,8 @@ logger = logging.getLogger("dask_kmeans")
 
 
 PATIENCE = 1.0
-"""Seconds from the first line on in which lines are held back, until another one comes: a command
-that fails on its first look at the data says why, and nothing else. On a terminal a bar tells."""
+"""Seconds from the first line on in which lines that may wait do so, until another one comes: a
+command that fails on its first look at the data says why, and nothing else."""
 
 
 class _Echo(logging.Handler):
@@ -33,8 +33,7 @@ class _Echo(logging.Handler):
         self._held.append(shown_url(self.format(record)))
         if self._patient_until is None:
             self._patient_until = time.monotonic() + PATIENCE
-        urgent = record.levelno >= logging.WARNING or getattr(record, "at_once", False)
-        if urgent or time.monotonic() >= self._patient_until:
+        if not getattr(record, "may_wait", False) or time.monotonic() >= self._patient_until:
             self.say()
 
     def say(self) -> None:

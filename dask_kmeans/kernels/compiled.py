@@ -139,7 +139,7 @@ def say_compiling() -> None:
     """Say, once a process, that kernels are being compiled, and if they have no usual place."""
     if not USUAL:
         logger.warning(checks.no_usual_place_text(PLACE))
-    logger.info(checks.compiling_text(), extra={"at_once": True})  # it takes many seconds
+    logger.info(checks.compiling_text())
 
 
 def say_if_not_compiled() -> None:
