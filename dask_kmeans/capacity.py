@@ -8,7 +8,7 @@ from dask_kmeans.memory import least_bytes
 from dask_kmeans.planning import PIECE_BYTES
 from dask_kmeans.read import Points
 
-ALWAYS_THERE = 2**26
+ALWAYS_THERE = 2**20
 """Bytes that every process has. To ask for its memory takes longer than a step of a small fit."""
 
 

@@ -36,7 +36,7 @@ if moment:
     elif moment == "model, half written":
         zarr.Group.create_array = dying(zarr.Group.create_array, False)
     elif moment == "labels, half written":
-        to_zarr.da.store = dying(to_zarr.da.store, False)  # all chunks, and no marker yet
+        to_zarr._write_rows = dying(to_zarr._write_rows, False)
         to_table._write_part = dying(to_table._write_part, False)
         blocks = stream.in_order
         def in_order(labels):

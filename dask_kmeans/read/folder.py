@@ -82,7 +82,7 @@ class Listing:
             raise checks.missing_path_error(url)
         fixed = re.split(r"[*?\[]", pattern)[0].rpartition("/")[0]
         _refuse_formats(fs, {table for path in found for table in _own_table(_parent(path))}, url)
-        folders = {path for path in found if fs.isdir(path)}
+        folders = retried(lambda: set(filter(fs.isdir, found)), url, Part("its folder"))
         below = [file for folder in sorted(folders) for file in _below(fs, folder, url)]
         files = [path for path in found if path not in folders]
         return cls._of(fs, list(dict.fromkeys([*files, *below])), len(fixed) + 1, url)
@@ -198,13 +198,21 @@ def _own_table(folder: str) -> list[str]:
 
 def _refuse_formats(fs: Any, folders: Iterable[str], url: str) -> None:
     for folder in folders:
-        for kind, pattern in (("Delta", "_delta_log"), ("Hudi", ".hoodie")):
-            if fs.isdir(f"{folder}/{pattern}"):
-                raise checks.table_format_error(url, kind, full_name(fs, folder))
-        if fs.isdir(f"{folder}/metadata") and any(
-            name.endswith(".metadata.json") for name in fs.ls(f"{folder}/metadata", detail=False)
-        ):
-            raise checks.table_format_error(url, "Iceberg", full_name(fs, folder))
+        kind = retried(partial(_format_of_folder, fs, folder), url, Part("its folder"))
+        if kind is not None:
+            raise checks.table_format_error(url, kind, full_name(fs, folder))
+
+
+def _format_of_folder(fs: Any, folder: str) -> str | None:
+    """The table format whose records lie in a folder."""
+    for kind, name in (("Delta", "_delta_log"), ("Hudi", ".hoodie")):
+        if fs.isdir(f"{folder}/{name}"):
+            return kind
+    if fs.isdir(f"{folder}/metadata") and any(
+        name.endswith(".metadata.json") for name in fs.ls(f"{folder}/metadata", detail=False)
+    ):
+        return "Iceberg"
+    return None
 
 
 # ---------------------------------------------------------------------------------------- formats
