@@ -108,10 +108,6 @@ class Moments(NamedTuple):
         """(k,) bool: the clusters that have a mean."""
         return self.weights > 0
 
-    def or_else(self, centers: np.ndarray) -> np.ndarray:
-        """The means, (k, d); a cluster without weight stays where it is in `centers`."""
-        return self.means if self.complete else np.where(self.filled[:, None], self.means, centers)
-
 
 class Units(NamedTuple):
     """What turns integers back into values: total * unit * unlift + shift, float64 (d,) all.

@@ -57,7 +57,7 @@ class CsvSource(Source):
     ):
         self.description = checks.shown_url(url)
         self.is_local = is_local(fs)
-        self._fs, self._files = fs, listing.files
+        self._fs = fs
         heads = [read_head(fs, path) for path in listing.files]
         header = heads[0].format.header
         for path, head in zip(listing.files, heads, strict=True):
