@@ -30,8 +30,8 @@ from dask_kmeans.result import FitResult, FitState
 from dask_kmeans.sample import SampledRows
 from dask_kmeans.start import Start, sample_for
 from dask_kmeans.state import IterationRecord, Rules, timed
-from dask_kmeans.statistics import Inertia, Sizes, Statistic
-from dask_kmeans.step.advance import Savings, advance, final_pass
+from dask_kmeans.statistics import Statistic
+from dask_kmeans.step.advance import FinalFigures, Savings, advance, final_pass
 from dask_kmeans.survey import Survey, survey
 
 logger = logging.getLogger("dask_kmeans")
@@ -92,10 +92,11 @@ def fit(
                 reading = stepping if sampled is None else sampled.collected_by(stepping)
                 stepped = advance(moving, rules, savings, reading, found)
                 if start.sample_underestimates(stepped):
-                    state = state.with_runs(accelerator.warm_up(start.runs_of_all_rows()))
+                    runs = accelerator.warm_up(start.runs_of_all_rows())
+                    state = state.after(runs, state.passes)
                     continue
                 stepped = timed(moving, accelerator.leap(stepped), time.perf_counter() - began)
-                state = state.with_runs(stepped).with_passes(passes_before + blockwise.passes)
+                state = state.after(stepped, passes_before + blockwise.passes)
                 schedule.note(state)
                 for callback in callbacks:
                     callback(stepped[0].history[-1])
@@ -103,9 +104,8 @@ def fit(
         runs = [
             run._replace(centers=points.inward(points.outward(run.centers))) for run in state.runs
         ]
-        wanted: tuple[Statistic, ...] = (Inertia(), Sizes(), *statistics)
-        final = final_pass(runs, wanted, rules, savings, stepping, found)
-        state = state.with_runs(runs).with_passes(passes_before + blockwise.passes)
+        final = final_pass(runs, statistics, rules, savings, stepping, found)
+        state = state.after(runs, passes_before + blockwise.passes)
         return _results(state, final, points, parameters, rules, blockwise)
 
 
@@ -144,7 +144,7 @@ def _resumed(
 
 def _results(
     state: FitState,
-    final: list[list[Any]],
+    final: list[FinalFigures],
     points: Points,
     parameters: FitParameters,
     rules: Rules,
@@ -154,8 +154,8 @@ def _results(
     results = []
     for first, k in zip(count(0, parameters.n_init), parameters.n_clusters, strict=False):
         restarts = range(first, first + parameters.n_init)
-        best = min(restarts, key=lambda number: (final[number][0], number))
-        run, (inertia, sizes, *more) = state.runs[best], final[best]
+        best = min(restarts, key=lambda number: (final[number].inertia, number))
+        run, (inertia, sizes, more) = state.runs[best], final[best]
         assert run.reason is not None
         assert run.latest is not None
         found = int(np.count_nonzero(sizes))

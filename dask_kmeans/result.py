@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -30,14 +30,11 @@ class FitState:
         """The runs that have not ended."""
         return [run for run in self.runs if run.reason is None]
 
-    def with_runs(self, runs: Iterable[RunState]) -> FitState:
-        """The same with these runs in place of those of their numbers."""
+    def after(self, runs: Iterable[RunState], passes: int) -> FitState:
+        """The same with these runs in place of those of their numbers, after so many passes."""
         changed = {run.number: run for run in runs}
-        return replace(self, runs=tuple(changed.get(run.number, run) for run in self.runs))
-
-    def with_passes(self, passes: int) -> FitState:
-        """The same after so many passes."""
-        return replace(self, passes=passes)
+        following = tuple(changed.get(run.number, run) for run in self.runs)
+        return FitState(self.data, following, passes, self.seed)
 
 
 @dataclass(frozen=True)

@@ -76,28 +76,6 @@ class Inertia:
         return known.value()
 
 
-@dataclass(frozen=True)
-class Sizes:
-    """int64 (k,): the rows of each cluster, whatever their weights."""
-
-    def zero(self, centers: np.ndarray) -> np.ndarray:
-        """See `Statistic`."""
-        return np.zeros(len(centers), np.int64)
-
-    def chunk(self, known: np.ndarray, rows: LabelledRows) -> np.ndarray:
-        """See `Statistic`."""
-        known += np.bincount(rows.labels + 1, minlength=len(known) + 1)[1:]
-        return known
-
-    def merge(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        """See `Statistic`."""
-        return a + b
-
-    def finish(self, known: np.ndarray, centers: np.ndarray) -> np.ndarray:
-        """See `Statistic`."""
-        return known
-
-
 class Farthest(NamedTuple):
     """Rows far from their centers, farthest first, equally far ones in the order of the rows."""
 

@@ -155,10 +155,13 @@ def is_such(where, task, shared):
     """Whether a task belongs to a pass of this kind."""
     if not task.__module__.startswith(PASSES[where]):
         return False
-    from dask_kmeans.statistics import Sizes
+    if where != "last look":
+        return True
+    from dask_kmeans.statistics import Inertia
 
-    statistics = shared.open()[0][0][0].statistics if where == "last look" else ()
-    return where != "last look" or any(isinstance(each, Sizes) for each in statistics)
+    request = shared.open()[0][0][0]
+    # Only the first step and the last look measure it.
+    return Inertia() in request.statistics and request.previous is not None
 
 
 def arm(where, folder, most):

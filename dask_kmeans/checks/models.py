@@ -87,7 +87,8 @@ def check_init(init: Any, n_clusters: int, n_features: int) -> np.ndarray:
     if hasattr(init, "compute"):  # a dask array would turn into an array without its mask
         init = init.compute()
     try:
-        given = np.ma.array(init)  # with the masks of its rows
+        # With the masks of its rows. Of a plain array that takes long beside a small fit.
+        given = init if type(init) is np.ndarray else np.ma.array(init)
     except ValueError as error:  # rows of different lengths
         raise ValueError(
             text(f"init is no array: {error}. It needs shape ({n_clusters}, {n_features})")
@@ -111,9 +112,9 @@ def check_init(init: Any, n_clusters: int, n_features: int) -> np.ndarray:
                 f"{n_features})"
             )
         )
-    bad = np.argwhere(~np.isfinite(centers))
-    if len(bad):
-        row, column = map(int, bad[0])
+    finite = np.isfinite(centers)
+    if not finite.all():
+        row, column = map(int, np.argwhere(~finite)[0])
         kind = "NaN" if np.isnan(centers[row, column]) else "infinity"
         raise ValueError(
             text(

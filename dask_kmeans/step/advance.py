@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from dask_kmeans.blockwise import Blockwise
-from dask_kmeans.kernels import Drift, drift_after, merge_sums
+from dask_kmeans.centers import Update
+from dask_kmeans.kernels import Drift, Sums, drift_after, merge_sums
 from dask_kmeans.parameters import Thresholds
 from dask_kmeans.state import FarRowsNeeded, Found, Rules, RunState, next_state
 from dask_kmeans.statistics import FarthestRows, Inertia, Statistic, figures
@@ -50,6 +51,16 @@ class Savings:
         return centers.size >= size and centers.size * n_rows >= work
 
 
+class FinalFigures(NamedTuple):
+    """What the last pass tells of a run."""
+
+    inertia: float
+    sizes: np.ndarray
+    """int64 (k,): rows of each cluster."""
+    statistics: list[Any]
+    """The figures that it was asked for."""
+
+
 def advance(
     runs: list[RunState], rules: Rules, savings: Savings, blockwise: Blockwise, survey: Survey
 ) -> list[RunState]:
@@ -87,7 +98,7 @@ def advance(
             run, found, _ = outcome.more_steps
         if not (savings.fused and blockwise.single_task):
             # Else nobody is between the steps who could change rows in memory; the last pass tells.
-            check_sums(found.sums, run.centers, rules.center_rule, survey)
+            _check_sums(found.sums, run, rules, survey)
         following.append(_step(run, found, rules, blockwise))
     return following
 
@@ -99,7 +110,7 @@ def final_pass(
     savings: Savings,
     blockwise: Blockwise,
     survey: Survey,
-) -> list[list[Any]]:
+) -> list[FinalFigures]:
     """Go over all rows once more: the figures of each run, about its centers.
 
     Labels are left in the caches: those that margins prove, or that belong to these very centers,
@@ -108,7 +119,7 @@ def final_pass(
     Parameters
     ----------
     statistics : tuple of Statistic
-        The first of them is the inertia.
+        What to learn beside the inertia and the sizes of the clusters.
 
     Raises
     ------
@@ -121,7 +132,7 @@ def final_pass(
             rules,
             savings,
             blockwise,
-            statistics=statistics,
+            statistics=(Inertia(), *statistics),
             labels_stand=run.latest is not None
             and np.array_equal(run.centers, run.latest.assigned),
         )
@@ -134,10 +145,18 @@ def final_pass(
     for run, outcome in zip(runs, passed.outcomes, strict=True):
         assert run.latest is not None
         sums = merge_sums(outcome.sums, run.latest.sums)
-        found.append(figures(statistics, outcome.known, run.centers))
-        check_sums(sums, run.centers, rules.center_rule, survey)
-        check_inertia(found[-1][0], sums, run, rules.center_rule, survey)
+        update = _check_sums(sums, run, rules, survey)
+        inertia, *more = figures((Inertia(), *statistics), outcome.known, run.centers)
+        check_inertia(inertia, update, run, survey)
+        found.append(FinalFigures(inertia, sums.counts, more))
     return found
+
+
+def _check_sums(sums: Sums, run: RunState, rules: Rules, survey: Survey) -> Update:
+    """Check the sums of all rows about the run's centers; what follows from them."""
+    update = rules.center_rule.update(sums, run.centers)
+    check_sums(sums, update, rules.center_rule.fixed_point, survey)
+    return update
 
 
 def _step(run: RunState, found: Found, rules: Rules, blockwise: Blockwise) -> RunState:

@@ -7,11 +7,14 @@ range has, and an inertia that the sums do not explain.
 
 from __future__ import annotations
 
+import math
+import sys
+
 import numpy as np
 
 from dask_kmeans import checks
-from dask_kmeans.centers import CenterRule
-from dask_kmeans.kernels import Sums
+from dask_kmeans.centers import Update
+from dask_kmeans.kernels import FixedPoint, Sums
 from dask_kmeans.state import RunState
 from dask_kmeans.survey import Survey
 
@@ -33,52 +36,47 @@ LAST_BITS = 2.0**-48
 """Share of a number that roundings of it may come to: of values, of means and of weights."""
 
 
-def check_sums(sums: Sums, centers: np.ndarray, rule: CenterRule, survey: Survey) -> None:
-    """Raise DataChangedError for sums of all rows, by centers (k, d), that these cannot have."""
-    fixed_point = rule.fixed_point
-    moments = fixed_point.moments(sums, centers)
+def check_sums(sums: Sums, update: Update, fixed_point: FixedPoint, survey: Survey) -> None:
+    """Raise DataChangedError for sums of all rows that these cannot have; `update` is of them."""
+    moments, counts = update.moments, sums.counts
     labelled = survey.n_rows - survey.nan_rows
-    if (sums.counts < 0).any() or sums.counts.sum() != labelled:
+    if counts.min() < 0 or counts.sum() != labelled:
         raise checks.data_changed_error(
-            f"the {labelled} rows without NaN of the first pass have become {sums.counts.sum()}, "
-            f"and the smallest cluster has {sums.counts.min()}"
+            f"the {labelled} rows without NaN of the first pass have become {counts.sum()}, "
+            f"and the smallest cluster has {counts.min()}"
         )
-    filled = moments.filled
-    beyond = np.full(len(moments.weights), SLACK)
+    minimum, maximum, means = survey.minimum, survey.maximum, moments.means
+    slack = SLACK * (maximum - minimum)
     if fixed_point.weighted:
         # A cluster of rows whose weights are next to nothing beside the largest is known roughly.
         unit = 1 / (fixed_point.weight_scale * LOW_UNITS)
-        beyond[filled] += 4 * unit * sums.counts[filled] / moments.weights[filled]
-    slack = beyond[filled, None] * (survey.maximum - survey.minimum)
-    means = moments.means[filled]
-    inside = (means >= survey.minimum - slack) & (means <= survey.maximum + slack)
-    if not inside.all():
-        cluster, feature = np.argwhere(~inside)[0]
+        with np.errstate(all="ignore"):  # means of clusters without weight are not a number
+            shares = SLACK + 4 * unit * counts / moments.weights
+            slack = shares[:, None] * (maximum - minimum)
+    outside = (means < minimum - slack) | (means > maximum + slack)
+    if outside.any():
+        cluster, feature = np.argwhere(outside)[0]
         raise checks.data_changed_error(
             f"a cluster has the mean {means[cluster, feature]:.6g} in feature {feature}, of which "
-            f"the first pass found values from {survey.minimum[feature]:.6g} to "
-            f"{survey.maximum[feature]:.6g}"
+            f"the first pass found values from {minimum[feature]:.6g} to {maximum[feature]:.6g}"
         )
 
 
-def check_inertia(
-    measured: float, sums: Sums, run: RunState, rule: CenterRule, survey: Survey
-) -> None:
+def check_inertia(measured: float, update: Update, run: RunState, survey: Survey) -> None:
     """Raise DataChangedError where rows and their sums disagree on the inertia about `run.centers`.
 
-    measured : of the rows.
+    measured : of the rows; update : of the sums.
     """
-    expected = rule.update(sums, run.centers).inertia(run.scatter_offset)
+    expected = update.inertia(run.scatter_offset)
     first, scatter = run.history[0].inertia, run.scatter_offset
     weight = survey.n_rows * (survey.max_weight or 1.0)
-    ends = weight * float(np.sum(np.square(survey.maximum - survey.minimum)))
-    farthest = float(np.max(np.abs([survey.minimum, survey.maximum])))
-    with np.errstate(over="ignore"):
-        # Far from zero, means are rounded by more than the same share of their distances.
-        means = np.sqrt(weight * len(survey.minimum)) * np.sqrt(first + ends) * farthest
-        unexplained = UNEXPLAINED * max(abs(scatter), measured) + OF_FIRST * first
-        unexplained += LAST_BITS * (ends + means)
-        unexplained += np.finfo(np.float64).tiny * max(survey.n_rows, weight)
+    ends = weight * float(np.square(survey.maximum - survey.minimum).sum())
+    farthest = float(max(survey.maximum.max(), -survey.minimum.min()))
+    # Far from zero, means are rounded by more than the same share of their distances.
+    means = math.sqrt(weight * len(survey.minimum)) * math.sqrt(first + ends) * farthest
+    unexplained = UNEXPLAINED * max(abs(scatter), measured) + OF_FIRST * first
+    unexplained += LAST_BITS * (ends + means)
+    unexplained += sys.float_info.min * max(survey.n_rows, weight)
     if not abs(measured - expected) <= unexplained:
         raise checks.data_changed_error(
             f"the inertia of its rows is {measured:.6g} in the last pass, and the sums of the "
