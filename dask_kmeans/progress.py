@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from tqdm.auto import tqdm
@@ -123,3 +124,18 @@ def _raise_level() -> bool:
         return False
     logger.setLevel(logging.INFO)
     return True
+
+
+@contextlib.contextmanager
+def told(verbose: int, max_iter: int) -> Iterator[list[ProgressBar | ProgressLog]]:
+    """What `verbose` asks for, closed at the end of a fit however it ends."""
+    own: list[ProgressBar | ProgressLog] = []
+    if verbose == 1:
+        own.append(ProgressBar(max_iter))
+    elif verbose > 1:
+        own.append(ProgressLog())
+    try:
+        yield own
+    finally:
+        for each in own:
+            each.close()

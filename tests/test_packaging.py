@@ -31,6 +31,7 @@ ORDER = [
     ["fit"],
     ["write"],
     ["interop"],
+    ["fit_parameters", "fitted"],
     ["estimator"],
     ["sweeps"],
     ["cli"],

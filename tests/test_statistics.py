@@ -20,6 +20,7 @@ from strategies import chunks_of, seeds, weights_of
 from dask_kmeans import KMeans
 from dask_kmeans import fit as fits
 from dask_kmeans.blockwise import Blockwise
+from dask_kmeans.fit_parameters import fit_parameters
 from dask_kmeans.kernels import ExactSum
 from dask_kmeans.predict import LabelRows, statistics_of
 from dask_kmeans.read import as_points
@@ -59,7 +60,7 @@ def fitted(X, k, statistics=()):
     """(model, result) of a fit whose last pass learns these statistics too."""
     model = KMeans(k, tol=0, random_state=0)
     points = as_points(X)
-    (result,) = fits.fit(points, model._fit_parameters(X, points), statistics=statistics)
+    (result,) = fits.fit(points, fit_parameters(model, X, points), statistics=statistics)
     return result
 
 

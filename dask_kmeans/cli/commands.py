@@ -21,6 +21,7 @@ from dask_kmeans.cli.streams import forgiving_streams, say, warn
 from dask_kmeans.cli.types import Columns, Parameter, Size
 
 CLUSTER = ("scheduler", "workers", "threads", "memory_limit")
+OUTPUTS = ("labels", "report", "overwrite", "quiet")
 PARAMETERS = ("n_clusters", "standardize", "nan", "random_state", "tol", "max_iter", "n_init")
 LABEL_ENDINGS = (".zarr", ".parquet", ".csv", ".npy")
 
@@ -229,12 +230,18 @@ def fit(**options: Any) -> int:
     if options["resume"] and options["checkpoint"] is None:
         raise click.UsageError("--resume needs the --checkpoint URL to go on from.")
     _check_usage(options, ("source", "model", "labels", "report", "checkpoint"))
-    from dask_kmeans.cli.fit import run
+    from dask_kmeans.cli.fit import Kept, run
     from dask_kmeans.cli.log import log_of
+    from dask_kmeans.cli.outputs import Outputs
 
-    cluster, parameters = _taken(options, CLUSTER), _taken(options, PARAMETERS)
-    with log_of(options["quiet"]):
-        return run(cluster=cluster, parameters=parameters, features=_features(options), **options)
+    parameters, cluster = _taken(options, PARAMETERS), _taken(options, CLUSTER)
+    outputs, kept = Outputs(**_taken(options, OUTPUTS)), Kept(**_taken(options, Kept._fields))
+    features = _features(options) | {"weight_column": options.pop("sample_weight")}
+    with log_of(outputs.quiet):
+        return run(
+            features=features, parameters=parameters, cluster=cluster, outputs=outputs, kept=kept,
+            **options,
+        )  # fmt: skip
 
 
 @command_line.command()
@@ -259,10 +266,13 @@ def predict(**options: Any) -> int:
     """Label the rows of SOURCE by the nearest center of a model."""
     _check_usage(options, ("source", "model", "labels", "report"))
     from dask_kmeans.cli.log import log_of
+    from dask_kmeans.cli.outputs import Outputs
     from dask_kmeans.cli.predict import run
 
-    with log_of(options["quiet"]):
-        return run(cluster=_taken(options, CLUSTER), features=_features(options), **options)
+    features, cluster = _features(options), _taken(options, CLUSTER)
+    outputs = Outputs(**_taken(options, OUTPUTS))
+    with log_of(outputs.quiet):
+        return run(features=features, cluster=cluster, outputs=outputs, **options)
 
 
 @command_line.command()

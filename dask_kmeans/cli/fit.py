@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
@@ -14,71 +14,67 @@ from dask_kmeans import __version__, checks
 from dask_kmeans.cli.cluster import peak_memory, tasks_on
 from dask_kmeans.cli.codes import DONE, UNCONVERGED, Stopped
 from dask_kmeans.cli.log import logger, progress
+from dask_kmeans.cli.outputs import Outputs
 from dask_kmeans.cli.report import summary, write_report
 from dask_kmeans.cli.streams import say, warn
 from dask_kmeans.estimator import KMeans
 from dask_kmeans.read import open_source
-from dask_kmeans.write import check_labels_output, check_output, save_model, write_labels
+from dask_kmeans.result import FittedModel
+from dask_kmeans.write import check_output, save_model, write_labels
 from dask_kmeans.write.place import Output
+
+
+class Kept(NamedTuple):
+    """Where the state of a fit is kept, and whether one that is there is gone on from."""
+
+    checkpoint: str | None
+    resume: bool
 
 
 def run(
     source: str,
     model: str,
-    labels: str | None,
     features: dict[str, Any],
-    sample_weight: str | None,
-    checkpoint: str | None,
-    resume: bool,
-    require_convergence: bool,
-    report: str | None,
-    overwrite: bool,
-    quiet: bool,
-    cluster: dict[str, Any],
     parameters: dict[str, Any],
+    cluster: dict[str, Any],
+    outputs: Outputs,
+    kept: Kept,
+    require_convergence: bool,
 ) -> int:
     """Do it, on the `cluster` that `tasks_on` makes, with the `parameters` of `KMeans`.
 
     `features` go to `open_source`. Returns the exit code.
     """
-    start = time.perf_counter()
-    # The state goes last of all: where it is, outputs that are there are those of the run before.
-    overwrite = overwrite or _goes_on(checkpoint, resume)
-    _check_outputs(model, labels, report, overwrite)
+    start, checkpoint = time.perf_counter(), kept.checkpoint
+    if _goes_on(kept):
+        # The state goes last of all: where it is, outputs that are there are of the run before.
+        outputs = dataclasses.replace(outputs, overwrite=True)
+    check_output(model, overwrite=outputs.overwrite)
+    outputs.check()
     with tasks_on(**cluster) as client:
-        rows = open_source(source, weight_column=sample_weight, **features)
+        rows = open_source(source, **features)
         with (
             _kept_said(checkpoint),
-            contextlib.closing(progress(quiet, parameters["max_iter"])) as follow,
+            contextlib.closing(progress(outputs.quiet, parameters["max_iter"])) as follow,
         ):
             estimator = KMeans(callbacks=[follow], checkpoint=checkpoint, **parameters).fit(rows)
             follow.finish(estimator.stop_reason_)
         fitted = estimator._fitted_model()
         refused = require_convergence and not fitted.converged
         if not refused:
-            save_model(fitted, model, overwrite)
-            if labels is not None:
-                logger.info("writing labels to %s", labels)
-                write_labels(estimator.labels_, labels, overwrite)
+            _write(estimator, fitted, model, outputs)
         content = {
             "command": "fit",
             "version": __version__,
             "source": source,
             "model": None if refused else model,
-            "labels": None if refused else labels,
-            "n_rows": int(fitted.cluster_sizes.sum()),
-            "n_features": rows.n_features,
-            **{
-                field.name: getattr(fitted, field.name)
-                for field in dataclasses.fields(fitted)
-                if field.name != "cluster_centers"
-            },
-            "stop_reason": checks.stop_reason_for_shell(fitted.stop_reason),
+            "labels": None if refused else outputs.labels,
+            **_told(fitted),
             "peak_memory": peak_memory(client),
             "seconds": time.perf_counter() - start,
         }
-    write_report(content, report, overwrite)
-    if not quiet and report != "-":
+    write_report(content, outputs.report, outputs.overwrite)
+    if not outputs.quiet and outputs.report != "-":
         click.echo(summary(fitted))
     reason = checks.stop_reason_for_shell(fitted.stop_reason)
     if refused:
@@ -91,28 +87,39 @@ def run(
     return DONE
 
 
-def _goes_on(checkpoint: str | None, resume: bool) -> bool:
+def _write(estimator: KMeans, fitted: FittedModel, model: str, outputs: Outputs) -> None:
+    """Write the model, and the labels where they are asked for."""
+    save_model(fitted, model, outputs.overwrite)
+    if outputs.labels is not None:
+        logger.info("writing labels to %s", outputs.labels)
+        write_labels(estimator.labels_, outputs.labels, outputs.overwrite)
+
+
+def _told(fitted: FittedModel) -> dict[str, Any]:
+    """What a report tells of a model: everything but the centers."""
+    fields = {field.name: getattr(fitted, field.name) for field in dataclasses.fields(fitted)}
+    centers = fields.pop("cluster_centers")
+    return {
+        "n_rows": int(fitted.cluster_sizes.sum()),
+        "n_features": centers.shape[1],
+        **fields,
+        "stop_reason": checks.stop_reason_for_shell(fitted.stop_reason),
+    }
+
+
+def _goes_on(kept: Kept) -> bool:
     """Whether there is the state of a run that has not ended, to go on from.
 
     Raises
     ------
     FileExistsError
-        If there is one and `resume` is False.
+        If there is one and `kept.resume` is False.
     """
-    if checkpoint is None or not Output(checkpoint).exists():
+    if kept.checkpoint is None or not Output(kept.checkpoint).exists():
         return False
-    if not resume:
-        raise checks.kept_state_error(checkpoint)
+    if not kept.resume:
+        raise checks.kept_state_error(kept.checkpoint)
     return True
-
-
-def _check_outputs(model: str, labels: str | None, report: str | None, overwrite: bool) -> None:
-    """Raise for outputs that cannot be written, before hours are spent on what goes into them."""
-    check_output(model, overwrite=overwrite)
-    if labels is not None:
-        check_labels_output(labels, overwrite=overwrite)
-    if report not in (None, "-"):
-        check_output(report, overwrite=overwrite)
 
 
 @contextlib.contextmanager

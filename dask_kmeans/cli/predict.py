@@ -11,31 +11,28 @@ from dask_kmeans import __version__
 from dask_kmeans.cli.cluster import peak_memory, tasks_on
 from dask_kmeans.cli.codes import DONE
 from dask_kmeans.cli.log import logger
+from dask_kmeans.cli.outputs import Outputs
 from dask_kmeans.cli.report import write_report
 from dask_kmeans.estimator import load_model
 from dask_kmeans.read import FittedColumns, open_source
-from dask_kmeans.write import check_labels_output, check_output, load_fitted, write_and_count
+from dask_kmeans.write import load_fitted, write_and_count
 
 
 def run(
     source: str,
     model: str,
-    labels: str,
     features: dict[str, Any],
     nan: str | None,
-    report: str | None,
-    overwrite: bool,
-    quiet: bool,
     cluster: dict[str, Any],
+    outputs: Outputs,
 ) -> int:
     """Do it, on the `cluster` that `tasks_on` makes; returns the exit code.
 
     `features` go to `open_source`; `nan` is that of the model where it is None.
     """
-    start = time.perf_counter()
-    check_labels_output(labels, overwrite=overwrite)
-    if report not in (None, "-"):
-        check_output(report, overwrite=overwrite)
+    start, labels = time.perf_counter(), outputs.labels
+    assert labels is not None
+    outputs.check()
     fitted = load_fitted(model)
     estimator = load_model(model)
     if nan is not None:
@@ -46,7 +43,7 @@ def run(
         rows = open_source(source, **features)
         logger.info("labelling %s: writing %s", source, labels)
         # One read gives the labels and what there is to watch in them.
-        tally = write_and_count(estimator._labelled(rows), labels, overwrite)
+        tally = write_and_count(estimator._labelled(rows), labels, outputs.overwrite)
         sizes = np.zeros(len(fitted.cluster_centers), np.int64)
         sizes[: len(tally.sizes)] = tally.sizes
         content = {
@@ -63,5 +60,5 @@ def run(
             "peak_memory": peak_memory(client),
             "seconds": time.perf_counter() - start,
         }
-    write_report(content, report, overwrite)
+    write_report(content, outputs.report, outputs.overwrite)
     return DONE

@@ -1,0 +1,24 @@
+"""Where what a command leaves goes, beside the model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dask_kmeans.write import check_labels_output, check_output
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """The options of these names."""
+
+    labels: str | None
+    report: str | None
+    overwrite: bool
+    quiet: bool
+
+    def check(self) -> None:
+        """Raise for what cannot be written, before hours are spent on what goes into it."""
+        if self.labels is not None:
+            check_labels_output(self.labels, overwrite=self.overwrite)
+        if self.report not in (None, "-"):
+            check_output(self.report, overwrite=self.overwrite)

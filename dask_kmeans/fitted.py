@@ -1,0 +1,235 @@
+"""Fitted clusters: what a model that has been fitted can do, however it was fitted."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    ClusterMixin,
+    TransformerMixin,
+)
+from sklearn.utils.validation import check_is_fitted
+
+from dask_kmeans import checks
+from dask_kmeans.blockwise import Blockwise
+from dask_kmeans.checks import NonFiniteError
+from dask_kmeans.interop import to_sklearn
+from dask_kmeans.predict import (
+    LABELLED,
+    DistanceRows,
+    LabelledRows,
+    LabelRows,
+    RowFunction,
+    statistics_of,
+)
+from dask_kmeans.read import (
+    FittedColumns,
+    Points,
+    Standardization,
+    Transform,
+    as_points,
+    open_source,
+)
+from dask_kmeans.read.transforms import forward
+from dask_kmeans.result import FitResult, FittedModel
+from dask_kmeans.state import IterationRecord
+from dask_kmeans.statistics import Inertia
+from dask_kmeans.survey import survey
+from dask_kmeans.write.model import save_model
+from dask_kmeans.write.model_parameters import stored_parameters
+
+
+class FittedClusters(
+    ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseEstimator
+):
+    """What an estimator does with its `cluster_centers_` and the other attributes of a fit."""
+
+    def predict(self, X):
+        """Index of the nearest center for each row of X.
+
+        Parameters
+        ----------
+        X : as in `fit`
+            The features of the fit, in the same order.
+
+        Returns
+        -------
+        labels : int32, one for each row, in the kind of X
+            Lazy for lazy X, which is then read once; -1 for rows left out under `nan="skip"`.
+        """
+        return self._apply(LabelRows, X, np.int32)
+
+    def transform(self, X):
+        """Euclidean distances of each row of X to each center.
+
+        Returns
+        -------
+        distances : float64 (n, n_clusters), in the kind of X
+            In the unit of the data (or of its standardized features); lazy for lazy X.
+        """
+        check_is_fitted(self)
+        return self._apply(DistanceRows, X, np.float64, self._n_features_out)
+
+    def score(self, X, y=None, sample_weight=None):
+        """Minus the inertia of X about the centers: one pass over the data.
+
+        Returns
+        -------
+        float
+            `-inertia_` to the last bit for the data of the fit.
+        """
+        points = self._known_points(X, sample_weight)
+        blockwise = Blockwise(points.blocks, points.in_memory)
+        try:
+            function = self._row_function(LabelRows)
+            (inertia,) = statistics_of(blockwise, function, (Inertia(),))
+        except NonFiniteError:
+            survey(points, blockwise, self.nan)  # says the same, with the row's number among all
+            raise
+        finally:
+            blockwise.close()
+        checks.check_finite_inertia(inertia)
+        return -inertia
+
+    def save(self, url: str, *, overwrite: bool = False) -> None:
+        """Store the fitted model as a Zarr group with JSON attributes: no pickle.
+
+        What `load_model` would refuse is refused here, before anything is written. Functions
+        (`callbacks`, `init`) and generators (`random_state`) are no data and are left out: a loaded
+        model has the defaults in their place.
+
+        Parameters
+        ----------
+        url : str
+            A local path or any fsspec URL. Written whole or not at all.
+        overwrite : bool, default=False
+            Whether to replace what is there.
+        """
+        check_is_fitted(self)
+        checks.check_parameters(self)
+        save_model(self._fitted_model(), url, overwrite=overwrite)
+
+    def to_sklearn(self):
+        """A fitted `sklearn.cluster.KMeans` with these centers: nothing is fitted again.
+
+        Returns
+        -------
+        sklearn.cluster.KMeans or sklearn.pipeline.Pipeline
+            Its `labels_` are ours where they are in memory, and absent for lazy data. Of a model
+            that standardizes: a pipeline of a `StandardScaler` and the `KMeans`.
+        """
+        check_is_fitted(self)
+        return to_sklearn(self)
+
+    @property
+    def _n_features_out(self) -> int:
+        """Width of `transform`; scikit-learn's mixin makes the output names from it."""
+        return len(self.cluster_centers_)
+
+    def _adopt(self, result: FitResult, points: Points) -> None:
+        """Take over what a fit found."""
+        self._remember_features(points)
+        self.cluster_centers_ = result.centers
+        self.standardization_ = result.standardization
+        self.inertia_ = result.inertia
+        self.n_iter_ = len(result.history)
+        self.n_passes_ = result.passes
+        self.converged_ = result.reason.converged
+        self.stop_reason_ = str(result.reason)
+        self.history_ = result.history
+        self.cluster_sizes_ = result.sizes
+        self.labels_ = (
+            points.through(*self._transforms).apply(self._row_function(LabelRows), np.int32)
+            if result.labels is None
+            else points.in_kind(result.labels)
+        )
+
+    def _remember_features(self, points: Points) -> None:
+        self.n_features_in_ = points.n_features
+        self._columns = points.positions
+        if points.feature_names is not None:
+            self.feature_names_in_ = np.array(points.feature_names, dtype=object)
+        elif hasattr(self, "feature_names_in_"):
+            del self.feature_names_in_
+
+    def _row_function(self, kind: type[RowFunction]) -> RowFunction:
+        names = getattr(self, "feature_names_in_", None)
+        centers = forward(self.cluster_centers_, self._transforms)
+        return kind(centers, self.nan, None if names is None else tuple(names))
+
+    @property
+    def _transforms(self) -> tuple[Transform, ...]:
+        """What rows go through before they are compared."""
+        return () if self.standardization_ is None else (self.standardization_,)
+
+    def _known_points(self, X: Any, sample_weight: Any = None) -> Points:
+        """X as points that have the features of the fit."""
+        check_is_fitted(self)
+        # A model of a raster labels plain tables too, where there is no dimension to name.
+        feature_dim = self.feature_dim if type(X).__name__ == "DataArray" else None
+        fitted = self._fitted_columns()
+        if isinstance(X, (str, os.PathLike)):
+            X = open_source(X, fitted)
+        points = as_points(X, sample_weight, feature_dim=feature_dim)
+        checks.check_same_features(
+            fitted.names,
+            self.n_features_in_,
+            points.feature_names,
+            points.n_features,
+        )
+        return points.through(*self._transforms)
+
+    def _labelled(self, X: Any) -> Any:
+        """Labels with squared distances, `LABELLED`, as `predict` gives labels."""
+        return self._apply(LabelledRows, X, LABELLED)
+
+    def _apply(self, kind: type[RowFunction], X: Any, dtype: Any, n_outputs: int | None = None):
+        return self._known_points(X).apply(self._row_function(kind), dtype, n_outputs)
+
+    def _fitted_columns(self) -> FittedColumns:
+        names = getattr(self, "feature_names_in_", None)
+        return FittedColumns(
+            None if names is None else tuple(map(str, names)), getattr(self, "_columns", None)
+        )
+
+    def _fitted_model(self) -> FittedModel:
+        columns = self._fitted_columns()
+        standardization = self.standardization_
+        return FittedModel(
+            cluster_centers=self.cluster_centers_,
+            cluster_sizes=self.cluster_sizes_,
+            inertia=self.inertia_,
+            n_iter=self.n_iter_,
+            n_passes=self.n_passes_,
+            converged=self.converged_,
+            stop_reason=self.stop_reason_,
+            feature_names=columns.names,
+            columns=columns.positions,
+            parameters=stored_parameters(self.get_params(deep=False)),
+            history=[record._asdict() for record in self.history_],
+            standardization=None if standardization is None else standardization.as_dict(),
+        )
+
+    def _restore(self, stored: FittedModel) -> None:
+        """Take over what a model has stored."""
+        self.cluster_centers_ = stored.cluster_centers
+        self.standardization_ = (
+            None
+            if stored.standardization is None
+            else Standardization.from_dict(stored.standardization)
+        )
+        self.cluster_sizes_ = stored.cluster_sizes
+        self.inertia_ = stored.inertia
+        self.n_iter_ = stored.n_iter
+        self.n_passes_ = stored.n_passes
+        self.converged_ = stored.converged
+        self.stop_reason_ = stored.stop_reason
+        self.history_ = [IterationRecord(**record) for record in stored.history]
+        self.n_features_in_ = stored.cluster_centers.shape[1]
+        self._columns = stored.columns
+        if stored.feature_names is not None:
+            self.feature_names_in_ = np.array(stored.feature_names, dtype=object)
