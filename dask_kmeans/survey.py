@@ -138,7 +138,7 @@ def survey_block(
         if weights is not None:
             max_weight = max(max_weight, float(np.max(weights, where=counted, initial=0.0)))
         if moments is not None:
-            moments.add(values, weights, counted)
+            moments.add(dense(values), weights, counted)
         if with_content:
             content = content_hash(dense(values), weights, content)
         nan_rows += with_nan

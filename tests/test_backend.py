@@ -7,7 +7,7 @@ import pytest
 from naive import nearest as naive_nearest
 from naive import squared_distances
 
-from dask_kmeans import kernels
+from dask_kmeans import KMeans, kernels
 from dask_kmeans.fit import fit
 from dask_kmeans.parameters import FitParameters
 from dask_kmeans.read.from_numpy import InMemory
@@ -31,6 +31,9 @@ class Columns:
 
     def __getitem__(self, rows):
         return type(self)([column[rows] for column in self.columns])
+
+    def __array__(self, *args, **kwargs):
+        raise TypeError("these rows become an array where they are asked to, by `dense` alone")
 
 
 def dense(rows):
@@ -193,6 +196,38 @@ def test_lazy_rows_are_kept_in_the_batches_that_they_came_in(rows_kept):
     X = data(4)
     budget = rows_kept * (X[0].nbytes + 4)
     check_same(X, None, parameters("k-means||", memory_budget=budget), in_memory=False)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_sample_is_on_the_other_backend_too(weighted):
+    """Enough rows for a warm-up and leaps."""
+    X = data(8, 4200)
+    weights = np.random.default_rng(9).random(len(X)) if weighted else None
+    check_same(X, weights, parameters("random", n_clusters=4, accelerated=True))
+
+
+@pytest.mark.parametrize("accelerated", [False, True])
+def test_features_are_standardized_on_another_backend(accelerated):
+    X = data(10, 4200) * [1e-3, 1.0, 1e5]
+    chosen = parameters("random_pairs", n_clusters=4, standardize=True, accelerated=accelerated)
+    dense_fit, other = (fit(points(X, None, each, True), chosen)[0] for each in (False, True))
+    np.testing.assert_array_equal(dense_fit.centers, other.centers)
+    np.testing.assert_array_equal(dense_fit.labels, other.labels)
+    assert dense_fit.standardization.mean.tobytes() == other.standardization.mean.tobytes()
+
+
+@pytest.mark.parametrize("standardize", [False, True])
+def test_an_estimator_takes_rows_that_a_backend_is_registered_for(standardize):
+    X = data(11)
+    rows = Columns(X.T)
+    wanted = {"n_clusters": 4, "standardize": standardize, "random_state": 0}
+    weights = np.random.default_rng(12).random(len(X))
+    mine, theirs = (KMeans(**wanted).fit(each, sample_weight=weights) for each in (X, rows))
+    assert mine.cluster_centers_.tobytes() == theirs.cluster_centers_.tobytes()
+    np.testing.assert_array_equal(theirs.labels_, mine.labels_)
+    np.testing.assert_array_equal(theirs.predict(rows), mine.labels_)
+    assert theirs.score(rows, sample_weight=weights) == -mine.inertia_
+    np.testing.assert_array_equal(theirs.transform(rows), mine.transform(X))
 
 
 def test_infinite_values_are_named_on_another_backend():

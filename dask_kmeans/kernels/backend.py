@@ -92,6 +92,11 @@ def register(batch: type, backend: Backend) -> None:
     _BACKENDS[batch] = backend
 
 
+def is_batch(rows: Any) -> bool:
+    """Whether a backend is registered for what holds these rows."""
+    return any(batch in _BACKENDS for batch in type(rows).__mro__)
+
+
 def backend_of(rows: Any) -> Backend:
     """The operations on rows in such a batch."""
     try:
@@ -202,7 +207,8 @@ def concatenate(batches: Sequence[Any]) -> Any:
 
 
 def dense(rows: RowBatch) -> np.ndarray:
-    """Rows as an ndarray (m, d): for a few of them."""
+    """Rows as an ndarray (m, d): for a few of them, and for what takes arrays alone: transforms,
+    moments of features and the hash of the content."""
     return backend_of(rows).dense(rows)
 
 

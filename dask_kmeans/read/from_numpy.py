@@ -9,16 +9,22 @@ import numpy as np
 
 from dask_kmeans import checks, planning
 from dask_kmeans.blockwise import Block, Blockwise, OpenBlock, parallelism
+from dask_kmeans.kernels import is_batch
 from dask_kmeans.read.casts import as_numbers, kernel_dtype
 from dask_kmeans.read.masks import without_mask
-from dask_kmeans.read.pieces import Rows, RowsInMemory, as_weights
+from dask_kmeans.read.pieces import BatchRows, Rows, RowsInMemory, as_weights
 from dask_kmeans.read.points import Kind, Points, numbered
 from dask_kmeans.read.results import RowResults, RowsFrom
 from dask_kmeans.read.weights import weight_values
 
 
 def read(X: Any, sample_weight: Any = None) -> Points:
-    """Points of an array in memory of shape (n_rows, n_features); nothing is copied."""
+    """Points of an array in memory of shape (n_rows, n_features); nothing is copied.
+
+    X : anything that turns into an array, or a batch of rows that kernels take as it is.
+    """
+    if is_batch(X) and not isinstance(X, np.ndarray):
+        return read_rows(BatchRows(X), sample_weight, kind=InMemory())
     values = as_array(X)
     checks.check_two_dimensional(values.shape)
     return read_rows(Rows(values), sample_weight, kind=InMemory())

@@ -16,8 +16,9 @@ from dask_kmeans.read.masks import without_mask
 class Piece(NamedTuple):
     """Consecutive rows, as they are handed to the kernels."""
 
-    values: np.ndarray
-    """(m, d), of a native dtype of uint8..int64, float16..float64."""
+    values: Any
+    """A batch of rows (m, d): an ndarray of a native dtype of uint8..int64, float16..float64, or
+    whatever else a backend is registered for (`kernels.backend`)."""
     weights: np.ndarray | None = None
     """(m,) float64; None where rows are not weighted."""
 
@@ -95,6 +96,32 @@ class Rows:
 
     def pieces(self) -> Iterator[Piece]:
         return cut(self.values, self.weights)
+
+
+@dataclass(frozen=True)
+class BatchRows:
+    """A block whose rows (m, d) are in one batch that kernels take as it is (`RowBatch`)."""
+
+    values: Any
+    weights: np.ndarray | None = None
+    """float64 (m,)"""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.values.shape
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self.values.dtype
+
+    def rows(self, start: int, stop: int, weights: np.ndarray | None) -> BatchRows:
+        return BatchRows(self.values[start:stop], weights)
+
+    def pieces(self) -> Iterator[Piece]:
+        n_rows, n_features = self.shape
+        for start, stop in planning.pieces(n_rows, n_features * self.dtype.itemsize):
+            weights = None if self.weights is None else self.weights[start:stop]
+            yield Piece(self.values[start:stop], weights)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from dask_kmeans.kernels import RowBatch, dense
 from dask_kmeans.read.pieces import Piece
 
 STRIP_VALUES = 1 << 18
@@ -22,7 +23,10 @@ class Transform(Protocol):
     """A map of rows, each for itself. Picklable."""
 
     def forward(self, values: np.ndarray) -> np.ndarray:
-        """Rows or centers (m, d) in the caller's units -> as they are compared, float64."""
+        """Rows or centers (m, d) in the caller's units -> as they are compared, float64.
+
+        Rows that come in batches of another kind are made an ndarray before.
+        """
 
     def undo(self, centers: np.ndarray) -> np.ndarray:
         """Centers as they are compared -> in the caller's units."""
@@ -42,10 +46,10 @@ def transformed(pieces: Iterator[Piece], transforms: Sequence[Transform]) -> Ite
             )
 
 
-def forward(values: np.ndarray, transforms: Sequence[Transform]) -> np.ndarray:
-    """Rows or centers after some transforms."""
+def forward(values: RowBatch, transforms: Sequence[Transform]) -> Any:
+    """Rows or centers after some transforms: of none, the batch itself."""
     for transform in transforms:
-        values = transform.forward(values)
+        values = transform.forward(dense(values))
     return values
 
 
