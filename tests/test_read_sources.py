@@ -135,7 +135,7 @@ def test_parquet_types(tmp_path):
             "flag": pa.array([True, None, False]),
             "price": pa.array([1, 2, 3], pa.decimal128(7, 2)),
             "day": pa.array([1, 2, 3], pa.date32()),
-            "list": pa.array([[1], [2], [3]]),
+            "list": pa.array([["1"], ["2"], ["3"]]),
         }
     )
     pq.write_table(table, tmp_path / "t.parquet")

@@ -41,6 +41,7 @@ from dask_kmeans.checks.errors import (
     InvalidFileError,
     NonFiniteError,
     ParameterError,
+    RaggedError,
     ReadError,
 )
 from dask_kmeans.checks.installation import compiling_text, no_usual_place_text
@@ -105,6 +106,12 @@ from dask_kmeans.checks.tables import (
     warn_unnamed_columns,
     zarr_group_error,
 )
+from dask_kmeans.checks.vectors import (
+    no_vector_error,
+    ragged_column_error,
+    vector_parts_error,
+    vector_weights_error,
+)
 from dask_kmeans.checks.weights import (
     bad_weight_error,
     check_weight_scale,
@@ -130,6 +137,7 @@ __all__ = [
     "InvalidFileError",
     "NonFiniteError",
     "ParameterError",
+    "RaggedError",
     "ReadError",
     "Rule",
     "Text",
@@ -180,6 +188,7 @@ __all__ = [
     "no_header_error",
     "no_numeric_column_error",
     "no_usual_place_text",
+    "no_vector_error",
     "non_finite_error",
     "non_numeric_column_error",
     "not_numbers_error",
@@ -189,6 +198,7 @@ __all__ = [
     "packing_error",
     "parameter_error",
     "partition_columns_error",
+    "ragged_column_error",
     "ragged_error",
     "schemas_differ_error",
     "shown_url",
@@ -209,6 +219,8 @@ __all__ = [
     "unstorable_model_error",
     "unused_feature_dim_error",
     "variables_differ_error",
+    "vector_parts_error",
+    "vector_weights_error",
     "versions_error",
     "warn_dropped_columns",
     "warn_fewer_distinct_rows",

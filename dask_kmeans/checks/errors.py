@@ -19,6 +19,10 @@ class InvalidFileError(ValueError):
     """A file is not of the format that its name says; reading it again would not help."""
 
 
+class RaggedError(ValueError):
+    """A vector of a column is not as long as its first one."""
+
+
 class NonFiniteError(ValueError):
     """A value of the data is NaN or infinite."""
 

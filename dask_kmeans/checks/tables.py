@@ -110,8 +110,7 @@ def no_numeric_column_error(columns: Mapping[Any, Any], what: str = "column") ->
 
 
 def unknown_column_error(missing: Sequence[Any], columns: Iterable[Any], source: str) -> ValueError:
-    names = ", ".join(map(repr, missing))
-    return ValueError(text(f"{source} has no column {names}; it has {listing(columns)}"))
+    return ValueError(text(f"{source} has no column {listing(missing)}; it has {listing(columns)}"))
 
 
 def column_positions_error(given: Any, n_columns: int, source: str) -> ValueError:

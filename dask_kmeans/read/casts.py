@@ -10,7 +10,7 @@ from __future__ import annotations
 import decimal
 import numbers
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -80,19 +80,63 @@ def smallest_dtype(values: Iterable[float]) -> np.dtype:
     return np.result_type(*map(np.min_scalar_type, values))
 
 
-def put(values: np.ndarray, out: np.ndarray, row: int) -> np.ndarray:
-    """Write values (m,) into a row of `out` (n, m): a wider copy of it where they do not fit.
+def side_by_side(
+    columns: Iterable[np.ndarray],
+    shape: tuple[int, int],
+    dtype: np.dtype,
+    *,
+    in_rows: bool,
+    empty: Callable[[tuple[int, int], np.dtype], np.ndarray] = np.empty,
+) -> np.ndarray:
+    """Columns of numbers (m,) and of vectors (m, w) as one array, in the order of the columns.
+
+    Parameters
+    ----------
+    columns : iterable of ndarray
+        One at a time, so that a column which is made just now is still in the cache.
+    shape : (int, int)
+        Of all of them: (m, d).
+    dtype : dtype
+        What they are said to be of; a wider one is made where they are not.
+    in_rows : bool
+        Whether rows lie in one piece (C order), which suits vectors, or columns do.
+    empty : callable
+        What makes arrays.
+    """
+    out, first = None, 0
+    for values in columns:
+        if values.shape == shape and values.dtype == dtype:
+            return values  # vectors, which are all there is
+        if out is None:
+            out = empty(shape, dtype) if in_rows else empty(shape[::-1], dtype).T
+        width = 1 if values.ndim == 1 else values.shape[1]
+        out = put(values.reshape(-1, width), out, slice(first, first + width))
+        first += width
+    assert out is not None
+    return out
+
+
+def put(values: np.ndarray, out: np.ndarray, features: slice) -> np.ndarray:
+    """Write values (m, w) into w columns of `out` (m, d): a wider copy where they do not fit.
 
     Returns
     -------
-    ndarray of shape (n, m)
+    ndarray of shape (m, d)
         `out` itself, unless its dtype cannot hold the values.
     """
     with np.errstate(invalid="ignore", over="ignore"):
-        out[row] = values
-    if not np.can_cast(values.dtype, out.dtype) and not _same(out[row], values):
+        out[:, features] = values
+    if not np.can_cast(values.dtype, out.dtype) and not _same(out[:, features], values):
         out = out.astype(np.result_type(out, values))
-        out[row] = values
+        out[:, features] = values
+    return out
+
+
+def with_gaps(values: np.ndarray, there: np.ndarray) -> np.ndarray:
+    """The rows of `values` where `there` (m,) is true, in order, and NaN elsewhere: (m, w)."""
+    dtype = values.dtype if values.dtype.kind == "f" else np.promote_types(values.dtype, np.float32)
+    out = np.full((len(there), values.shape[1]), np.nan, dtype)
+    out[there] = values
     return out
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -98,6 +99,58 @@ UNNAMED = re.compile(r"|Unnamed: \d+|__index_level_\d+__")
 """What a column without a name is called: in a CSV, by pandas that has read one, in Arrow."""
 
 
+ELEMENT = re.compile(r"(.+)\[\d+\]", re.DOTALL)
+"""The name of a feature that is one number of the vectors in a column."""
+
+
+@dataclass(frozen=True)
+class Features:
+    """Columns of a table that are features: one of vectors is as many as these are long."""
+
+    columns: tuple[Any, ...]
+    widths: tuple[int | None, ...]
+    """Of each column the length of its vectors; None where it holds numbers."""
+
+    def __len__(self) -> int:
+        return sum(1 if width is None else width for width in self.widths)
+
+    def items(self) -> Iterator[tuple[Any, int | None]]:
+        """Each column with its width."""
+        return zip(self.columns, self.widths, strict=True)
+
+    @property
+    def with_vectors(self) -> bool:
+        return any(width is not None for width in self.widths)
+
+    @property
+    def names(self) -> tuple[Any, ...]:
+        """The name of each feature."""
+        return tuple(
+            name for column, width in self.items() for name in feature_names(column, width)
+        )
+
+
+def feature_names(column: Any, width: int | None) -> list[Any]:
+    """Names of the features that a column is: `v[0]`, `v[1]`, ... where it holds vectors."""
+    if width is None:
+        return [column]
+    return [f"{column}[{n}]" if isinstance(column, str) else (column, n) for n in range(width)]
+
+
+def _whole_columns(
+    chosen: Sequence[Any], dtypes: Mapping[Any, Any], widths: Mapping[Any, Any]
+) -> list[Any]:
+    """The columns that are chosen, where some may be by the names of their features."""
+    columns: list[Any] = []
+    for name in chosen:
+        element = None if name in dtypes or not isinstance(name, str) else ELEMENT.fullmatch(name)
+        if element is None or element[1] not in widths:
+            columns.append(name)
+        elif element[1] not in columns[-1:]:
+            columns.append(element[1])
+    return columns
+
+
 def numeric_columns(
     dtypes: Mapping[Any, np.dtype | None],
     types: Mapping[Any, Any],
@@ -105,21 +158,27 @@ def numeric_columns(
     columns: Sequence[Hashable] | AllBut | None = None,
     weight_column: Hashable | None = None,
     source: str = "X",
-) -> tuple[Any, ...]:
+    widths: Mapping[Any, Callable[[], int | None]] = MappingProxyType({}),
+) -> Features:
     """The columns of a table that are features: the rule for tables of every kind.
 
     Parameters
     ----------
     dtypes : mapping
-        Name -> NumPy dtype, or None for a column without numbers.
+        Name -> NumPy dtype, of a column of vectors that of their numbers, or None for a column
+        without numbers.
     types : mapping
         Name -> type in the store's own words, for messages.
     names : sequence
         All columns that features are taken from where none are chosen.
     columns : sequence, AllBut or None
-        Columns that the user chose: each has to be there, once, and to hold numbers.
+        Columns that the user chose: each has to be there, once, and to hold numbers. One of vectors
+        may also be chosen by the names of all of its features.
     weight_column : hashable or None
         Likewise; it is no feature unless it is among `columns`.
+    widths : mapping
+        Name of a column of vectors -> what finds how long they are (None: there is no vector). It
+        is asked of features only.
 
     Notes
     -----
@@ -130,6 +189,9 @@ def numeric_columns(
         columns = [columns]
     if isinstance(columns, AllBut):
         names, columns = columns.of(names, source), None
+    parts = columns or ()
+    if columns is not None:
+        columns = _whole_columns(columns, dtypes, widths)
     wanted = [*(columns or ()), *([weight_column] if weight_column is not None else ())]
     missing = [name for name in wanted if name not in dtypes]
     if missing:
@@ -139,17 +201,42 @@ def numeric_columns(
     for name in wanted:
         if dtypes[name] is None:
             raise checks.non_numeric_column_error(name, types[name], source)
-    if columns is not None:
-        if not columns:
-            raise checks.no_numeric_column_error({})
-        checks.check_columns_differ(columns, "The choice of columns")
-        return tuple(columns)
-    numeric = [name for name in names if dtypes[name] is not None and name != weight_column]
+    if weight_column in widths:
+        raise checks.vector_weights_error(weight_column, types[weight_column], source)
+    if columns is None:
+        columns = _all_numeric(dtypes, types, [name for name in names if name != weight_column])
+    elif not columns:
+        raise checks.no_numeric_column_error({})
+    checks.check_columns_differ(columns, "The choice of columns")
+    features = Features(tuple(columns), tuple(_width(name, widths, source) for name in columns))
+    checks.check_columns_differ(features.names, source)
+    width_of = dict(features.items())
+    given = [each for name in parts for each in feature_names(name, width_of.get(name))]
+    if parts and tuple(given) != features.names:
+        raise checks.vector_parts_error(width_of, parts, source)
+    return features
+
+
+def _all_numeric(
+    dtypes: Mapping[Any, np.dtype | None], types: Mapping[Any, Any], names: Sequence[Any]
+) -> list[Any]:
+    """The columns that are features where none are chosen."""
+    numeric = [name for name in names if dtypes[name] is not None]
     unnamed = [name for name in numeric if isinstance(name, str) and UNNAMED.fullmatch(name)]
     dropped = {name: types[name] for name in names if dtypes[name] is None}
-    features = tuple(name for name in numeric if name not in unnamed)
+    features = [name for name in numeric if name not in unnamed]
     if not features:
         raise checks.no_numeric_column_error(dropped | {name: types[name] for name in unnamed})
     checks.warn_dropped_columns(dropped)
     checks.warn_unnamed_columns(unnamed)
     return features
+
+
+def _width(name: Any, widths: Mapping[Any, Callable[[], int | None]], source: str) -> int | None:
+    """Length of the vectors of a column; None where it holds numbers."""
+    if name not in widths:
+        return None
+    width = widths[name]()
+    if not width:
+        raise checks.no_vector_error(name, source)
+    return width

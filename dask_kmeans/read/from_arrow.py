@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,47 +21,72 @@ from dask_kmeans.read.points import Points
 def read(X: pa.Table | pa.RecordBatch, sample_weight: Any = None) -> Points:
     """Points of the numeric columns of a pyarrow table; a warning names the others."""
     index = arrow_columns.index_columns(X.schema)
-    dtypes = {field.name: arrow_columns.numpy_dtype(field.type) for field in X.schema}
     types = {field.name: field.type for field in X.schema}
     names = [name for name in X.schema.names if name not in index]
-    features = numeric_columns(dtypes, types, names)
-    return _points(features, map(X.column, features), sample_weight, ArrowTable(type(X)))
+    return _points(types, types, names, X.column, sample_weight, ArrowTable(type(X)))
 
 
 def read_polars(X: Any, sample_weight: Any = None) -> Points:
     """Points of the numeric columns of a polars DataFrame; a warning names the others."""
+    types = {name: _arrow_type(kind) for name, kind in X.schema.items()}
+    return _points(
+        types, X.schema, X.columns, lambda name: _as_arrow(X[name]), sample_weight, PolarsFrame()
+    )
+
+
+def _arrow_type(kind: Any) -> pa.DataType:
+    """An Arrow type for a polars type of numbers or of lists of numbers, another for others."""
     import polars
 
-    others = (polars.Boolean, polars.Null)
-    dtypes = {
-        name: np.dtype(np.float64) if kind.is_numeric() or kind in others else None
-        for name, kind in X.schema.items()
-    }
-    features = numeric_columns(dtypes, X.schema, X.columns)
-    columns = (_as_arrow(X[name]) for name in features)
-    return _points(features, columns, sample_weight, PolarsFrame())
+    inner = getattr(kind, "inner", kind)
+    if not (inner.is_numeric() or inner in (polars.Boolean, polars.Null)):
+        return pa.binary()
+    return pa.float64() if inner is kind else pa.list_(pa.float64(), getattr(kind, "size", -1))
 
 
 def _as_arrow(column: Any) -> pa.Array:
-    """A polars Series of numbers; Arrow has no integers of 128 bits."""
+    """A polars Series of numbers, or of lists of them; Arrow has no integers of 128 bits."""
     import polars
 
-    return (column.cast(polars.Float64) if "128" in str(column.dtype) else column).to_arrow()
+    kind = column.dtype
+    if str(getattr(kind, "inner", kind)) in ("Int128", "UInt128"):
+        wide = polars.Float64
+        column = column.cast(polars.List(wide) if hasattr(kind, "inner") else wide)
+    return column.to_arrow()
 
 
 def _points(
-    names: tuple[str, ...],
-    columns: Iterable[pa.Array | pa.ChunkedArray],
+    types: Mapping[str, pa.DataType],
+    shown: Mapping[str, Any],
+    names: Sequence[str],
+    column: Callable[[str], pa.Array | pa.ChunkedArray],
     sample_weight: Any,
     kind: from_numpy.InMemory,
 ) -> Points:
-    values = tuple(map(arrow_columns.numbers, columns))
+    """Points of columns of these types; `shown`: the types as the user knows them."""
+    dtypes = {name: arrow_columns.numpy_dtype(each) for name, each in types.items()}
+    widths = {
+        name: partial(_width, each, name, column)
+        for name, each in types.items()
+        if arrow_columns.is_vector(each)
+    }
+    features = numeric_columns(dtypes, shown, names, widths=widths)
+    values = tuple(
+        arrow_columns.numbers(column(name))
+        if width is None
+        else arrow_columns.vectors(column(name), width, name)
+        for name, width in features.items()
+    )
     return from_numpy.read_rows(
         ColumnRows(values, common_dtype(values)),
         sample_weight,
         kind=kind,
-        feature_names=checks.check_feature_names(names),
+        feature_names=checks.check_feature_names(features.names),
     )
+
+
+def _width(kind: pa.DataType, name: str, column: Callable[[str], Any]) -> int | None:
+    return arrow_columns.fixed_width(kind) or arrow_columns.first_width(column(name))
 
 
 def _names(values: np.ndarray) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -12,6 +12,7 @@ import dask
 from dask_kmeans import checks, planning
 from dask_kmeans.blockwise import parallelism
 from dask_kmeans.read import from_pandas
+from dask_kmeans.read.columns import Features
 from dask_kmeans.read.graphs import Chunk, sources_of
 from dask_kmeans.read.pieces import Piece
 from dask_kmeans.read.points import Kind, Points, uncounted
@@ -21,11 +22,10 @@ from dask_kmeans.read.weights import weights_along_index
 
 def read(X: Any, sample_weight: Any = None) -> Points:
     """Points of the numeric columns of a Dask DataFrame; a warning names the others."""
-    positions = from_pandas.numeric_columns(X)
-    if len(positions) < len(X.columns):
+    features, dtype = from_pandas.numeric_columns(X, partial(_first_rows, X))
+    if len(features.columns) < len(X.columns):
         # Said to Dask, so that it need not even read the other columns.
-        X = X[[X.columns[position] for position in positions]]
-    dtype = from_pandas.declared_dtype(X)
+        X = X[list(features.columns)]
     threads = parallelism(in_memory=False)
 
     def groups(one_by_one: bool) -> list[tuple[int, int]]:
@@ -34,18 +34,28 @@ def read(X: Any, sample_weight: Any = None) -> Points:
     sources, _ = sources_of(
         [X] if sample_weight is None else [X, _checked_weights(X, sample_weight)],
         groups,
-        partial(Partitions, tuple(X.columns)),
+        partial(Partitions, features),
     )
     return Points(
         blocks=uncounted(sources),
-        n_features=len(X.columns),
+        n_features=len(features),
         dtype=dtype,
         n_rows=None,
         in_memory=False,
-        kind=DaskFrame(X),
-        feature_names=checks.check_feature_names(X.columns),
+        kind=DaskFrame(X, features),
+        feature_names=checks.check_feature_names(features.names),
         weighted=sample_weight is not None,
     )
+
+
+def _first_rows(X: Any, position: int) -> Any:
+    """The first partition that has a value in a column, of this column: it is computed for it."""
+    column = X.iloc[:, [position]]
+    for part in column.partitions:
+        values = part.compute().iloc[:, 0]
+        if values.notna().any():
+            return values
+    return values
 
 
 def _checked_weights(X: Any, sample_weight: Any) -> Any:
@@ -74,30 +84,30 @@ def _are_divided_otherwise(weights: Any, X: Any) -> bool:
 
 @dataclass(frozen=True)
 class Partitions:
-    """A block of consecutive partitions, perhaps with their weights; `columns` are the features."""
+    """A block of consecutive partitions, perhaps with their weights."""
 
-    columns: tuple[Hashable, ...]
+    features: Features
     chunks: Iterable[Chunk]
+    part: str = "its partition"
+    """What an error calls the partition of a row."""
 
     def pieces(self) -> Iterator[Piece]:
-        everything = tuple(range(len(self.columns)))
         for frame, *of_rows in self.chunks:
             weights = of_rows[0] if of_rows else None
             if weights is not None:
                 if len(weights) != len(frame):
                     raise checks.weight_chunks_error([len(weights)], [len(frame)])
                 weights = weights_along_index(weights, frame.index)
-            features = self._features(frame)
-            yield from from_pandas.frame_rows(features, everything, weights).pieces()
+            name = RowsOfPart(self.part, frame.index)
+            there = self._checked(frame)
+            yield from from_pandas.frame_rows(there, self.features, weights, name).pieces()
 
-    def _features(self, frame: Any) -> Any:
-        """The columns of a partition in the order that Dask was told, whatever theirs is."""
-        there = list(frame.columns)
-        if there == list(self.columns):
-            return frame
-        if len(set(there)) < len(there) or not set(there) >= set(self.columns):
-            raise checks.partition_columns_error(self.columns, there)
-        return frame[list(self.columns)]
+    def _checked(self, frame: Any) -> Any:
+        """A partition, which has to have the columns that Dask was told, in whatever order."""
+        there, told = list(frame.columns), self.features.columns
+        if len(set(there)) < len(there) or not set(there) >= set(told):
+            raise checks.partition_columns_error(told, there)
+        return frame
 
 
 @dataclass(frozen=True)
@@ -105,18 +115,19 @@ class DaskFrame(Kind):
     """Results as lazy Dask Series or DataFrames with the partitions and the index of the data."""
 
     X: Any
+    features: Features
 
     def apply(self, points: Points, results: RowResults) -> Any:
         return self.X.map_partitions(
             _results_of_partition,
             shared(results),
-            tuple(self.X.columns),
+            self.features,
             meta=from_pandas.empty_result(results.dtype, results.n_outputs),
         )
 
 
-def _results_of_partition(frame, results, columns, partition_info=None):
+def _results_of_partition(frame, results, features, partition_info=None):
     number = "" if partition_info is None else f" {partition_info['number']}"
-    rows = Partitions(columns, [(frame,)])
-    values = results.of(rows, RowsOfPart(f"partition{number}", frame.index))
+    rows = Partitions(features, [(frame,)], f"partition{number}")
+    values = results.of(rows, RowsOfPart(rows.part, frame.index))
     return from_pandas.as_series_or_frame(values, frame.index)

@@ -2,50 +2,104 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from dask_kmeans import checks
 from dask_kmeans.read import arrow_columns, columns, from_numpy
-from dask_kmeans.read.casts import as_numbers, common_dtype, kernel_dtype, not_a_number
+from dask_kmeans.read.casts import (
+    as_numbers,
+    common_dtype,
+    is_missing,
+    kernel_dtype,
+    not_a_number,
+    with_gaps,
+)
 from dask_kmeans.read.pieces import ColumnRows, Rows
 from dask_kmeans.read.points import Points
 from dask_kmeans.read.weights import weights_along_index
 
+VECTORS = (list, tuple, np.ndarray)
+"""Types of objects that are vectors."""
+
 
 def read(X: pd.DataFrame, sample_weight: Any = None) -> Points:
     """Points of the numeric columns of a DataFrame; a warning names the others."""
-    positions = numeric_columns(X)
+    features, _ = numeric_columns(X, lambda position: X.iloc[:, position])
     return from_numpy.read_rows(
-        frame_rows(X, positions),
+        frame_rows(X, features),
         weights_along_index(sample_weight, X.index),
         kind=PandasFrame(X.index),
-        feature_names=checks.check_feature_names(X.columns[list(positions)]),
+        feature_names=checks.check_feature_names(features.names),
     )
 
 
-def numeric_columns(X: Any) -> tuple[int, ...]:
-    """Positions of the columns of a DataFrame, pandas' or Dask's, that hold numbers."""
+def numeric_columns(
+    X: Any, rows_of: Callable[[int], pd.Series]
+) -> tuple[columns.Features, np.dtype]:
+    """The columns of a DataFrame, pandas' or Dask's, that hold numbers or vectors of numbers.
+
+    Parameters
+    ----------
+    X : DataFrame
+    rows_of : callable
+        Position of a column -> its values, or the first of them. Asked for objects, and for vectors
+        of which the type does not say how long they are.
+
+    Returns
+    -------
+    features : Features
+    dtype : dtype
+        What holds them, by what the columns say of themselves.
+    """
     names = list(X.columns)
-    dtypes = dict(zip(names, map(_numpy_dtype, X.dtypes), strict=True))
-    if isinstance(X, pd.DataFrame):
-        for position, kind in enumerate(X.dtypes):
-            # As pandas reads the decimals of Parquet, for example.
-            if kind == np.dtype(object) and not_a_number(X.iloc[:, position].array) is None:
-                dtypes[names[position]] = np.dtype(np.float64)
+    dtypes: dict[Any, np.dtype | None] = {}
+    widths: dict[Any, Callable[[], int | None]] = {}
+    for position, (name, kind) in enumerate(zip(names, X.dtypes, strict=True)):
+        dtypes[name] = _numpy_dtype(kind)
+        if isinstance(kind, pd.ArrowDtype) and arrow_columns.is_vector(kind.pyarrow_dtype):
+            widths[name] = partial(_arrow_width, kind.pyarrow_dtype, rows_of, position)
+        elif kind == np.dtype(object):
+            first, dtypes[name] = _kind_of_objects(rows_of(position))
+            if first is not None:
+                widths[name] = partial(len, first)
     types = dict(zip(names, X.dtypes, strict=True))
-    features = columns.numeric_columns(dtypes, types, names)
-    place = {name: position for position, name in enumerate(names)}
-    return tuple(place[name] for name in features)
+    features = columns.numeric_columns(dtypes, types, names, widths=widths)
+    return features, np.result_type(*(dtypes[name] for name in features.columns))
 
 
-def declared_dtype(X: Any) -> np.dtype:
-    """What holds the columns of a DataFrame of numbers, by what it says of them."""
-    return np.result_type(*(_numpy_dtype(dtype) or np.float64 for dtype in X.dtypes))
+def _arrow_width(kind: Any, rows_of: Callable[[int], pd.Series], position: int) -> int | None:
+    return arrow_columns.fixed_width(kind) or arrow_columns.first_width(
+        pa.array(rows_of(position).array)
+    )
+
+
+def _kind_of_objects(column: pd.Series) -> tuple[Any, np.dtype | None]:
+    """The first vector of a column of objects, if there is one; a dtype for their numbers, if any.
+
+    Numbers that are objects are what pandas reads of the decimals of Parquet, for example.
+    """
+    other = not_a_number(column.array)
+    if other is None:
+        return None, np.dtype(np.float64)
+    if not _is_vector(other):
+        return None, None
+    dtype = np.asarray(other).dtype
+    return other, kernel_dtype(dtype) if dtype.kind in "biuf" else np.dtype(np.float64)
+
+
+def _is_vector(value: Any) -> bool:
+    return (
+        isinstance(value, VECTORS)
+        and getattr(value, "ndim", 1) == 1
+        and not_a_number(value) is None
+    )
 
 
 def _numpy_dtype(dtype: Any) -> np.dtype | None:
@@ -66,18 +120,57 @@ def _numpy_dtype(dtype: Any) -> np.dtype | None:
 
 
 def frame_rows(
-    X: pd.DataFrame, positions: tuple[int, ...], weights: Any = None
+    X: pd.DataFrame,
+    features: columns.Features,
+    weights: Any = None,
+    row_name: Callable[[int], str] = str,
 ) -> Rows | ColumnRows:
-    """The columns `positions` of X, without a copy where their values lie in one array."""
-    frame = X if len(positions) == X.shape[1] else X.iloc[:, list(positions)]
+    """The features of X, without a copy where their values lie in one array.
+
+    row_name : what an error calls a row, by its position
+    """
+    place = {name: position for position, name in enumerate(X.columns)}
+    positions = [place[name] for name in features.columns]
+    frame = X if positions == list(range(X.shape[1])) else X.iloc[:, positions]
     first = frame.dtypes.iloc[0]
     if isinstance(first, np.dtype) and first.kind != "O" and (frame.dtypes == first).all():
         # One row tells whether pandas would copy to put all columns into one array.
         row, column = frame.iloc[:1].to_numpy(), frame.iloc[:, 0].to_numpy()
         if np.shares_memory(row, column):
             return Rows(frame.to_numpy(), weights)
-    values = tuple(_values(column, name) for name, column in frame.items())
+    values = tuple(
+        _values(column, name) if width is None else _vectors(column, width, name, row_name)
+        for (name, column), width in zip(frame.items(), features.widths, strict=True)
+    )
     return ColumnRows(values, common_dtype(values), weights)
+
+
+def _vectors(
+    column: pd.Series, width: int, name: Hashable, row_name: Callable[[int], str]
+) -> np.ndarray:
+    """A column of vectors as (m, width), without those that are missing in a float."""
+    if isinstance(column.dtype, pd.ArrowDtype):
+        return arrow_columns.vectors(pa.array(column.array), width, name, row_name)
+    objects = column.to_numpy(dtype=object)
+    there = np.fromiter((isinstance(each, VECTORS) for each in objects), bool, len(objects))
+    lengths = np.full(len(objects), width)
+    lengths[there] = list(map(len, objects[there]))
+    for row in np.flatnonzero(~there | (lengths != width)).tolist():
+        if there[row]:
+            raise checks.ragged_column_error(name, width, lengths[row], row_name(row))
+        if not _is_gap(objects[row]):
+            raise checks.ragged_column_error(name, width, repr(objects[row]), row_name(row))
+    try:
+        values = np.array(list(objects[there])).reshape(np.count_nonzero(there), width)
+    except ValueError as error:  # lists in a list
+        raise checks.ragged_error(error) from error
+    values = as_numbers(values, f"column {name!r}")
+    return values if there.all() else with_gaps(values, there)
+
+
+def _is_gap(value: Any) -> bool:
+    """Whether an object among vectors stands for none."""
+    return is_missing(value) or (isinstance(value, float) and value != value)
 
 
 def _values(column: pd.Series, name: Hashable) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,13 +16,26 @@ import numpy as np
 from dask_kmeans import checks, planning
 from dask_kmeans.blockwise import Block
 from dask_kmeans.buffer_pool import ReadingBufferPool
-from dask_kmeans.read.arrow_columns import numbers, numpy_dtype
-from dask_kmeans.read.casts import put, smallest_dtype
-from dask_kmeans.read.columns import AllBut, numeric_columns
+from dask_kmeans.read.arrow_columns import (
+    fixed_width,
+    is_vector,
+    numbers,
+    numpy_dtype,
+    vectors,
+)
+from dask_kmeans.read.casts import side_by_side, smallest_dtype
+from dask_kmeans.read.columns import AllBut, Features, numeric_columns
 from dask_kmeans.read.folder import Listing, constants_of, partition_columns
-from dask_kmeans.read.parquet_files import common_types, open_file, read_footer
+from dask_kmeans.read.parquet_files import (
+    Footer,
+    common_types,
+    first_width,
+    open_file,
+    read_footer,
+)
 from dask_kmeans.read.pieces import Piece, cut
 from dask_kmeans.read.points import numbered
+from dask_kmeans.read.results import RowsFrom
 from dask_kmeans.read.retry import Part, retried
 from dask_kmeans.read.stored import Source
 from dask_kmeans.read.url import full_name, is_local
@@ -34,6 +48,10 @@ BATCH_BYTES = 32 * 2**20
 """A local row group of at most this size is decoded whole, column by column: a third faster than in
 batches of 8 MiB, since a column that is finished at once is still in the cache when it is put in
 its place. A larger one, and one from afar, comes in batches of about this size."""
+
+VECTOR_BATCH_BYTES = 4 * 2**20
+"""Size of the batches that vectors come in: they are compared where Arrow has put them, which then
+is still in the cache."""
 
 
 class RowGroup(NamedTuple):
@@ -86,21 +104,22 @@ class ParquetSource(Source):
         dtypes = {name: numpy_dtype(kind, name in nulls) for name, kind in types.items()}
         everything = {name for footer in footers for name in footer.names}
         folders = partition_columns(listing, everything)
+        widths = _widths(fs, footers, types)
         types |= {name: "text" if values is None else "int64" for name, values in folders.items()}
         dtypes |= {
             name: values if values is None else smallest_dtype(values)
             for name, values in folders.items()
         }
-        self.columns = numeric_columns(
-            dtypes, types, [*names, *folders], columns, weight_column, url
+        self.features = numeric_columns(
+            dtypes, types, [*names, *folders], columns, weight_column, url, widths
         )
-        self.feature_names = checks.check_feature_names(self.columns)
+        self.feature_names = checks.check_feature_names(self.features.names)
         self.weight_column = weight_column
         self.weighted = weight_column is not None
         self._buffers = ReadingBufferPool()
-        self.n_features = len(self.columns)
-        self.dtype = np.result_type(*(dtypes[name] for name in self.columns))
-        read = {*self.columns, weight_column}
+        self.n_features = len(self.features)
+        self.dtype = np.result_type(*(dtypes[name] for name in self.features.columns))
+        read = {*self.features.columns, weight_column}
         self._parts = [
             RowGroup(
                 footer.path, group, 0, rows, constants_of(folders, number, read)
@@ -125,7 +144,7 @@ class ParquetSource(Source):
                 self._fs,
                 tuple(parts[a:b]),
                 edges[a],
-                self.columns,
+                self.features,
                 self.weight_column,
                 self.dtype,
                 self._buffers,
@@ -133,6 +152,17 @@ class ParquetSource(Source):
             for a, b in groups
         ]
         return numbered(sources, [(edges[a], edges[b]) for a, b in groups])
+
+
+def _widths(
+    fs: Any, footers: Sequence[Footer], types: dict[str, Any]
+) -> dict[str, Callable[[], int | None]]:
+    """Columns of vectors, and what finds how long they are: it may have to look into the files."""
+
+    def width(name: str, kind: Any) -> int | None:
+        return fixed_width(kind) or first_width(fs, footers, name)
+
+    return {name: partial(width, name, kind) for name, kind in types.items() if is_vector(kind)}
 
 
 def _split(part: RowGroup, most: int | None) -> list[RowGroup]:
@@ -150,7 +180,7 @@ class ParquetRows:
     fs: Any
     parts: tuple[RowGroup, ...]
     start: int
-    columns: tuple[str, ...]
+    features: Features
     weight_column: str | None
     dtype: np.dtype
     buffers: ReadingBufferPool
@@ -164,31 +194,42 @@ class ParquetRows:
                         yield from cut(*batch)
                 start += part.rows
 
-    def split(self, n_rows: int, part: RowGroup, column: Callable[[str], Any]) -> Piece:
-        """`n_rows` rows in Fortran order and their weights, from Arrow columns by their names."""
+    def split(self, first: int, n_rows: int, part: RowGroup, column: Callable[[str], Any]) -> Piece:
+        """`n_rows` rows and their weights, from Arrow columns by their names.
 
-        def values(name: str) -> np.ndarray:
+        first : number of the first of them among all rows
+        """
+
+        def values(name: str, width: int | None = None) -> np.ndarray:
             if name in part.constants:
                 return np.broadcast_to(part.constants[name], (n_rows,))
+            if width is not None:
+                return vectors(column(name), width, name, RowsFrom(first))
             return numbers(column(name))
 
-        out = self.buffers.empty((len(self.columns), n_rows), self.dtype)
-        for row, name in enumerate(self.columns):
-            out = put(values(name), out, row)
+        rows = side_by_side(
+            itertools.starmap(values, self.features.items()),
+            (n_rows, len(self.features)),
+            self.dtype,
+            in_rows=self.features.with_vectors,
+            empty=self.buffers.empty,
+        )
         if self.weight_column is None:
-            return Piece(out.T)
-        return Piece(out.T, values(self.weight_column).astype(np.float64))
+            return Piece(rows)
+        return Piece(rows, values(self.weight_column).astype(np.float64))
 
     @property
     def batch_rows(self) -> int:
-        return planning.piece_rows(self.dtype.itemsize * len(self.columns), BATCH_BYTES)
+        most = VECTOR_BATCH_BYTES if self.features.with_vectors else BATCH_BYTES
+        return planning.piece_rows(self.dtype.itemsize * len(self.features), most)
 
     @property
     def names(self) -> list[str]:
         """The columns that are read from the files."""
-        weight = () if self.weight_column in (None, *self.columns) else (self.weight_column,)
-        constants = self.parts[0].constants
-        return [name for name in (*self.columns, *weight) if name not in constants]
+        names = [*self.features.columns]
+        if self.weight_column not in (None, *names):
+            names.append(self.weight_column)
+        return [name for name in names if name not in self.parts[0].constants]
 
 
 class _Batches:
@@ -232,7 +273,7 @@ class _Batches:
         """The rows from number `skip` + `done` of the row group on, to the end of the part."""
         rows, part, file = self._rows, self._part, self._file.at(self._part.path)
         if is_local(rows.fs) and part.is_whole and part.rows <= rows.batch_rows:
-            yield rows.split(part.rows, part, partial(self._column, file))
+            yield rows.split(self._start, part.rows, part, partial(self._column, file))
             return
         first, stop = part.skip + self._done, part.skip + part.rows
         position = 0
@@ -244,7 +285,9 @@ class _Batches:
         ):
             begin, end = max(first - position, 0), min(stop - position, batch.num_rows)
             if begin < end:
-                yield rows.split(end - begin, part, batch.slice(begin, end - begin).column)
+                number = self._start + position + begin - part.skip
+                taken = batch.slice(begin, end - begin)
+                yield rows.split(number, end - begin, part, taken.column)
             position += batch.num_rows
             if position >= stop:
                 return

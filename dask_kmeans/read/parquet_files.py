@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from dask_kmeans import checks
-from dask_kmeans.read.arrow_columns import index_columns
+from dask_kmeans.read import arrow_columns
+from dask_kmeans.read.arrow_columns import index_columns, is_vector, numpy_dtype
 from dask_kmeans.read.retry import Part, retried
 from dask_kmeans.read.url import full_name, is_local
 
 BUFFER_BYTES = 2**16
 """Read at once of each column chunk of a local file."""
+
+FIRST_ROWS = 64
+"""Rows that are decoded at once to see how long the vectors in a column are."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +33,8 @@ class Footer:
     """Those that pandas or Dask wrote as an index."""
     group_rows: list[int]
     with_nulls: frozenset[str]
-    """Integer and bool columns that have, or may have, nulls, and those of nothing but nulls."""
+    """Columns of integers or bools, or of vectors of them, that have, or may have, nulls, and those
+    of nothing but nulls."""
 
     def seen(self, columns: Sequence[str] | None) -> dict[str, Any]:
         """Types of the chosen columns, as far as they are there; None: of all but the index."""
@@ -37,13 +43,18 @@ class Footer:
         return {name: self.types[name] for name in columns if name in self.types}
 
 
-def open_file(fs: Any, path: str) -> Any:
-    """A ParquetFile. Not memory-mapped: a file cut short while it is mapped kills the process."""
+def open_file(fs: Any, path: str, *, little: bool = False) -> Any:
+    """A ParquetFile. Not memory-mapped: a file cut short while it is mapped kills the process.
+
+    little : whether only a few rows are wanted
+    """
     import pyarrow.parquet as pq
 
     if is_local(fs):
         # Column chunks are read little by little: a task holds a few pages, not the row group.
         return pq.ParquetFile(path, buffer_size=BUFFER_BYTES, pre_buffer=False)
+    if little:
+        return pq.ParquetFile(fs.open(path, "rb"), buffer_size=BUFFER_BYTES, pre_buffer=False)
     # Column chunks are fetched in few large requests; a cache of the file would read them twice.
     return pq.ParquetFile(fs.open(path, "rb", cache_type="none"), pre_buffer=True)
 
@@ -83,16 +94,39 @@ def read_footer(fs: Any, path: str) -> Footer:
 def _with_nulls(metadata: Any, groups: list[Any], types: dict[str, Any]) -> Iterator[str]:
     import pyarrow as pa
 
+    # The numbers of vectors in `v` are a column `v.list.element`, or whatever the writer calls it.
+    vectors = [name for name, kind in types.items() if is_vector(kind)]
     for number in range(metadata.num_columns):
-        name = metadata.schema.column(number).path
+        path = metadata.schema.column(number).path
+        name = next((name for name in vectors if path.startswith(f"{name}.")), path)
         kind = types.get(name, pa.string())
         if pa.types.is_null(kind):
             yield name
-        if not (pa.types.is_integer(kind) or pa.types.is_boolean(kind)):
+        dtype = numpy_dtype(kind)
+        if dtype is None or dtype.kind == "f":
             continue
         statistics = (group.column(number).statistics for group in groups)
         if any(s is None or not s.has_null_count or s.null_count for s in statistics):
             yield name
+
+
+def first_width(fs: Any, footers: Sequence[Footer], name: str) -> int | None:
+    """How long the first vector in a column is; None where there is none."""
+    for footer in footers:
+        read = partial(_first_width, fs, footer, name)
+        width = retried(read, full_name(fs, footer.path), Part("its first rows"))
+        if width is not None:
+            return width
+    return None
+
+
+def _first_width(fs: Any, footer: Footer, name: str) -> int | None:
+    with open_file(fs, footer.path, little=True) as file:
+        for batch in file.iter_batches(FIRST_ROWS, columns=[name], use_threads=False):
+            width = arrow_columns.first_width(batch.column(name))
+            if width is not None:
+                return width
+    return None
 
 
 def common_types(footers: Sequence[Footer], columns: Sequence[str] | None) -> dict[str, Any]:

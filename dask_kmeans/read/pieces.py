@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from dask_kmeans import checks, planning
-from dask_kmeans.read.casts import as_numbers, kernel_dtype
+from dask_kmeans.read.casts import as_numbers, kernel_dtype, side_by_side
 from dask_kmeans.read.masks import without_mask
 
 
@@ -126,7 +126,8 @@ class BatchRows:
 
 @dataclass(frozen=True)
 class ColumnRows:
-    """A block whose features lie in arrays (m,) of their own, of dtypes that `dtype` can hold."""
+    """A block whose features lie in arrays of their own, (m,) of numbers or (m, w) of vectors, of
+    dtypes that `dtype` can hold."""
 
     columns: tuple[np.ndarray, ...]
     dtype: np.dtype
@@ -134,17 +135,17 @@ class ColumnRows:
 
     @property
     def shape(self) -> tuple[int, int]:
-        return len(self.columns[0]), len(self.columns)
+        return len(self.columns[0]), sum(c.shape[1] if c.ndim == 2 else 1 for c in self.columns)
 
     def rows(self, start: int, stop: int, weights: np.ndarray | None) -> ColumnRows:
         return ColumnRows(tuple(c[start:stop] for c in self.columns), self.dtype, weights)
 
     def pieces(self) -> Iterator[Piece]:
         n_rows, n_features = self.shape
+        vectors = any(column.ndim == 2 for column in self.columns)
         for start, stop in planning.pieces(n_rows, n_features * self.dtype.itemsize):
-            values = np.empty((n_features, stop - start), self.dtype)
-            for row, column in zip(values, self.columns, strict=True):
-                row[:] = column[start:stop]
+            columns = (column[start:stop] for column in self.columns)
             yield Piece(
-                values.T, None if self.weights is None else as_weights(self.weights[start:stop])
+                side_by_side(columns, (stop - start, n_features), self.dtype, in_rows=vectors),
+                None if self.weights is None else as_weights(self.weights[start:stop]),
             )

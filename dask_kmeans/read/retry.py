@@ -54,7 +54,7 @@ def retried(read: Callable[[], T], source: str, part: Part | Callable[[], Part])
         begun = monotonic()
         try:
             return read()
-        except (checks.ReadError, checks.InvalidFileError, MemoryError):
+        except (checks.ReadError, checks.InvalidFileError, checks.RaggedError, MemoryError):
             raise
         except Exception as error:
             slow = monotonic() - begun > PATIENCE
