@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import numpy as np
@@ -32,6 +31,7 @@ from dask_kmeans.read import (
     Standardization,
     Transform,
     as_points,
+    is_path,
     open_source,
 )
 from dask_kmeans.read.transforms import forward
@@ -172,7 +172,7 @@ class FittedClusters(
         # A model of a raster labels plain tables too, where there is no dimension to name.
         feature_dim = self.feature_dim if type(X).__name__ == "DataArray" else None
         fitted = self._fitted_columns()
-        if isinstance(X, (str, os.PathLike)):
+        if is_path(X):
             X = open_source(X, fitted)
         points = as_points(X, sample_weight, feature_dim=feature_dim)
         checks.check_same_features(

@@ -155,6 +155,24 @@ def mixed_folder_error(source: str, counts: Mapping[str, int]) -> ValueError:
     )
 
 
+def mixed_paths_error(source: str, counts: Mapping[str, int]) -> ValueError:
+    found = " and ".join(f"{number} of {kind} files" for kind, number in sorted(counts.items()))
+    return ValueError(
+        text(f"Several paths need to be of one kind, and {source} are {found}. Give those of one")
+    )
+
+
+def shapes_differ_error(
+    first: str, other: str, there: Sequence[int], here: Sequence[int]
+) -> ValueError:
+    return ValueError(
+        text(
+            f"NumPy files disagree in their number of columns: {first} has shape {sizes(there)}, "
+            f"{other} has {sizes(here)}. Give files of one table"
+        )
+    )
+
+
 def warn_passed_over(source: str, names: Sequence[str]) -> None:
     """Warn of what lies in a folder and is not read."""
     if names:

@@ -22,7 +22,7 @@ from dask_kmeans.read.points import Points
 from dask_kmeans.read.results import RowName
 from dask_kmeans.read.stored import Source
 from dask_kmeans.read.transforms import Standardization, Transform
-from dask_kmeans.read.url import Place
+from dask_kmeans.read.url import Place, is_hdf5
 
 __all__ = [
     "FittedColumns",
@@ -33,6 +33,7 @@ __all__ = [
     "Standardization",
     "Transform",
     "as_points",
+    "is_path",
     "open_source",
 ]
 
@@ -42,8 +43,10 @@ def as_points(X: Any, sample_weight: Any = None, *, feature_dim: Any = None) -> 
 
     Parameters
     ----------
-    X : array-like, dask or Zarr array, xarray object, DataFrame, pyarrow table, path or URL
-        Rows are samples, columns features. Nothing is read but what describes the data.
+    X : array-like, dask, Zarr or HDF5 array, xarray object, DataFrame, pyarrow table, path or URL
+        Rows are samples, columns features; of a column of vectors each number is a feature. Several
+        paths in a list follow each other. Nothing is read but what describes the data, and of a
+        table whose types do not say how long its vectors are the first rows.
     sample_weight : array-like of shape (n_rows,), optional
         Of the kind of X where that is lazy.
     feature_dim : hashable, optional
@@ -54,7 +57,7 @@ def as_points(X: Any, sample_weight: Any = None, *, feature_dim: Any = None) -> 
     ValueError, TypeError, FileNotFoundError
         For what cannot be clustered; the text says what to type.
     """
-    if isinstance(X, (str, os.PathLike)):
+    if is_path(X):
         X = open_source(X)
     if _is_a(X, "xarray", "DataArray"):
         from dask_kmeans.read import from_xarray
@@ -92,6 +95,10 @@ def as_points(X: Any, sample_weight: Any = None, *, feature_dim: Any = None) -> 
         from dask_kmeans.read import from_zarr
 
         X = from_zarr.ZarrSource(X)
+    if _is_a(X, "h5py", "Dataset") or _is_a(X, "h5py", "Group"):
+        from dask_kmeans.read import from_hdf5
+
+        X = from_hdf5.of_object(X)
     if _is_a(X, "zarr", "Group"):
         from dask_kmeans.read import from_zarr
 
@@ -109,8 +116,14 @@ def _is_a(X: Any, module: str, name: str) -> bool:
     return library is not None and isinstance(X, getattr(library, name))
 
 
+def is_path(X: Any) -> bool:
+    """Whether X is a path or URL, or several of them in a list."""
+    paths = X if isinstance(X, list | tuple) else [X]
+    return bool(paths) and all(isinstance(path, (str, os.PathLike)) for path in paths)
+
+
 def open_source(
-    url: str | os.PathLike,
+    url: str | os.PathLike | Sequence[str | os.PathLike],
     columns: Sequence[Any] | FittedColumns | None = None,
     weight_column: Any = None,
     exclude: Sequence[Any] = (),
@@ -119,8 +132,9 @@ def open_source(
 
     Parameters
     ----------
-    url : str or path
-        A Zarr array or group member; a Parquet or CSV file, or a folder or glob of them; a `.npy`.
+    url : str or path, or a sequence of them
+        A Zarr array or group member; Parquet, CSV or `.npy` files, or folders or globs of them,
+        which follow each other; the dataset of an HDF5 file (`file.h5::name`, or its only one).
     columns : sequence or FittedColumns, optional
         The features: names in a table, positions in an array; or what a model remembers of its own.
         Default: all (that hold numbers).
@@ -139,26 +153,33 @@ def open_source(
     ValueError, TypeError, FileNotFoundError, ImportError
         For what is missing or cannot be read; the text says what to type.
     """
-    place = Place(url)
+    paths = [url] if isinstance(url, (str, os.PathLike)) else list(url)
     of_table, of_array = chosen(_of_table(columns), exclude), chosen(_of_array(columns), exclude)
-    if place.is_zarr():
+    if len(paths) == 1 and is_hdf5(os.fspath(paths[0])):
+        from dask_kmeans.read import from_hdf5
+
+        return from_hdf5.open_path(os.fspath(paths[0]), of_array, weight_column)
+    places = list(map(Place, paths))
+    place = places[0]
+    if len(places) == 1 and place.is_zarr():
         from dask_kmeans.read import from_zarr
 
         return from_zarr.open_path(place, of_array, weight_column)
-    listing = Listing.of(place)
+    name = place.url if len(places) == 1 else f"{place.url} and {len(places) - 1} more"
+    listing = Listing.of_all(places, name)
     if listing.format == "Parquet":
         from dask_kmeans.read.from_parquet import ParquetSource
 
-        return ParquetSource(place.fs, listing, place.url, of_table, weight_column)
+        return ParquetSource(place.fs, listing, name, of_table, weight_column)
     if listing.format == "CSV":
         from dask_kmeans.read.from_csv import CsvSource
 
-        return CsvSource(place.fs, listing, place.url, of_table, weight_column)
-    if listing.format == "NumPy" and len(listing.files) == 1:
+        return CsvSource(place.fs, listing, name, of_table, weight_column)
+    if listing.format == "NumPy":
         from dask_kmeans.read.from_npy import NpySource
 
-        return NpySource(place.fs, listing.files[0], of_array, weight_column)
-    raise checks.unknown_format_error(place.url)
+        return NpySource(place.fs, listing, name, of_array, weight_column)
+    raise checks.unknown_format_error(name)
 
 
 def _of_table(columns: Sequence[Any] | FittedColumns | None) -> Sequence[Any] | None:

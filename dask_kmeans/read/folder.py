@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import os
 import re
+from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -67,6 +68,20 @@ class Listing:
         if any(character in path for character in "*?["):
             return cls._of_glob(fs, path, url)
         raise checks.missing_path_error(url)
+
+    @classmethod
+    def of_all(cls, places: Sequence[Place], url: str) -> Listing:
+        """All files of several places, in the order of the places; `url` is what to call them."""
+        listings = [cls.of(place) for place in places]
+        kinds = [
+            f"{each.format}" if place.is_local else f"remote {each.format}"
+            for place, each in zip(places, listings, strict=True)
+        ]
+        if len(set(kinds)) > 1:
+            raise checks.mixed_paths_error(url, Counter(kinds))
+        files = tuple(file for each in listings for file in each.files)
+        partitions = tuple(keys for each in listings for keys in each.partitions)
+        return cls(listings[0].format, files, partitions)
 
     @classmethod
     def _of_folder(cls, fs: Any, root: str, url: str) -> Listing:

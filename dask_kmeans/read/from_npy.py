@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import io
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -15,6 +18,7 @@ from dask_kmeans import checks, planning
 from dask_kmeans.blockwise import Block
 from dask_kmeans.read.casts import kernel_dtype
 from dask_kmeans.read.columns import AllBut, Columns
+from dask_kmeans.read.folder import AT_ONCE, Listing
 from dask_kmeans.read.pieces import Piece, cut
 from dask_kmeans.read.points import numbered
 from dask_kmeans.read.retry import Part, retried
@@ -26,38 +30,61 @@ HEADER_BYTES = 2**16
 
 
 class NpySource(Source):
-    """A `.npy` file of shape (n_rows, n_columns), of which some columns are features."""
+    """`.npy` files of shape (n_rows, n_columns), one after the other: some columns are features.
+
+    Parameters
+    ----------
+    fs : fsspec file system
+    listing : Listing
+        The files, in the order of their rows.
+    url : str
+        What the user called them.
+    columns : sequence of int, optional
+        Positions of the features. Default: all.
+    weight_column : int, optional
+    """
 
     def __init__(
         self,
         fs: Any,
-        path: str,
+        listing: Listing,
+        url: str,
         columns: Sequence[int] | AllBut | None = None,
         weight_column: int | None = None,
     ):
-        self.description = checks.shown_url(full_name(fs, path))
+        self.description = checks.shown_url(url)
         self.is_local = is_local(fs)
-        shape, fortran, dtype, offset = _header(fs, path)
-        checks.check_two_dimensional(shape, self.description)
-        self.dtype = kernel_dtype(dtype, self.description)
-        self.n_rows = shape[0]
-        self.columns = Columns.of_positions(shape[1], columns, weight_column, self.description)
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            self._files = tuple(pool.map(partial(_file, fs), listing.files))
+        first = self._files[0]
+        for file in self._files:
+            checks.check_two_dimensional(file.shape, checks.shown_url(file.name))
+            if file.shape[1] != first.shape[1]:
+                raise checks.shapes_differ_error(first.name, file.name, first.shape, file.shape)
+        self.dtype = np.result_type(
+            *(kernel_dtype(file.dtype, checks.shown_url(file.name)) for file in self._files)
+        )
+        self._ends = list(accumulate((file.shape[0] for file in self._files), initial=0))
+        self.n_rows = self._ends[-1]
+        self.columns = Columns.of_positions(
+            first.shape[1], columns, weight_column, self.description
+        )
         self.positions = self.columns.features
         self.n_features = len(self.columns)
         self.weighted = self.columns.weight is not None
         self.feature_names = None
-        self._file = NpyFile(fs, path, shape, fortran, dtype, offset)
 
     def blocks(self, threads: int, max_block_rows: int | None = None) -> tuple[Block, ...]:
-        row_bytes = self._file.shape[1] * self._file.dtype.itemsize
+        row_bytes = self._files[0].shape[1] * self.dtype.itemsize
         chunk_rows = max(1, planning.PIECE_BYTES // max(1, row_bytes))
         plan = planning.plan_blocks(
-            self._file.shape[0], chunk_rows, row_bytes, threads, max_block_rows=max_block_rows
+            self._ends[-1], chunk_rows, row_bytes, threads, max_block_rows=max_block_rows
         )
-        sources = [
-            NpyRows(self._file, start, stop, plan.read_rows, self.columns)
-            for start, stop in plan.bounds
-        ]
+        sources = []
+        for start, stop in plan.bounds:
+            first, last = bisect_right(self._ends, start) - 1, bisect_left(self._ends, stop)
+            files = tuple(zip(self._files[first:last], self._ends[first:last], strict=True))
+            sources.append(NpyRows(files, start, stop, plan.read_rows, self.columns))
         return numbered(sources, plan.bounds)
 
 
@@ -98,25 +125,30 @@ class NpyFile:
 
 @dataclass(frozen=True)
 class NpyRows:
-    """Rows start..stop of a `.npy` file, `read_rows` at a time."""
+    """Rows start..stop of `.npy` files that follow each other, `read_rows` at a time."""
 
-    file: NpyFile
+    files: tuple[tuple[NpyFile, int], ...]
+    """Those that hold some of the rows, each with the number of its first row."""
     start: int
     stop: int
     read_rows: int
     columns: Columns
 
     def pieces(self) -> Iterator[Piece]:
-        for start in range(self.start, self.stop, self.read_rows):
-            stop = min(start + self.read_rows, self.stop)
-            values = retried(
-                partial(self.file.read, start, stop), self.file.name, Part("a part", start, stop)
-            )
-            yield from cut(*self.columns.split(values))
+        for file, begin in self.files:
+            last = min(self.stop, begin + file.shape[0])
+            for start in range(max(self.start, begin), last, self.read_rows):
+                stop = min(start + self.read_rows, last)
+                values = retried(
+                    partial(file.read, start - begin, stop - begin),
+                    file.name,
+                    Part("a part", start, stop),
+                )
+                yield from cut(*self.columns.split(values))
 
 
-def _header(fs: Any, path: str) -> tuple[tuple[int, ...], bool, np.dtype, int]:
-    """Shape, order, dtype and the offset of the values."""
+def _file(fs: Any, path: str) -> NpyFile:
+    """A `.npy` file, by its header."""
 
     def read() -> bytes:
         with fs.open(path, "rb") as file:
@@ -130,4 +162,4 @@ def _header(fs: Any, path: str) -> tuple[tuple[int, ...], bool, np.dtype, int]:
         shape, fortran, dtype = parse(file)
     except ValueError as error:
         raise checks.invalid_file_error(name, "NumPy (.npy)", error) from error
-    return shape, fortran, dtype, file.tell()
+    return NpyFile(fs, path, shape, fortran, dtype, file.tell())

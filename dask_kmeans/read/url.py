@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import Any
 
 from dask_kmeans import checks
 from dask_kmeans.read.retry import Part, retried
 
 ZARR_MARKERS = ("zarr.json", ".zarray", ".zgroup")
+
+
+HDF5 = re.compile(r"(?P<file>.+\.(h5|hdf5|he5))(::(?P<dataset>.+))?", re.IGNORECASE)
+"""The name of an HDF5 file, perhaps with that of a dataset in it."""
+
+
+def is_hdf5(url: str) -> bool:
+    """Whether a path or URL is that of an HDF5 file or of a dataset in one."""
+    return HDF5.fullmatch(url) is not None
 
 
 class Place:
