@@ -26,8 +26,9 @@ from dask_kmeans import kernels
 sys.modules["dask_kmeans.kernels.assign"].LITTLE = 0  # the float64 filter for few rows too
 digest = hashlib.sha256()
 rng = np.random.default_rng(0)
-for n, d, k in ((501, 19, 13), (1000, 2, 4), (333, 64, 130)):
-    X = rng.standard_normal((n, d)).astype(np.float32)
+for n, d, k, dtype in ((501, 19, 13, "f4"), (1000, 2, 4, "f4"), (333, 64, 130, "f4"),
+                       (70, 9, 5, "f2")):
+    X = rng.standard_normal((n, d)).astype(dtype)
     X[::7] = np.round(X[::7])
     centers = np.vstack([X[: k - 2], X[3:5]]).astype(np.float64)
     low, high = np.full(d, np.inf), np.full(d, -np.inf)
@@ -43,6 +44,10 @@ for n, d, k in ((501, 19, 13), (1000, 2, 4), (333, 64, 130)):
         table = kernels.distances(X, centers, np.empty((n, k)))
         for array in (labels, *sums, *fixed_point.means(sums), d2, *draws, total, table):
             digest.update(array.tobytes())
+halves = np.arange(2**16).astype(np.uint16).view(np.float16)
+halves = halves[np.isfinite(halves)].reshape(-1, 2)
+squares = kernels.distances(halves, np.zeros((1, 2)), np.empty((len(halves), 1)))
+assert (squares[:, 0] == (halves.astype(float) ** 2).sum(axis=1)).all()
 from dask_kmeans.kernels import emitter
 print(emitter.VECTOR_BITS, digest.hexdigest())
 """

@@ -167,6 +167,22 @@ def test_reading_parquet_takes_no_more_than_stated(tmp_path):
     assert peak_of(block.source, lambda: pa.total_allocated_bytes() - held) <= stated
 
 
+@pytest.mark.parametrize("dictionary", [True, False])
+@pytest.mark.parametrize("width", [-1, 64])
+def test_reading_vectors_takes_no_more_than_stated(tmp_path, width, dictionary):
+    """Of one large row group, in batches that are far smaller."""
+    values = pa.array(np.random.default_rng(0).normal(size=200_000 * 64).astype(np.float32))
+    rows = pa.FixedSizeListArray.from_arrays(values, 64).cast(pa.list_(pa.float32(), width))
+    pq.write_table(pa.table({"v": rows}), tmp_path / "x.parquet", use_dictionary=dictionary)
+    del values, rows
+    (block,) = open_source(tmp_path / "x.parquet").blocks(threads=1)
+    held = pa.total_allocated_bytes()
+    stated = memory.reading_bytes(from_parquet.VECTOR_BATCH_BYTES, parquet_columns=1)
+    peak = peak_of(block.source, lambda: pa.total_allocated_bytes() - held)
+    print(f"{peak / 2**20:.1f} of {stated / 2**20:.1f} MiB")
+    assert peak <= stated
+
+
 def test_a_compressed_csv_file_is_read_as_a_stream(tmp_path):
     line = b"1.25,2.5\n"
     (tmp_path / "x.csv.gz").write_bytes(gzip.compress(b"a,b\n" + line * 8_000_000))

@@ -25,23 +25,32 @@ from numba import config, extending, types
 
 intrinsic: Any = extending.intrinsic  # whose own type keeps the first argument that it hides
 
-I32, I64 = ir.IntType(32), ir.IntType(64)
+I16, I32, I64 = ir.IntType(16), ir.IntType(32), ir.IntType(64)
 F32, F64 = ir.FloatType(), ir.DoubleType()
 
 
-def _vector_shape():
-    """(bits in a vector, CR, NV, INTEGER_DOT) for the machine that numba compiles for.
+def _features():
+    """The features of the processor that numba compiles for, by LLVM's names."""
+    forced: str | None = vars(config)["CPU_FEATURES"]  # numba sets it without declaring it
+    if forced is None:
+        return {name for name, present in binding.get_host_cpu_features().items() if present}
+    return {name[1:] for name in forced.split(",") if name.startswith("+")}
+
+
+FEATURES = _features()
+
+HALVES = not FEATURES.isdisjoint({"f16c", "neon"})
+"""Whether there is an instruction that makes float32 numbers of float16 ones."""
+
+
+def _vector_shape(features):
+    """(bits in a vector, CR, NV, INTEGER_DOT) for a processor with these features.
 
     CR * NV accumulators, NV rows and a broadcast must fit into the registers (32 with AVX-512 and
     NEON, 16 else): one spill inside the loop over features halves the speed. INTEGER_DOT says
     whether one instruction multiplies the two 16-bit or four 8-bit integers in each 32-bit lane and
     adds the products to the lane: two or four times the products of a float32 multiply-add.
     """
-    forced: str | None = vars(config)["CPU_FEATURES"]  # numba sets it without declaring it
-    if forced is None:
-        features = {name for name, present in binding.get_host_cpu_features().items() if present}
-    else:
-        features = {name[1:] for name in forced.split(",") if name.startswith("+")}
     if "avx512f" in features:
         return 512, 4, 4, "avx512vnni" in features
     if "avx2" in features:
@@ -49,7 +58,7 @@ def _vector_shape():
     return (128, 4, 4, False) if "neon" in features else (128, 2, 4, False)
 
 
-VECTOR_BITS, CR, NV, INTEGER_DOT = _vector_shape()
+VECTOR_BITS, CR, NV, INTEGER_DOT = _vector_shape(FEATURES)
 
 
 @intrinsic
@@ -207,26 +216,53 @@ class Items:
 
     def __init__(self, emitter, rows_type, rows):
         self.e, self.dtype = emitter, field_type(rows_type, "item")
-        self.item_type = emitter.context.get_value_type(self.dtype)
+        self.half = self.dtype == types.boolean  # see `layout.Rows`
+        self.item_type = I16 if self.half else emitter.context.get_value_type(self.dtype)
+        self.align = 2 if self.half else self.dtype.bitwidth // 8
         self.column_stride = rows.column_stride
         self.integer = isinstance(self.dtype, types.Integer)
-        small = self.integer and self.dtype.bitwidth <= 16
+        small = self.half or (self.integer and self.dtype.bitwidth <= 16)
         # Shifted in float32 lanes where the numbers are exact in float32, else in float64.
         self.real = emitter.real if small or self.dtype == types.float32 else F64
 
     def load(self, address, count):
         """`count` items that lie side by side."""
         vector = ir.VectorType(self.item_type, count)
-        return self.e.load(
-            self.e.pointer(address, self.item_type), vector, self.dtype.bitwidth // 8
-        )
+        return self.e.load(self.e.pointer(address, self.item_type), vector, self.align)
 
     def to_real(self, vector, real):
         """Loaded items as `real`, rounded once."""
+        if self.half:
+            return self.e.resize(self._widened(vector), real)
         if not self.integer:
             return self.e.resize(vector, real)
         convert = self.e.builder.sitofp if self.dtype.signed else self.e.builder.uitofp
         return convert(vector, ir.VectorType(real, vector.type.count))
+
+    def _widened(self, bits):
+        """float16 numbers, as the integers of their bits, as float32: exact."""
+        builder, count = self.e.builder, bits.type.count
+        singles, words = ir.VectorType(F32, count), ir.VectorType(I32, count)
+        if HALVES:
+            halves = builder.bitcast(bits, ir.VectorType(ir.HalfType(), count))
+            return builder.fpext(halves, singles)
+
+        def every(constant):
+            return self.e.splat(constant, count)
+
+        bits = builder.zext(bits, words)
+        sign = builder.shl(builder.and_(bits, every(I32(0x8000))), every(I32(16)))
+        size = builder.and_(bits, every(I32(0x7FFF)))
+        # Ten bits of fraction become 23, a bias of 15 becomes 127, and infinity, NaN stay such.
+        wide, bias = builder.shl(size, every(I32(13))), every(I32(112 << 23))
+        wide = builder.add(wide, bias)
+        strange = builder.icmp_unsigned(">=", size, every(I32(0x7C00)))
+        wide = builder.select(strange, builder.add(wide, bias), wide)
+        # Below the normal numbers, of exponent 0, they count units of 2**-24.
+        units = builder.fmul(builder.uitofp(size, singles), every(F32(2.0**-24)))
+        below = builder.icmp_unsigned("<", size, every(I32(0x400)))
+        wide = builder.select(below, builder.bitcast(units, words), wide)
+        return builder.bitcast(builder.or_(sign, wide), singles)
 
     def moved(self, vector, factor, start):
         """factor * items + start as lanes."""

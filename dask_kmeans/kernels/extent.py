@@ -35,7 +35,7 @@ def extent(X: np.ndarray, minimum: np.ndarray, maximum: np.ndarray) -> tuple[int
     (-1, -1 where there is none), whether it is a NaN, and how many rows hold a NaN.
     """
     X = numeric(X)
-    exact_in_single = X.dtype == np.float32 or (X.dtype.kind in "iu" and X.dtype.itemsize <= 2)
+    exact_in_single = X.dtype.itemsize <= (4 if X.dtype.kind == "f" else 2)
     one = np.float32(1) if exact_in_single else np.float64(1)
     lanes = np.empty(0, one.dtype)
     origin = np.zeros(X.shape[1])

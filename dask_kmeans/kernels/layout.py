@@ -12,8 +12,9 @@ import numpy as np
 class Rows(NamedTuple):
     """The rows of an (m, d) array, which must outlive this view of it.
 
-    item : a number of the dtype; address : of the first item; strides in bytes. No arrays, whose
-    references compiled code would count at every call.
+    item : a number of the dtype; a bool stands for float16, of which numba knows no numbers;
+    address : of the first item; strides in bytes. No arrays, whose references compiled code would
+    count at every call.
     """
 
     item: np.generic
@@ -27,7 +28,8 @@ class Rows(NamedTuple):
 
 def rows_of(X: np.ndarray) -> Rows:
     """View an array that `numeric` has returned."""
-    return Rows(X.dtype.type(0), X.itemsize, X.ctypes.data, *X.strides, *X.shape)
+    item = np.bool_(0) if X.dtype == np.float16 else X.dtype.type(0)
+    return Rows(item, X.itemsize, X.ctypes.data, *X.strides, *X.shape)
 
 
 def owned(array: np.ndarray) -> np.ndarray:
@@ -44,13 +46,11 @@ def owned(array: np.ndarray) -> np.ndarray:
 def numeric(X: np.ndarray) -> np.ndarray:
     """`X` itself where the kernels read it as it lies, else a copy that they can read.
 
-    float16 becomes float32, bool becomes uint8; foreign byte order and unaligned items are copied.
+    bool becomes uint8; foreign byte order and unaligned items are copied.
     """
     X = np.asarray(X)
     if X.ndim != 2:
         raise ValueError(f"a matrix of rows and features expected, got shape {X.shape}")
-    if X.dtype == np.float16:
-        return X.astype(np.float32)
     if X.dtype == np.bool_:
         return X.view(np.uint8)
     if X.dtype.kind not in "iuf" or X.dtype.itemsize > 8:
