@@ -180,6 +180,7 @@ class KMeans(FittedClusters):
         Parameters
         ----------
         X : array-like, dask array, zarr.Array, xarray object, DataFrame, or path of (n, d) numbers
+            Several paths in a list follow each other.
         y : ignored
             For scikit-learn's pipelines.
         sample_weight : array-like of shape (n,), default=None

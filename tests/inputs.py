@@ -6,10 +6,12 @@ import itertools
 
 import dask.array as da
 import dask.dataframe as dd
+import h5py
 import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
+import pyarrow.parquet as pq
 import xarray as xr
 import zarr
 from sklearn.datasets import make_blobs
@@ -129,6 +131,27 @@ def _npy(X, folder):
     return str(folder / "points.npy")
 
 
+def _shards(X, folder):
+    """Files in natural order, of both memory orders, one of them empty."""
+    (folder / "shards").mkdir()
+    edges = [0, 7, 7, *np.linspace(8, len(X), 10).astype(int)]
+    for part, (first, last) in enumerate(itertools.pairwise(edges)):
+        rows = X[first:last]
+        np.save(folder / "shards" / f"x-{part}.npy", np.asfortranarray(rows) if part % 2 else rows)
+    return str(folder / "shards")
+
+
+def _hdf5(X, folder):
+    with h5py.File(folder / "points.h5", "w") as file:
+        file.create_dataset("group/points", data=X, chunks=(300, 2), compression="gzip")
+    return str(folder / "points.h5")
+
+
+def _vectors(X, folder):
+    pq.write_table(pa.table({"V": list(X)}), folder / "vectors.parquet", row_group_size=800)
+    return folder / "vectors.parquet"
+
+
 def _memmap(X, folder):
     _npy(X, folder)
     return np.load(folder / "points.npy", mmap_mode="r")
@@ -168,6 +191,9 @@ INPUTS = {
     "Parquet, dask DataFrame": _parquet_dask,
     "CSV": _csv,
     ".npy": _npy,
+    ".npy, shards": _shards,
+    "HDF5": _hdf5,
+    "Parquet, vectors": _vectors,
 }
 """name -> function(X, folder) -> the same rows; X is float64 (n, d), n % 50 == 0, d <= 5"""
 

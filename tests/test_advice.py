@@ -18,6 +18,7 @@ from pathlib import Path
 import dask
 import dask.array as da
 import dask.dataframe as dd
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -111,6 +112,12 @@ def group(folder):
     made = zarr.create_group(folder / "g.zarr")
     made.create_array("inner/a", data=np.array(ROWS))
     return made
+
+
+def datasets(folder):
+    with h5py.File(folder / "two.h5", "w") as file:
+        file["line"], file["in/rows"] = np.arange(4.0), np.array(ROWS)
+    return str(folder / "two.h5")
 
 
 def broken_checkpoint(folder):
@@ -218,6 +225,13 @@ IN_PYTHON = {
     "zarr_group_error": [
         (lambda folder: array(X=group(folder)), fit),
         (lambda folder: group(folder) and array(X=str(folder / "g.zarr")), fit),
+    ],
+    "no_vector_error": [
+        (lambda _: array(X=pd.DataFrame({"v": [[]] * 4, "a": [0.0, 1, 8, 9]}, dtype=object)), fit)
+    ],
+    "dataset_error": [
+        (lambda folder: array(X=datasets(folder)), fit),
+        (lambda folder: array(X=f"{datasets(folder)}::other"), fit),
     ],
     "existing_output_error": [(saved_twice, save)],
     "missing_folder_error": [
@@ -402,6 +416,8 @@ IN_SHELL = {
         for name in ("n-clusters", "tol", "max-iter", "n-init", "random-state", "nan")
     ],
     "zarr_group_error": [zarr_group],
+    "no_vector_error": [lambda folder: fit_command(table(folder, v=[[]] * 4))],
+    "dataset_error": [lambda folder: datasets(folder) and fit_command("two.h5")],
     "existing_output_error": [existing],
     "missing_folder_error": [lambda folder: fit_command(table(folder), model="a b/m.zarr")],
     "kept_state_error": [kept_state],
@@ -521,6 +537,8 @@ OTHERWISE = {
     "versions_error": "test_computing_here_needs_no_cluster, but for installing another version",
     "lazy_frame_error": "test_a_query_is_collected, which needs polars",
     "break_in_quotes_error": "test_a_file_that_pandas_can_read",
+    "open_for_writing_error": "tests/test_shards.py, with such a file",
+    "missing_h5py_error": "tests/test_shards.py, but for installing it",
     "check_spread": "tests/test_saved_models.py, with what it refuses",
     "check_weight_scale": "tests/test_rows_that_do_not_count.py, with what it refuses",
     "data_changed_error": "tests/test_changed_data.py, where data changes",

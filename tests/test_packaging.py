@@ -125,6 +125,7 @@ def test_optional_libraries_are_imported_in_one_file_each():
         re.match(r"[\w-]+", requirement).group().replace("-", "_")
         for requirement in extras["optional-dependencies"]["plot"]
         + extras["optional-dependencies"]["s3"]
+        + extras["optional-dependencies"]["hdf5"]
         + extras["optional-dependencies"]["notebook"]
     } - {"dask_kmeans"}
     importers = {}

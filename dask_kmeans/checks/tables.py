@@ -210,8 +210,8 @@ def unknown_format_error(source: str) -> ValueError:
     return ValueError(
         text(
             f"Cannot tell what {source} is. Known are Parquet files, folders and globs "
-            "(*.parquet, *.pq), Zarr arrays, CSV files (*.csv, *.csv.gz) and NumPy files (*.npy): "
-            "name it so"
+            "(*.parquet, *.pq), Zarr arrays, CSV files (*.csv, *.csv.gz), NumPy files (*.npy) and "
+            "HDF5 files (*.h5, *.hdf5): name it so"
         )
     )
 

@@ -33,7 +33,7 @@ def ragged_column_error(column: Any, width: int, found: Any, row: str) -> Ragged
     """For a column of vectors of which one is of another length, or is no vector (its repr)."""
     return RaggedError(
         text(
-            f"Column {column!r} holds vectors of {width} numbers, by its type or its first row, "
+            f"Column {column!r} holds vectors of {width} numbers (by its first row, or its type), "
             f"and at row {row} there is "
             f"{found if isinstance(found, str) else f'one of {found}'}. Give every row a vector "
             "of the same length, or none where it is missing"

@@ -109,15 +109,15 @@ def side_by_side(
             return values  # vectors, which are all there is
         if out is None:
             out = empty(shape, dtype) if in_rows else empty(shape[::-1], dtype).T
-        width = 1 if values.ndim == 1 else values.shape[1]
-        out = put(values.reshape(-1, width), out, slice(first, first + width))
-        first += width
+        after = first + (1 if values.ndim == 1 else values.shape[1])
+        out = put(values, out, first if values.ndim == 1 else slice(first, after))
+        first = after
     assert out is not None
     return out
 
 
-def put(values: np.ndarray, out: np.ndarray, features: slice) -> np.ndarray:
-    """Write values (m, w) into w columns of `out` (m, d): a wider copy where they do not fit.
+def put(values: np.ndarray, out: np.ndarray, features: int | slice) -> np.ndarray:
+    """Write values (m,) or (m, w) into columns of `out` (m, d): a wider copy where they do not fit.
 
     Returns
     -------
