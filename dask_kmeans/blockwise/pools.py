@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from typing import Any
 
 import dask
+import dask.threaded
 from dask.system import CPU_COUNT
 
 from dask_kmeans.blockwise.cluster import active_client, cluster_failures, worker_address
@@ -20,6 +22,10 @@ after they were made. None stands for Dask's own pool."""
 
 HASH_SEED = "6640"
 """As `dask.multiprocessing` sets it: tasks that shuffle need the same hashes in all processes."""
+
+
+THREADS = ("threads", "threading")
+"""Names of Dask's scheduler on threads, which is its default."""
 
 
 def _note_fork() -> None:
@@ -48,7 +54,8 @@ def own_pool() -> dict[str, Any]:
     """Settings with which Dask computes on a new pool; none where its own one will do.
 
     Its processes end with each computation, and a new one is slow to import what tasks need. Its
-    threads may have stayed behind in the process that this one was forked from.
+    threads may have stayed behind in the process that this one was forked from. By name they would
+    have Dask import distributed, for 0.1 s, to see whether a client is there.
     """
     scheduler = dask.config.get("scheduler", None)
     if configured_pool() is not None:
@@ -57,8 +64,10 @@ def own_pool() -> dict[str, Any]:
         os.environ.setdefault("PYTHONHASHSEED", HASH_SEED)
         context = multiprocessing.get_context(dask.config.get("multiprocessing.context", "spawn"))
         return {"pool": ProcessPoolExecutor(thread_count(), mp_context=context)}
-    if scheduler in (*_left_behind, *(["threads", "threading"] if _left_behind else ())):
+    if scheduler in (*_left_behind, *(THREADS if _left_behind else ())):
         return {"pool": ThreadPoolExecutor(thread_count()), "scheduler": "threads"}
+    if scheduler in (None, *THREADS) and "distributed" not in sys.modules:
+        return {"scheduler": dask.threaded.get}
     return {}
 
 

@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 import click
 
 from dask_kmeans.cli.codes import DONE, FAILED, WRONG_USAGE, Stopped
+from dask_kmeans.cli.imports import quick_imports
 from dask_kmeans.cli.streams import forgiving_streams, say, warn
 from dask_kmeans.cli.types import Columns, Parameter, Size
 
@@ -231,9 +232,10 @@ def fit(**options: Any) -> int:
     if options["resume"] and options["checkpoint"] is None:
         raise click.UsageError("--resume needs the --checkpoint URL to go on from.")
     _check_usage(options, ("source", "model", "labels", "report", "checkpoint"))
-    from dask_kmeans.cli.fit import Kept, run
-    from dask_kmeans.cli.log import log_of
-    from dask_kmeans.cli.outputs import Outputs
+    with quick_imports():
+        from dask_kmeans.cli.fit import Kept, run
+        from dask_kmeans.cli.log import log_of
+        from dask_kmeans.cli.outputs import Outputs
 
     parameters, cluster = _taken(options, PARAMETERS), _taken(options, CLUSTER)
     outputs, kept = Outputs(**_taken(options, OUTPUTS)), Kept(**_taken(options, Kept._fields))
@@ -266,9 +268,10 @@ def fit(**options: Any) -> int:
 def predict(**options: Any) -> int:
     """Label the rows of SOURCE by the nearest center of a model."""
     _check_usage(options, ("source", "model", "labels", "report"))
-    from dask_kmeans.cli.log import log_of
-    from dask_kmeans.cli.outputs import Outputs
-    from dask_kmeans.cli.predict import run
+    with quick_imports():
+        from dask_kmeans.cli.log import log_of
+        from dask_kmeans.cli.outputs import Outputs
+        from dask_kmeans.cli.predict import run
 
     features, cluster = _features(options), _taken(options, CLUSTER)
     outputs = Outputs(**_taken(options, OUTPUTS))
@@ -282,7 +285,8 @@ def predict(**options: Any) -> int:
 @debug_option
 def inspect(model: str, as_json: bool) -> int:
     """Show what is in MODEL."""
-    from dask_kmeans.cli.inspect import run
+    with quick_imports():
+        from dask_kmeans.cli.inspect import run
 
     return run(model, as_json)
 

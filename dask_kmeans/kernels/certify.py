@@ -53,7 +53,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import types
 
-from .compiled import compiled
+from .compiled import internal
 from .emitter import I32, I64, NV, Emitter, intrinsic, over_features
 from .score import UNDECIDED
 
@@ -139,7 +139,7 @@ def certify(typingctx, tile, d, best, second, bound, squares, index):
     return signature, codegen
 
 
-@compiled
+@internal
 def threshold(square, best, bound):
     """T of the float32 filter for Y**2 and the best score; NaN where it certifies nothing."""
     near = bound[BOUND.near_square] * square + bound[BOUND.near_best] * best

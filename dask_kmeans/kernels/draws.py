@@ -6,7 +6,7 @@ finalizer of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014), once for the stream a
 
 import numpy as np
 
-from .compiled import compiled
+from .compiled import compiled, internal
 
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 SQRT_HALF_BITS = int(np.float64(0.7071067811865476).view(np.int64))
@@ -26,14 +26,14 @@ def exponential(seed: int, purpose: int, first_row: int, out: np.ndarray) -> np.
     return out
 
 
-@compiled
+@internal
 def _mix(z):
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return z ^ (z >> np.uint64(31))
 
 
-@compiled
+@internal
 def _stream(seed, purpose):
     return _mix(_mix(seed + GOLDEN) + purpose * GOLDEN + GOLDEN)
 
@@ -55,7 +55,7 @@ def _exponential(seed, purpose, first_row, out):
         out[i] = -_log((np.float64(bits >> np.uint64(12)) + 0.5) * 2.0**-52)
 
 
-@compiled
+@internal
 def _log(u):
     """ln u for normal 0 < u < 1 by +, *, / alone: libm's bits differ from machine to machine.
 

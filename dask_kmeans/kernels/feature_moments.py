@@ -12,7 +12,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from .compiled import compiled
+from .compiled import compiled, internal
 
 DIGIT_BITS = 32
 
@@ -102,7 +102,7 @@ def _add(columns, weights, counted, digits):
             _add_number(error * x, of_squares)
 
 
-@compiled
+@internal
 def _two_product(a, b):
     """fl(a b), and the rest of a b: exact unless it over- or underflows (Dekker, 1971)."""
     product = a * b
@@ -115,7 +115,7 @@ def _two_product(a, b):
     return product, error
 
 
-@compiled
+@internal
 def _add_number(number, digits):
     """Add a finite number to a sum; numbers that are not finite are passed over."""
     if number == 0:

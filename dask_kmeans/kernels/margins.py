@@ -60,7 +60,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .certify import BOUND, bound_of_unit, constants
-from .compiled import compiled
+from .compiled import compiled, internal
 from .layout import owned
 from .score import SCORE, UNDECIDED
 
@@ -222,7 +222,7 @@ def widths(d: int, dtype: type, scale: float) -> np.ndarray:
     return np.array(made, dtype)
 
 
-@compiled
+@internal
 def keep_margins(picks, start, count, index, scores, widths, work, margins):
     """Make the margins of a tile's rows from the scores of a filter, where it decided.
 

@@ -36,7 +36,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .certify import threshold
-from .compiled import compiled, inlined
+from .compiled import compiled, inlined, internal
 from .emitter import CR, INTEGER_DOT
 from .integer_dot import (
     LINE,
@@ -186,7 +186,7 @@ class Workspace(NamedTuple):
     exact: np.ndarray
 
 
-@compiled
+@internal
 def workspace(quantized, d, B):
     """Memory for `decide`."""
     k, p = len(quantized.half), quantized.centers.shape[1]
@@ -206,7 +206,7 @@ def workspace(quantized, d, B):
     )
 
 
-@compiled(error_model="numpy")
+@internal(error_model="numpy")
 def _round_tile(tile, d, quantized, integers, lanes):
     """Round a tile to integers, and write what `score_integers` needs of each lane."""
     unit, squares, scale = lanes[LINE.unit], lanes[LINE.square], lanes[LINE.scale]
@@ -248,7 +248,7 @@ class TileOfRows(NamedTuple):
     labels: np.ndarray
 
 
-@compiled
+@internal
 def decide(rows, tile, prepared, quantized, workspace, keeping):
     """Label the rows of a tile by their nearest center, UNDECIDED where that stays unknown.
 
@@ -296,7 +296,7 @@ def decide(rows, tile, prepared, quantized, workspace, keeping):
     return _settle(rows, tile, prepared, workspace, keeping)
 
 
-@compiled
+@internal
 def _link(workspace, n, r, center):
     """Make a center the n-th candidate, one of row r; return how many there are."""
     workspace.center[n], workspace.link[n] = center, workspace.head[r]
@@ -304,7 +304,7 @@ def _link(workspace, n, r, center):
     return n + 1
 
 
-@compiled
+@internal
 def _list_candidates(quantized, begin, end, workspace, n):
     """List the candidates of the rows that have a limit, as long as there is memory for them."""
     scores, lanes, found, head = workspace.scores, workspace.lanes, workspace.found, workspace.head
@@ -323,7 +323,7 @@ def _list_candidates(quantized, begin, end, workspace, n):
     return n
 
 
-@compiled
+@internal
 def _settle(rows, tile, prepared, workspace, keeping):
     """Find the nearest of each row's candidates; return how many had to be compared.
 
@@ -393,7 +393,7 @@ def _nearest_of_chain(workspace, first, limit, padded):
     return nearest
 
 
-@compiled
+@internal
 def _convert_row(rows, address, origin, scale, out):
     """Write a row as `fill` would, with its features side by side."""
     for feature in range(0, rows.d, 16):

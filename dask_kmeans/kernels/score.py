@@ -9,7 +9,7 @@ from typing import NamedTuple
 from llvmlite import ir
 from numba import types
 
-from .compiled import compiled
+from .compiled import internal
 from .emitter import CR, I32, I64, NV, Emitter, in_rows, intrinsic, register_tile
 
 UNDECIDED = -2
@@ -93,7 +93,7 @@ def squared_differences(typingctx, centers, first, tile, d, out):
     return signature, codegen
 
 
-@compiled
+@internal
 def squared_distance(x, centers, j):
     """The arithmetic of `squared_differences` for one row x (d,) and center j of (k, d)."""
     total = 0.0

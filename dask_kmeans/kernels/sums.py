@@ -25,7 +25,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .compiled import compiled, inlined
+from .compiled import compiled, inlined, internal
 from .layout import numeric, owned, rows_of
 from .scatter_add import LOW, Limbs, scatter_add
 from .tile import CACHE_LINE, address_of
@@ -313,7 +313,7 @@ def _accumulate(rows, old, new, accumulator):
         move_rows(rows, which[:moved], before, after, accumulator)
 
 
-@compiled
+@internal
 def move_rows(rows, which, old, new, accumulator):
     """Subtract row which[n] from the sums of cluster old[n] and add it to those of new[n].
 

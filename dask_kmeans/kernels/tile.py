@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .compiled import compiled, inlined
+from .compiled import inlined, internal
 from .emitter import NV
 from .transpose import copy_lanes, prefetch, transpose
 
@@ -39,7 +39,7 @@ class Target(NamedTuple):
     tile: int
 
 
-@compiled
+@internal
 def aligned(size, items):
     """Uninitialized array of the dtype of `items` that starts on a cache line."""
     space = np.empty(size + CACHE_LINE // items.itemsize, items.dtype)
@@ -47,7 +47,7 @@ def aligned(size, items):
     return space[skip : skip + size]
 
 
-@compiled
+@internal
 def address_of(array):
     """Where an array's items begin: functions called for every tile take this, not the array.
 
@@ -79,7 +79,7 @@ def at_once(rows, W):
     return P
 
 
-@compiled
+@internal
 def fill(rows, B, target):
     """tile[feature, r] = scale * x + origin of the rows that begin at the target's addresses."""
     d, W = rows.d, B // NV
