@@ -119,6 +119,65 @@ def test_kernels_know_no_dask():
             assert not libraries & {"dask", "distributed"}, name
 
 
+def decorator_names(function):
+    """Names of what decorates a function, called or not."""
+    for decorator in function.decorator_list:
+        named = decorator.func if isinstance(decorator, ast.Call) else decorator
+        yield named.id if isinstance(named, ast.Name) else None
+
+
+def test_python_calls_no_internal_function_of_the_kernels():
+    """They have no entry for Python, which would crash."""
+    functions = [
+        (function, set(decorator_names(function)))
+        for name, _, tree in modules()
+        if part_of(name) == "kernels"
+        for function in ast.walk(tree)
+        if isinstance(function, ast.FunctionDef)
+    ]
+    internal = {function.name for function, by in functions if "internal" in by}
+    assert {"fill", "move_rows"} < internal
+    called = {
+        call.func.id
+        for function, by in functions
+        if not by & {"compiled", "internal", "inlined"}
+        for call in ast.walk(function)
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name)
+    }
+    assert called & internal == set()
+
+
+HEAVY = (
+    "numpy", "numba", "dask", "distributed", "sklearn", "scipy", "pandas", "pyarrow", "xarray",
+    "zarr", "fsspec", "matplotlib",
+)  # fmt: skip
+
+NOT_FOR_A_FIT = ("distributed", "dask.dataframe", "matplotlib", "s3fs", "polars", "IPython")
+"""What a fit from the shell does without that reads a .npy file."""
+
+FIT = f"""
+from dask_kmeans.cli import main
+try:
+    main(["fit", {str(ROOT / "examples/data/xclara.npy")!r}, "-k", "3", "--model", "m.zarr"])
+except SystemExit as ended:
+    assert ended.code == 0
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "spared"),
+    [("import dask_kmeans", HEAVY), ("import dask_kmeans.cli", HEAVY), (FIT, NOT_FOR_A_FIT)],
+    ids=["package", "command line", "fit from the shell"],
+)
+def test_what_is_not_needed_is_not_imported(code, spared, tmp_path):
+    said = f"import sys\nprint(sorted(set({spared!r}) & set(sys.modules)))"
+    ran = subprocess.run(
+        [sys.executable, "-c", f"{code}\n{said}"], cwd=tmp_path, capture_output=True, text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True,
+    )  # fmt: skip
+    assert ran.stdout.splitlines()[-1] == "[]"
+
+
 def test_optional_libraries_are_imported_in_one_file_each():
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     optional = {

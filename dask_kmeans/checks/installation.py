@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-_HOW_LONG = "10 to 30 s"
+_HOW_LONG = "5 to 20 s"
 
 
 def compiling_text() -> str:
