@@ -1,8 +1,7 @@
 """Centers from sums: the one place that says what a center is.
 
-Lloyd's step, the relocation of empty clusters, fused steps, leaps, the warm-up on a sample and the
-recluster on the driver all ask a `CenterRule`. There is one so far, the weighted mean of the rows;
-a metric whose centers are something else brings a rule of its own.
+Seeds, Lloyd's step, the relocation of empty clusters, fused steps, leaps, the warm-up on a sample
+and the recluster on the driver all ask a `CenterRule`; a metric names its own (`metrics`).
 """
 
 from __future__ import annotations
@@ -27,6 +26,9 @@ class Update(NamedTuple):
     """Whether any center is not where it was."""
     moments: Moments
     """Of the sums, beside the centers before."""
+    mass: np.ndarray
+    """float64 (k,): what each center weighs where it stands for its rows, so that the inertia about
+    any centers is that of these few, but for a constant; 0 where it cannot."""
 
     @property
     def complete(self) -> bool:
@@ -79,6 +81,9 @@ class CenterRule(Protocol):
         The others stay at `before` (k, d).
         """
 
+    def project(self, points: np.ndarray) -> np.ndarray:
+        """The centers (k, d) of this kind that are nearest to some points (k, d)."""
+
 
 @dataclass(frozen=True)
 class MeanCenters:
@@ -96,11 +101,15 @@ class MeanCenters:
         centers = moments.means
         if before is not None and not moments.complete:
             centers = self.place(centers, moments.filled, before)
-        return Update(centers, moments.center_shift, moments.moved, moments)
+        return Update(centers, moments.center_shift, moments.moved, moments, moments.weights)
 
     def place(self, means: np.ndarray, known: np.ndarray, before: np.ndarray) -> np.ndarray:
         """See `CenterRule`."""
         return np.where(known[:, None], means, before)
+
+    def project(self, points: np.ndarray) -> np.ndarray:
+        """See `CenterRule`: any point will do."""
+        return points
 
 
 def relocate(
@@ -134,16 +143,16 @@ def relocate(
     return sums, len(empty) - len(unfilled)
 
 
-def total_inertia(fixed_point: FixedPoint, sums: Sums, scatter_offset: float) -> float:
-    """Inertia of all rows about their one mean.
+def total_inertia(rule: CenterRule, sums: Sums, scatter_offset: float) -> float:
+    """Inertia of all rows about their one center.
 
     Parameters
     ----------
+    rule : CenterRule
     sums : Sums
         Of any clusters that have all rows between them.
     scatter_offset : float
         See `Update.inertia`.
     """
     one = Sums(*(part.sum(axis=0, keepdims=True) for part in sums))
-    scatter = exact_total(fixed_point.moments(one).scatter)
-    return max(0.0, scatter_offset + scatter)
+    return rule.update(one, rule.update(one).centers).inertia(scatter_offset)

@@ -21,9 +21,10 @@ from dask_kmeans import checks
 from dask_kmeans.accelerate import Accelerator
 from dask_kmeans.blockwise import Blockwise, OpenBlock
 from dask_kmeans.capacity import check_capacity
-from dask_kmeans.centers import MeanCenters, total_inertia
+from dask_kmeans.centers import total_inertia
 from dask_kmeans.checkpoint_schedule import Checkpoint, CheckpointSchedule
 from dask_kmeans.kernels import say_if_not_compiled
+from dask_kmeans.metrics import METRICS
 from dask_kmeans.parameters import FitParameters
 from dask_kmeans.read import Points
 from dask_kmeans.result import FitResult, FitState
@@ -49,7 +50,7 @@ def fit(
     Each callback is called after every pass with the record of the first run that still moved. The
     last pass learns `statistics` too.
     """
-    n_runs = len(parameters.n_clusters) * parameters.n_init
+    metric, n_runs = METRICS[parameters.metric], len(parameters.n_clusters) * parameters.n_init
     check_capacity(points, sum(parameters.n_clusters) * parameters.n_init, n_runs)
     if not points.in_memory:
         say_if_not_compiled()
@@ -61,11 +62,11 @@ def fit(
         state, parameters = _resumed(checkpoint, data, parameters)
         passes_before = 0 if state is None else state.passes
         sample = sample_for(points, found.n_rows, parameters)
-        sampled = None if sample is None else SampledRows(sample, blockwise, points.inward)
+        sampled = None if sample is None else SampledRows(sample, blockwise, points.forward)
         if sampled is not None:
             stack.callback(sampled.close)
         rules = Rules(
-            MeanCenters(found.fixed_point()), found.positive_rows,
+            metric.rule(found.fixed_point()), found.positive_rows,
             parameters.tol, parameters.max_iter,
         )  # fmt: skip
         budget, needed = blockwise.row_budget(), points.bytes or 0
@@ -99,7 +100,7 @@ def fit(
                 state = state.after(stepped, passes_before + blockwise.passes)
                 schedule.note(state)
                 for callback in callbacks:
-                    callback(stepped[0].history[-1])
+                    callback(metric.told(stepped[0].history[-1]))
         # What a model stores, in the caller's units, gives these very centers again.
         runs = [
             run._replace(centers=points.inward(points.outward(run.centers))) for run in state.runs
@@ -118,8 +119,9 @@ def _surveyed(
 
     Where rows are numbered beforehand, the sample is collected on the way of this pass.
     """
+    points = points.through(*METRICS[parameters.metric].transforms)
     sample = sample_for(points, points.n_rows or 0, parameters)
-    collecting = blockwise.with_plan(collector=sample)
+    collecting = blockwise.with_plan(blocks=points.blocks, collector=sample)
     logger.info("reading the data: rows, ranges, missing values", extra={"may_wait": True})
     found = survey(
         points, collecting, parameters.nan, moments=parameters.standardize, content=with_content
@@ -151,7 +153,7 @@ def _results(
     blockwise: Blockwise,
 ) -> list[FitResult]:
     """Of the restarts for a number of clusters the lowest inertia wins, ties to the first."""
-    results = []
+    metric, results = METRICS[parameters.metric], []
     for first, k in zip(count(0, parameters.n_init), parameters.n_clusters, strict=False):
         restarts = range(first, first + parameters.n_init)
         best = min(restarts, key=lambda number: (final[number].inertia, number))
@@ -161,11 +163,12 @@ def _results(
         found = int(np.count_nonzero(sizes))
         if found < k:
             checks.warn_fewer_distinct_rows(k, found)
-        total = total_inertia(rules.center_rule.fixed_point, run.latest.sums, run.scatter_offset)
+        total = total_inertia(rules.center_rule, run.latest.sums, run.scatter_offset)
         result = FitResult(
             points.outward(run.centers), points.standardization,
-            _labels(best, points, blockwise), inertia, sizes, list(run.history), run.reason,
-            state.passes, total, more,
+            _labels(best, points, blockwise), metric.of_square * inertia, sizes,
+            list(map(metric.told, run.history)), run.reason, state.passes,
+            metric.of_square * total, more, parameters.metric,
         )  # fmt: skip
         results.append(result)
     return results

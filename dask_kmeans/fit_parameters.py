@@ -45,6 +45,7 @@ def fit_parameters(model: Any, X: Any, points: Points) -> FitParameters:
         oversampling_factor=_unless_auto(model.oversampling_factor),
         init_rounds=_unless_auto(model.init_rounds),
         nan=model.nan,
+        metric=model.metric,
         standardize=bool(model.standardize),
         memory_budget=parse_bytes(str(model.memory_budget or 0)),
         accelerated=model.algorithm == "auto" and isinstance(init, str),

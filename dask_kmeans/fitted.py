@@ -17,6 +17,7 @@ from dask_kmeans import checks
 from dask_kmeans.blockwise import Blockwise
 from dask_kmeans.checks import NonFiniteError
 from dask_kmeans.interop import to_sklearn
+from dask_kmeans.metrics import METRICS, Metric
 from dask_kmeans.predict import (
     LABELLED,
     DistanceRows,
@@ -34,7 +35,7 @@ from dask_kmeans.read import (
     is_path,
     open_source,
 )
-from dask_kmeans.read.transforms import forward
+from dask_kmeans.read.transforms import inward
 from dask_kmeans.result import FitResult, FittedModel
 from dask_kmeans.state import IterationRecord
 from dask_kmeans.statistics import Inertia
@@ -47,6 +48,9 @@ class FittedClusters(
     ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseEstimator
 ):
     """What an estimator does with its `cluster_centers_` and the other attributes of a fit."""
+
+    _fitted_metric = "euclidean"
+    """Name of the metric of the fit, whatever becomes of the parameter."""
 
     def predict(self, X):
         """Index of the nearest center for each row of X.
@@ -93,7 +97,7 @@ class FittedClusters(
         finally:
             blockwise.close()
         checks.check_finite_inertia(inertia)
-        return -inertia
+        return -self._metric.of_square * inertia
 
     def save(self, url: str, *, overwrite: bool = False) -> None:
         """Store the fitted model as a Zarr group with JSON attributes: no pickle.
@@ -135,6 +139,7 @@ class FittedClusters(
         self._remember_features(points)
         self.cluster_centers_ = result.centers
         self.standardization_ = result.standardization
+        self._fitted_metric = result.metric
         self.inertia_ = result.inertia
         self.n_iter_ = len(result.history)
         self.n_passes_ = result.passes
@@ -158,13 +163,18 @@ class FittedClusters(
 
     def _row_function(self, kind: type[RowFunction]) -> RowFunction:
         names = getattr(self, "feature_names_in_", None)
-        centers = forward(self.cluster_centers_, self._transforms)
-        return kind(centers, self.nan, None if names is None else tuple(names))
+        centers = inward(self.cluster_centers_, self._transforms)
+        return kind(centers, self.nan, None if names is None else tuple(names), self._metric)
+
+    @property
+    def _metric(self) -> Metric:
+        return METRICS[self._fitted_metric]
 
     @property
     def _transforms(self) -> tuple[Transform, ...]:
         """What rows go through before they are compared."""
-        return () if self.standardization_ is None else (self.standardization_,)
+        own = () if self.standardization_ is None else (self.standardization_,)
+        return (*own, *self._metric.transforms)
 
     def _known_points(self, X: Any, sample_weight: Any = None) -> Points:
         """X as points that have the features of the fit."""
@@ -212,6 +222,7 @@ class FittedClusters(
             parameters=stored_parameters(self.get_params(deep=False)),
             history=[record._asdict() for record in self.history_],
             standardization=None if standardization is None else standardization.as_dict(),
+            metric=self._fitted_metric,
         )
 
     def _restore(self, stored: FittedModel) -> None:
@@ -222,6 +233,7 @@ class FittedClusters(
             if stored.standardization is None
             else Standardization.from_dict(stored.standardization)
         )
+        self._fitted_metric = stored.metric
         self.cluster_sizes_ = stored.cluster_sizes
         self.inertia_ = stored.inertia
         self.n_iter_ = stored.n_iter

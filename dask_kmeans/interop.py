@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from dask_kmeans.read.transforms import Standardization, forward
+from dask_kmeans.read.transforms import Standardization, inward
 
 
 def to_sklearn(model: Any) -> Any:
@@ -18,7 +18,7 @@ def to_sklearn(model: Any) -> Any:
         return _kmeans(model, model.cluster_centers_)
     from sklearn.pipeline import Pipeline
 
-    kmeans = _kmeans(model, forward(model.cluster_centers_, [standardization]))
+    kmeans = _kmeans(model, inward(model.cluster_centers_, [standardization]))
     scaler = _scaler(standardization, int(model.cluster_sizes_.sum()))
     if hasattr(model, "feature_names_in_"):
         scaler.feature_names_in_ = model.feature_names_in_.copy()

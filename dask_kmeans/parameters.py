@@ -34,6 +34,7 @@ class FitParameters:
     oversampling_factor: float | None
     init_rounds: int | None
     nan: str
+    metric: str
     standardize: bool
     """Whether features are brought to mean 0 and deviation 1."""
     memory_budget: int

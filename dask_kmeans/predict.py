@@ -15,6 +15,7 @@ import numpy as np
 from dask_kmeans import checks
 from dask_kmeans.blockwise import Blockwise, OpenBlock
 from dask_kmeans.kernels import dense, distances, extent, labelled_distances, nearest, prepare
+from dask_kmeans.metrics import EUCLIDEAN, Metric
 from dask_kmeans.read import RowName
 from dask_kmeans.statistics import (
     Known,
@@ -35,12 +36,19 @@ class RowFunction:
     nan : {"raise", "skip"}
     feature_names : tuple of str or None
         For the message about a value that is not finite.
+    metric : Metric
+        How distances are told.
     """
 
-    def __init__(self, centers: np.ndarray, nan: str, feature_names: tuple[str, ...] | None):
+    def __init__(
+        self,
+        centers: np.ndarray,
+        nan: str,
+        feature_names: tuple[str, ...] | None,
+        metric: Metric = EUCLIDEAN,
+    ):
         self.prepared = prepare(centers)
-        self.nan = nan
-        self.feature_names = feature_names
+        self.nan, self.feature_names, self.metric = nan, feature_names, metric
 
     def __call__(self, values: np.ndarray) -> np.ndarray:
         """Rows (m, d) -> (m,) or (m, n_outputs)."""
@@ -69,29 +77,29 @@ class LabelRows(RowFunction):
         return labels
 
 
-LABELLED = np.dtype([("label", np.int32), ("squared_distance", np.float64)])
-"""A row's label, and how far it is from that center; NaN for a row that is skipped."""
+LABELLED = np.dtype([("label", np.int32), ("inertia", np.float64)])
+"""A row's label, and what it adds to the inertia; NaN for a row that is skipped."""
 
 
 class LabelledRows(LabelRows):
-    """The nearest center of each row and the squared distance to it: (m, d) -> (m,) `LABELLED`."""
+    """The nearest center of each row and what that costs: (m, d) -> (m,) `LABELLED`."""
 
     def __call__(self, values: np.ndarray) -> np.ndarray:
         out = np.empty(len(values), LABELLED)
         out["label"] = labels = super().__call__(values)
-        out["squared_distance"] = labelled_distances(
+        out["inertia"] = self.metric.of_square * labelled_distances(
             values, self.prepared.centers, labels, np.empty(len(values))
         )
         return out
 
 
 class DistanceRows(RowFunction):
-    """Euclidean distances of each row to all centers: (m, d) -> (m, k) float64."""
+    """Distances of each row to all centers: (m, d) -> (m, k) float64."""
 
     def __call__(self, values: np.ndarray) -> np.ndarray:
         out = np.empty((len(values), len(self.prepared.centers)))
         distances(values, self.prepared.centers, out)
-        return np.sqrt(out, out=out)
+        return self.metric.distances(out)
 
 
 def statistics_of(

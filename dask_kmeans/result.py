@@ -50,7 +50,7 @@ class FitResult:
     labels : ndarray of shape (n_rows,), int32, or None
         Only for data in memory; -1 for rows that were left out.
     inertia : float
-        Sum of weight times squared distance to the nearest center; unit of the data squared.
+        Sum of weight times squared distance to the nearest center, as the metric tells it.
     sizes : ndarray of shape (n_clusters,), int64
         Rows of each cluster.
     history : list of IterationRecord
@@ -61,6 +61,7 @@ class FitResult:
         Of all rows about their mean: what a single cluster would cost.
     statistics : list
         Figures that the last pass was asked for, in that order.
+    metric : str
     """
 
     centers: np.ndarray
@@ -73,6 +74,7 @@ class FitResult:
     passes: int
     total_inertia: float
     statistics: list[Any]
+    metric: str
 
 
 @dataclass
@@ -99,6 +101,7 @@ class FittedModel:
     standardization : dict or None
         {"mean": [...], "scale": [...]} where rows and centers are standardized before they are
         compared.
+    metric : str
     """
 
     cluster_centers: np.ndarray
@@ -113,3 +116,4 @@ class FittedModel:
     history: list[dict[str, Any]]
     columns: tuple[int, ...] | None = None
     standardization: dict[str, Any] | None = None
+    metric: str = "euclidean"

@@ -9,7 +9,7 @@ its worker, reads its rows again.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -85,12 +85,12 @@ class SampledRows:
         Which rows.
     data : Blockwise
         Over all rows.
-    inward : callable
-        What makes of rows as they are read those that are compared (`Points.inward`).
+    forward : callable
+        What makes of rows as they are read those that are compared (`Points.forward`).
     """
 
-    def __init__(self, plan: Sample, data: Blockwise, inward: Callable[[np.ndarray], np.ndarray]):
-        self.plan, self._data, self._inward = plan, data, inward
+    def __init__(self, plan: Sample, data: Blockwise, forward: Callable[[Any], Any]):
+        self.plan, self._data, self._forward = plan, data, forward
         self._blockwise: Blockwise | None = None
 
     def collected_by(self, blockwise: Blockwise) -> Blockwise:
@@ -100,7 +100,7 @@ class SampledRows:
     def gathered(self) -> Blockwise:
         """Passes over the sample; the first call brings it here, and reads what is lost of it."""
         if self._blockwise is None:
-            points = gather(self._data, self.plan, self._inward)
+            points = gather(self._data, self.plan, self._forward)
             self._blockwise = Blockwise(points.blocks, in_memory=True)
         return self._blockwise
 
@@ -125,9 +125,7 @@ def collect_sample(block: OpenBlock, plan: Sample) -> list[Piece]:
     return rows
 
 
-def gather(
-    blockwise: Blockwise, plan: Sample, inward: Callable[[np.ndarray], np.ndarray]
-) -> Points:
+def gather(blockwise: Blockwise, plan: Sample, forward: Callable[[Any], Any]) -> Points:
     """The sample that `blockwise` has collected, in the order of the rows, in memory here."""
     by_block = blockwise.gather(take_sample, plan)
     lost = [index for index, rows in enumerate(by_block) if rows is None]
@@ -139,6 +137,6 @@ def gather(
     pieces = [piece for of_block in by_block for piece in of_block]
     weights = [each for _, each in pieces if each is not None]
     return as_points(
-        inward(concatenate([values for values, _ in pieces])),
+        forward(concatenate([values for values, _ in pieces])),
         np.concatenate(weights) if weights else None,
     )

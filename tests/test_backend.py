@@ -139,7 +139,8 @@ def points(X, weights, as_columns, in_memory):
 def parameters(init, n_clusters=5, **others):
     given = {
         "n_clusters": (n_clusters,), "init": init, "n_init": 2, "max_iter": 50, "tol": 0.0,
-        "oversampling_factor": None, "init_rounds": None, "nan": "raise", "standardize": False,
+        "oversampling_factor": None, "init_rounds": None, "nan": "raise", "metric": "euclidean",
+        "standardize": False,
         "memory_budget": 0, "accelerated": False, "bounded": True, "seed": 7,
     }  # fmt: skip
     return FitParameters(**given | others)

@@ -25,7 +25,7 @@ ORDER = [
     ["labels", "sample", "statistics"],
     ["centers"],
     ["state"],
-    ["seed", "step"],
+    ["metrics", "seed", "step"],
     ["accelerate", "predict", "progress", "result", "start"],
     ["checkpoint_schedule"],
     ["fit"],

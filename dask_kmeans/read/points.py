@@ -13,7 +13,14 @@ import numpy as np
 from dask_kmeans import checks
 from dask_kmeans.blockwise import Block
 from dask_kmeans.read.results import RowFunction, RowResults
-from dask_kmeans.read.transforms import Standardization, Transform, forward, transformed, undo
+from dask_kmeans.read.transforms import (
+    Standardization,
+    Transform,
+    forward,
+    inward,
+    transformed,
+    undo,
+)
 
 
 class Kind:
@@ -96,9 +103,13 @@ class Points:
         found = [each for each in self.transforms if isinstance(each, Standardization)]
         return found[0] if found else None
 
+    def forward(self, rows: Any) -> Any:
+        """A batch of rows (m, d) as they were read, as they are compared."""
+        return forward(rows, self.transforms)
+
     def inward(self, centers: np.ndarray) -> np.ndarray:
-        """Rows or centers (k, d) in the caller's units, as rows are compared with them."""
-        return forward(centers, self.transforms)
+        """Centers (k, d) in the caller's units, as rows are compared with them."""
+        return inward(centers, self.transforms)
 
     def outward(self, centers: np.ndarray) -> np.ndarray:
         """Centers (k, d) as rows are compared with them, in the caller's units."""

@@ -23,10 +23,13 @@ class Transform(Protocol):
     """A map of rows, each for itself. Picklable."""
 
     def forward(self, values: np.ndarray) -> np.ndarray:
-        """Rows or centers (m, d) in the caller's units -> as they are compared, float64.
+        """Rows (m, d) as they were read -> as they are compared, float64.
 
         Rows that come in batches of another kind are made an ndarray before.
         """
+
+    def inward(self, centers: np.ndarray) -> np.ndarray:
+        """Centers in the caller's units -> as they are compared."""
 
     def undo(self, centers: np.ndarray) -> np.ndarray:
         """Centers as they are compared -> in the caller's units."""
@@ -47,10 +50,17 @@ def transformed(pieces: Iterator[Piece], transforms: Sequence[Transform]) -> Ite
 
 
 def forward(values: RowBatch, transforms: Sequence[Transform]) -> Any:
-    """Rows or centers after some transforms: of none, the batch itself."""
+    """Rows after some transforms: of none, the batch itself."""
     for transform in transforms:
         values = transform.forward(dense(values))
     return values
+
+
+def inward(centers: np.ndarray, transforms: Sequence[Transform]) -> np.ndarray:
+    """Centers after some transforms."""
+    for transform in transforms:
+        centers = transform.inward(centers)
+    return centers
 
 
 def undo(centers: np.ndarray, transforms: Sequence[Transform]) -> np.ndarray:
@@ -81,6 +91,10 @@ class Standardization:
             scaled = np.subtract(values, self.mean, dtype=np.float64)
             scaled /= self.scale
         return scaled
+
+    def inward(self, centers: np.ndarray) -> np.ndarray:
+        """Centers (k, d) in the unit of the data, standardized."""
+        return self.forward(centers)
 
     def undo(self, centers: np.ndarray) -> np.ndarray:
         """Standardized rows or centers (m, d) in the unit of the data."""

@@ -62,9 +62,9 @@ class Summary(NamedTuple):
     """The data in small. One summary serves every restart, and every smaller number of clusters."""
 
     points: np.ndarray
-    """float64 (c, d), the centroid of each candidate's cell"""
+    """float64 (c, d), the center of each candidate's cell"""
     weights: np.ndarray
-    """float64 (c,), > 0, the weight of its rows"""
+    """float64 (c,), > 0, what it weighs in the place of its rows (`centers.Update.mass`)"""
     within: float
     """Scatter of the rows about these centroids"""
     complete: bool
@@ -130,7 +130,7 @@ def summarize(
             _cells_and_next_round, candidates, fixed_point, seed, 1 + done, per_round,
             merge=_merge_rounds,
         )  # fmt: skip
-        summary = _summary(candidates.centers, fixed_point, sums, cost.value(), done)
+        summary = _summary(candidates.centers, rule, sums, cost.value(), done)
         if not _another_round(summary, within_before, n_clusters, rounds, random, rule):
             break
         within_before = summary.within
@@ -210,16 +210,16 @@ def _merge_rounds(
 
 
 def _summary(
-    candidates: np.ndarray, fixed_point: FixedPoint, sums: Sums, cost: float, rounds: int
+    candidates: np.ndarray, rule: CenterRule, sums: Sums, cost: float, rounds: int
 ) -> Summary:
     """From the sums of the candidates' cells, and the scatter of the rows about the candidates."""
-    centroids, weights = fixed_point.means(sums)
-    filled = weights > 0
+    update = rule.update(sums, candidates)
+    filled = update.mass > 0
+    centroids, weights = update.centers[filled], update.mass[filled]
     complete = cost == 0
     if complete:
         # Cells of equal rows: the row itself, not its sum divided by their number.
-        return Summary(candidates[filled], weights[filled], 0.0, complete, rounds)
-    centroids, weights = centroids[filled], weights[filled]
+        return Summary(candidates[filled], weights, 0.0, complete, rounds)
     moved = np.cumsum((centroids - candidates[filled]) ** 2, axis=1)[:, -1]
     gain = ExactSum()
     gain.add(moved, weights)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dask_kmeans import checks
+from dask_kmeans.metrics import METRICS
 from dask_kmeans.read import Standardization
 from dask_kmeans.result import FittedModel
 from dask_kmeans.state import IterationRecord
@@ -100,8 +101,8 @@ def load_fitted(url: str | os.PathLike) -> FittedModel:
         raise checks.invalid_model_error(place.url, f"it has no {ZARR_MARKER}")
     try:
         group = zarr.open_group(zarr_store(place, read_only=True), mode="r", zarr_format=3)
-        # The first models kept no columns.
-        attributes = {"columns": None, **group.attrs}
+        # The first models kept no columns, and knew one metric.
+        attributes = {"columns": None, "metric": "euclidean", **group.attrs}
         _check_kind(attributes)
         _check_known("arrays", dict(group.members()), ARRAYS)
         _check_known("attributes", attributes, (SIGNATURE, "format_version", *ATTRIBUTES))
@@ -242,5 +243,6 @@ ATTRIBUTES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "parameters": (_is(dict), "an object"),
     "history": (_list_of(_is_record), "a list of records of iterations, all numbers finite"),
     "standardization": (_is_standardization, "means and positive scales"),
+    "metric": (lambda value: isinstance(value, str) and value in METRICS, "a metric known here"),
 }
 """Attributes of a model: what each has to be."""

@@ -20,7 +20,7 @@ class Tally:
     sizes : ndarray of int64
         Rows of each label from 0 to the largest that occurs; empty without distances.
     inertia : ExactSum
-        Of the squared distances.
+        Of the rows, each as its metric counts it.
     """
 
     n_rows: int = 0
@@ -33,7 +33,7 @@ class Tally:
         if block.dtype.names:
             labels = block["label"]
             self._add_sizes(np.bincount(labels[labels >= 0]))
-            self.inertia.add(block["squared_distance"])
+            self.inertia.add(block["inertia"])
 
     def merge(self, other: Tally) -> None:
         """Add what another has counted."""

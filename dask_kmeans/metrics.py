@@ -1,0 +1,43 @@
+"""Metrics: what rows go through, what their centers are, and how distances are told.
+
+Whatever the metric, rows and centers are compared by their squared Euclidean distance, after the
+transforms: so a metric brings no kernel, no bound and no pass of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from dask_kmeans.centers import CenterRule, MeanCenters
+from dask_kmeans.kernels import FixedPoint
+from dask_kmeans.read import Transform
+from dask_kmeans.state import IterationRecord
+
+
+class Metric(NamedTuple):
+    """What `KMeans(metric=...)` names."""
+
+    transforms: tuple[Transform, ...]
+    """What rows go through before they are compared."""
+    rule: Callable[[FixedPoint], CenterRule]
+    """What makes centers of sums in such units."""
+    of_square: float
+    """Share of a squared distance that the inertia counts: a power of two, which rounds nothing."""
+    distances: Callable[[np.ndarray], np.ndarray]
+    """Squared distances as `transform` gives them, in the same memory."""
+
+    def told(self, record: IterationRecord) -> IterationRecord:
+        """The record of an iteration, for users."""
+        return record._replace(inertia=self.of_square * record.inertia)
+
+
+def _roots(squares: np.ndarray) -> np.ndarray:
+    return np.sqrt(squares, out=squares)
+
+
+METRICS = {"euclidean": Metric((), MeanCenters, 1.0, _roots)}
+"""The metrics by their names."""
+EUCLIDEAN = METRICS["euclidean"]
