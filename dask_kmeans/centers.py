@@ -6,12 +6,13 @@ and the recluster on the driver all ask a `CenterRule`; a metric names its own (
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from dask_kmeans.kernels import FixedPoint, Moments, Sums, accumulate, exact_total
+from dask_kmeans.kernels import FixedPoint, Moments, Sums, accumulate, exact_total, unit_vectors
 from dask_kmeans.statistics import Farthest
 
 
@@ -82,7 +83,7 @@ class CenterRule(Protocol):
         """
 
     def project(self, points: np.ndarray) -> np.ndarray:
-        """The centers (k, d) of this kind that are nearest to some points (k, d)."""
+        """The centers (k, d) that are nearest to some points (k, d); NaN for one that has none."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,59 @@ class MeanCenters:
     def project(self, points: np.ndarray) -> np.ndarray:
         """See `CenterRule`: any point will do."""
         return points
+
+
+SHORTEST = 2.0**-40
+"""Length of a mean of unit vectors that rounding alone may come to, with room to spare: it has no
+direction. A sum errs by less than 2**-50 a row in each feature."""
+
+
+@dataclass(frozen=True)
+class UnitCenters:
+    """The rule of spherical k-means: a center is the weighted mean of its rows, at length one.
+
+    Rows have length one too. Where those of a cluster cancel out, so that their mean is zero, every
+    center is as near to them as any other, and theirs stays where it was; if it was nowhere, it is
+    the unit vector of the first feature.
+    """
+
+    fixed_point: FixedPoint
+
+    def at(self, fixed_point: FixedPoint) -> UnitCenters:
+        """See `CenterRule`."""
+        return UnitCenters(fixed_point)
+
+    def update(self, sums: Sums, before: np.ndarray | None = None) -> Update:
+        """See `CenterRule`.
+
+        With m the mean of a cluster of weight W, sum w |x - c|^2 = W |m| |m / |m| - c|^2 + constant
+        for centers of length one: W |m| is the mass of its center.
+        """
+        moments = self.fixed_point.moments(sums, before)
+        units, lengths = unit_vectors(moments.means)
+        if before is None:
+            before = np.where(moments.filled[:, None], np.eye(1, units.shape[1]), np.nan)
+        centers = _directed(units, lengths, moments.filled, before)
+        way = centers - before
+        return Update(
+            centers, math.sqrt(exact_total(way[moments.filled] ** 2)), bool((way != 0).any()),
+            moments, np.where(lengths > SHORTEST, moments.weights * lengths, 0.0),
+        )  # fmt: skip
+
+    def place(self, means: np.ndarray, known: np.ndarray, before: np.ndarray) -> np.ndarray:
+        """See `CenterRule`."""
+        return _directed(*unit_vectors(means), known, before)
+
+    def project(self, points: np.ndarray) -> np.ndarray:
+        """See `CenterRule`."""
+        return self.place(points, np.ones(len(points), bool), np.full(points.shape, np.nan))
+
+
+def _directed(
+    units: np.ndarray, lengths: np.ndarray, known: np.ndarray, before: np.ndarray
+) -> np.ndarray:
+    """Unit vectors (k, d) of what is known and has a direction; else what was there before."""
+    return np.where((known & (lengths > SHORTEST))[:, None], units, before)
 
 
 def relocate(

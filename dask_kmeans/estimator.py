@@ -52,14 +52,22 @@ class KMeans(FittedClusters):
         takes fewer passes from seeds of its own, and passes over rows whose labels are proved to
         stand by bounds on their distances, where that saves time; given the start, its result is
         that of "lloyd" to the bit.
-    metric : {"euclidean"}, default="euclidean"
+    metric : {"euclidean", "cosine"}, default="euclidean"
+        "cosine" is spherical k-means [2]_: a row counts as its float64 unit vector u, the row
+        divided, feature by feature, by its length, the root of the sum of its squares in the order
+        of the features. Centers are unit vectors too, the means of their rows at length one; where
+        rows cancel out, so that their mean is zero, a center stays where it was. The distance is
+        1 - cos = |u - c|^2 / 2. A row of zeros has no direction: it is an error, or left out
+        (label -1) with `nan="skip"`. Nothing normalized is kept on the way but in the sample of a
+        fit. Not together with `standardize`, which moves the origin that directions start from.
     standardize : bool, default=False
         Compare features brought to mean 0 and standard deviation 1, which the first pass over the
         data learns (of the rows that count, with their weights; a constant feature becomes 0).
         Centers are given, and taken as `init`, in the unit of the data; `inertia_` and the
         distances of `transform` are those of the standardized features.
     nan : {"raise", "skip"}, default="raise"
-        What to do about a row with a NaN: refuse the data, or leave the row out (label -1).
+        What to do about a row with a NaN (or of zeros, by cosine): refuse the data, or leave the
+        row out (label -1).
     random_state : int, Generator, RandomState or None, default=None
         The same int (from 0 to 2**64 - 1) gives the same bits, whatever the chunks, threads,
         workers or machine. A generator of NumPy gives the next of its numbers to each fit.
@@ -91,7 +99,8 @@ class KMeans(FittedClusters):
         the CRS of X, not its units or packing; -1, the label of rows that are skipped, stands in
         its attribute `nodata`. No `_FillValue` is set: files give int32 with -1 back.
     inertia_ : float
-        Sum of weight times squared distance to the nearest center. Equal to `-score(X)`.
+        Sum of weight times squared distance to the nearest center, or times 1 - cos. Equal to
+        `-score(X)`.
     n_iter_ : int
         Iterations of the best run.
     n_passes_ : int
@@ -114,12 +123,14 @@ class KMeans(FittedClusters):
     -----
     A label is the index of the nearest center as float64 arithmetic over (x - c)^2, feature by
     feature, finds it, the lowest index of equally near ones: a function of the row and the centers
-    alone. Sums are integers. So results do not depend on chunks, threads, workers or instruction
-    sets.
+    alone; by cosine the same of their unit vectors. Sums are integers. So results do not depend on
+    chunks, threads, workers or instruction sets.
 
     References
     ----------
     .. [1] Bahmani, Moseley, Vattani, Kumar, Vassilvitskii, "Scalable K-Means++", PVLDB 5(7), 2012.
+    .. [2] Dhillon, Modha, "Concept decompositions for large sparse text data using clustering",
+       Machine Learning 42, 2001.
 
     Examples
     --------

@@ -68,12 +68,13 @@ class FittedClusters(
         return self._apply(LabelRows, X, np.int32)
 
     def transform(self, X):
-        """Euclidean distances of each row of X to each center.
+        """Distances of each row of X to each center: Euclidean, or 1 - cos.
 
         Returns
         -------
         distances : float64 (n, n_clusters), in the kind of X
-            In the unit of the data (or of its standardized features); lazy for lazy X.
+            In the unit of the data (or of its standardized features), or by `metric="cosine"` from
+            0 to 2, as half the squared distance of the unit vectors; lazy for lazy X.
         """
         check_is_fitted(self)
         return self._apply(DistanceRows, X, np.float64, self._n_features_out)
@@ -124,7 +125,10 @@ class FittedClusters(
         -------
         sklearn.cluster.KMeans or sklearn.pipeline.Pipeline
             Its `labels_` are ours where they are in memory, and absent for lazy data. Of a model
-            that standardizes: a pipeline of a `StandardScaler` and the `KMeans`.
+            that standardizes: a pipeline of a `StandardScaler` and the `KMeans`. Of a model by
+            cosine: a pipeline of a `Normalizer` and the `KMeans`, which gives the same labels, but
+            for what it cannot carry: `transform` is the Euclidean distance of unit vectors,
+            sqrt(2 (1 - cos)), `score` and `inertia_` are twice ours, and rows of zeros get labels.
         """
         check_is_fitted(self)
         return to_sklearn(self)

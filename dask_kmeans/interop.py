@@ -8,22 +8,34 @@ from typing import Any
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from dask_kmeans.read.transforms import Standardization, inward
+from dask_kmeans.read.transforms import Standardization, Transform, inward
 
 
 def to_sklearn(model: Any) -> Any:
     """See `KMeans.to_sklearn`; `model` is a fitted `KMeans` of this package."""
-    standardization = model.standardization_
-    if standardization is None:
-        return _kmeans(model, model.cluster_centers_)
+    kmeans = _kmeans(model, inward(model.cluster_centers_, model._transforms))
+    if not model._transforms:
+        return kmeans
     from sklearn.pipeline import Pipeline
 
-    kmeans = _kmeans(model, inward(model.cluster_centers_, [standardization]))
-    scaler = _scaler(standardization, int(model.cluster_sizes_.sum()))
-    if hasattr(model, "feature_names_in_"):
-        scaler.feature_names_in_ = model.feature_names_in_.copy()
-        del kmeans.feature_names_in_  # it is given the arrays that the scaler makes
-    return Pipeline([("standardscaler", scaler), ("kmeans", kmeans)])
+    steps = []
+    for transform in model._transforms:
+        name, step = _step(transform, model)
+        if hasattr(model, "feature_names_in_"):
+            step.feature_names_in_ = model.feature_names_in_.copy()
+        steps.append((name, step))
+    if hasattr(kmeans, "feature_names_in_"):
+        del kmeans.feature_names_in_  # it is given the arrays that the steps make
+    return Pipeline([*steps, ("kmeans", kmeans)])
+
+
+def _step(transform: Transform, model: Any) -> tuple[str, Any]:
+    """The transform as a step of a pipeline, and its name."""
+    if isinstance(transform, Standardization):
+        return "standardscaler", _scaler(transform, int(model.cluster_sizes_.sum()))
+    from sklearn.preprocessing import Normalizer
+
+    return "normalizer", Normalizer().fit(model.cluster_centers_)
 
 
 def _kmeans(model: Any, centers: np.ndarray) -> Any:
@@ -37,7 +49,7 @@ def _kmeans(model: Any, centers: np.ndarray) -> Any:
         warnings.simplefilter("ignore", ConvergenceWarning)
         other.fit(centers)
     other.cluster_centers_ = centers.copy()
-    other.inertia_ = model.inertia_
+    other.inertia_ = model.inertia_ / model._metric.of_square
     other.n_iter_ = model.n_iter_
     labels = getattr(model, "labels_", None)
     if isinstance(labels, np.ndarray):

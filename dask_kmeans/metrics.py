@@ -11,9 +11,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dask_kmeans.centers import CenterRule, MeanCenters
+from dask_kmeans.centers import CenterRule, MeanCenters, UnitCenters
 from dask_kmeans.kernels import FixedPoint
 from dask_kmeans.read import Transform
+from dask_kmeans.read.transforms import UnitRows
 from dask_kmeans.state import IterationRecord
 
 
@@ -38,6 +39,14 @@ def _roots(squares: np.ndarray) -> np.ndarray:
     return np.sqrt(squares, out=squares)
 
 
-METRICS = {"euclidean": Metric((), MeanCenters, 1.0, _roots)}
+def _halves(squares: np.ndarray) -> np.ndarray:
+    """1 - cos: half of the squared distance of two unit vectors."""
+    return np.multiply(squares, 0.5, out=squares)
+
+
+METRICS = {
+    "euclidean": Metric((), MeanCenters, 1.0, _roots),
+    "cosine": Metric((UnitRows(),), UnitCenters, 0.5, _halves),
+}
 """The metrics by their names."""
 EUCLIDEAN = METRICS["euclidean"]

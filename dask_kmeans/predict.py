@@ -59,13 +59,13 @@ class RowFunction:
         if values.dtype.kind != "f":
             return
         bounds = np.full((2, values.shape[1]), [[math.inf], [-math.inf]])
-        row, column, is_nan, _ = extent(values, bounds[0], bounds[1])
+        row, column, _, _ = extent(values, bounds[0], bounds[1])
         if row >= 0 and self.nan == "skip":
             infinite = np.argwhere(np.isinf(dense(values)))
             row, column = infinite[0] if len(infinite) else (-1, -1)
-            is_nan = False
         if row >= 0:
-            raise checks.non_finite_error(name(int(row)), int(column), is_nan, self.feature_names)
+            value = float(dense(values[row : row + 1])[0, column])
+            raise checks.non_finite_error(name(int(row)), int(column), value, self.feature_names)
 
 
 class LabelRows(RowFunction):

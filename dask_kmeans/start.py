@@ -116,5 +116,5 @@ class Start:
 
     def _runs(self, seeds: list[Seeds]) -> list[RunState]:
         longest_leap = LONGEST_LEAP if self._parameters.accelerated and self._sampled else 0
-        starts = [self._rule.project(centers) for made in seeds for centers in made.centers]
+        starts = [centers for made in seeds for centers in made.centers]
         return [new_run(number, centers, longest_leap) for number, centers in enumerate(starts)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -31,9 +32,9 @@ class BlockSurvey:
     minimum: np.ndarray
     maximum: np.ndarray
     """Of the rows that count: no NaN, weight above zero."""
-    non_finite: tuple[int, int, int, bool] | None
-    """(block, row in it, feature, whether NaN) of the first value that is not finite."""
-    infinite: tuple[int, int, int, bool] | None
+    non_finite: tuple[int, int, int, float] | None
+    """(block, row in it, feature, value) of the first value that is not finite."""
+    infinite: tuple[int, int, int, float] | None
     """The same for the first infinity."""
     nan_rows: int
     bad_weight: tuple[int, int, float] | None
@@ -118,13 +119,14 @@ def survey_block(
     moments = FeatureMoments(n_features) if with_moments else None
     for values, weights in block.pieces():
         low, high = np.full(n_features, np.inf), np.full(n_features, -np.inf)
-        row, column, is_nan, with_nan = extent(values, low, high)
+        row, column, _, with_nan = extent(values, low, high)
         if row >= 0 and non_finite is None:
-            non_finite = (block.index, rows + row, column, is_nan)
+            value = float(dense(values[row : row + 1])[0, column])
+            non_finite = (block.index, rows + row, column, value)
         if row >= 0 and infinite is None:
             where = np.argwhere(np.isinf(dense(values)))
             if len(where):
-                infinite = (block.index, rows + int(where[0, 0]), int(where[0, 1]), False)
+                infinite = (block.index, rows + int(where[0, 0]), int(where[0, 1]), math.inf)
         if weights is not None and bad_weight is None:
             usable = np.isfinite(weights) & (weights >= 0)
             if not usable.all():
@@ -214,9 +216,9 @@ def survey(
 
     bad = merged.non_finite if nan == "raise" else merged.infinite
     if bad is not None:
-        block, row, column, is_nan = bad
+        block, row, column, value = bad
         row += int(starts[block])
-        raise checks.non_finite_error(row, column, is_nan, points.feature_names)
+        raise checks.non_finite_error(row, column, value, points.feature_names)
     if points.weighted:
         bad_weight = merged.bad_weight
         if bad_weight is not None:

@@ -6,6 +6,7 @@ is one, the line to type. scikit-learn's wording is kept where its own tests loo
 """
 
 from dask_kmeans.checks.arrays import (
+    NO_DIRECTION,
     check_finite_inertia,
     check_not_empty,
     check_numeric,
@@ -52,6 +53,7 @@ from dask_kmeans.checks.hdf5 import (
 from dask_kmeans.checks.installation import compiling_text, no_usual_place_text
 from dask_kmeans.checks.models import (
     UNSETTLED,
+    check_directions,
     check_init,
     check_n_clusters_against_rows,
     check_same_features,
@@ -137,6 +139,7 @@ from dask_kmeans.checks.wording import ESTIMATOR, Text, as_cause, for_shell, sho
 __all__ = [
     "ESTIMATOR",
     "INIT_NAMES",
+    "NO_DIRECTION",
     "RULES",
     "UNSETTLED",
     "ClusterError",
@@ -154,6 +157,7 @@ __all__ = [
     "break_in_quotes_error",
     "cancelled_error",
     "check_columns_differ",
+    "check_directions",
     "check_feature_names",
     "check_finite_inertia",
     "check_init",

@@ -196,14 +196,26 @@ def unknown_columns_error(what: str) -> ValueError:
     )
 
 
+NO_DIRECTION = float(np.array(0x7FF8000000000D1F).view(np.float64))
+"""The NaN that stands for all features of a row of zeros where directions are compared."""
+
+
 def non_finite_error(
-    row: int | str, column: int, is_nan: bool, feature_names: Sequence[str] | None
+    row: int | str, column: int, value: float, feature_names: Sequence[str] | None
 ) -> NonFiniteError:
-    """For the first value of X that is NaN or infinite; `row` as `read.RowName` names it."""
+    """For the first `value` of X that is NaN or infinite; `row` as `read.RowName` names it."""
+    if np.float64(value).tobytes() == np.float64(NO_DIRECTION).tobytes():
+        return NonFiniteError(
+            text(
+                f"Row {row} of X is a row of zeros, which has no direction for metric='cosine' to "
+                "compare: the first of them. To leave such rows out (label -1) type ",
+                SKIP_NAN,
+            )
+        )
     where = f"row {row}, column {column}"
     if feature_names is not None:
         where += f" ({feature_names[column]!r})"
-    if is_nan:
+    if np.isnan(value):
         return NonFiniteError(
             text(
                 f"Input X contains NaN: the first is at {where}. To leave rows with NaN out (label "

@@ -125,6 +125,18 @@ def check_init(init: Any, n_clusters: int, n_features: int) -> np.ndarray:
     return centers
 
 
+def check_directions(centers: np.ndarray) -> None:
+    """Raise ValueError for starting centers (k, d) of which one was zero, and so has become NaN."""
+    missing = np.isnan(centers).any(axis=1)
+    if missing.any():
+        raise ValueError(
+            text(
+                f"init has zeros throughout at cluster {int(np.argmax(missing))}, which is no "
+                "direction. Starting centers for metric='cosine' need one, at any length"
+            )
+        )
+
+
 def unknown_fields_text(what: str, names: Sequence[str]) -> str:
     """For what a stored model has beyond what this version knows."""
     return text(

@@ -100,7 +100,8 @@ RULES: dict[str, Rule] = {
     "init_rounds": Rule(lambda v: v == "auto" if isinstance(v, str) else _is_integer(v) and v >= 1,
                         "'auto' or an int >= 1", "'auto'"),
     "algorithm": Rule(_one_of("auto", "lloyd"), "'auto' or 'lloyd'", "'auto'"),
-    "metric": Rule(_one_of("euclidean"), "'euclidean'", "'euclidean'"),
+    "metric": Rule(_one_of("euclidean", "cosine"),
+                   typed("'euclidean' or 'cosine'", "euclidean or cosine"), "'cosine'"),
     "standardize": Rule(lambda v: isinstance(v, (bool, np.bool_)), "True or False", "True"),
     "nan": Rule(_one_of("raise", "skip"), typed("'raise' or 'skip'", "raise or skip"), "'skip'"),
     "random_state": Rule(
@@ -135,6 +136,13 @@ def check_parameters(estimator: Any) -> None:
             )
         if not rule.holds(value):
             raise parameter_error(name, value, type(estimator).__name__)
+    if estimator.metric == "cosine" and estimator.standardize:
+        raise ParameterError(
+            text(
+                "metric='cosine' compares directions as seen from the origin, and standardize=True "
+                f"would move that to the mean. Type {ESTIMATOR}(metric='cosine')"
+            )
+        )
 
 
 def parameter_error(name: str, given: Any, owner: str = ESTIMATOR) -> ParameterError:

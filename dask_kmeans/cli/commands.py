@@ -23,7 +23,16 @@ from dask_kmeans.cli.types import Columns, Parameter, Size
 
 CLUSTER = ("scheduler", "workers", "threads", "memory_limit")
 OUTPUTS = ("labels", "report", "overwrite", "quiet")
-PARAMETERS = ("n_clusters", "standardize", "nan", "random_state", "tol", "max_iter", "n_init")
+PARAMETERS = (
+    "n_clusters",
+    "metric",
+    "standardize",
+    "nan",
+    "random_state",
+    "tol",
+    "max_iter",
+    "n_init",
+)
 LABEL_ENDINGS = (".zarr", ".parquet", ".csv", ".npy")
 
 
@@ -170,6 +179,14 @@ cluster_options = _options(
 @columns_options
 @click.option("--sample-weight", metavar="COLUMN", help="Column that holds weights.")
 @click.option(
+    "--metric",
+    type=Parameter("metric"),
+    metavar="[euclidean|cosine]",
+    default="euclidean",
+    show_default=True,
+    help="How far rows are from centers; cosine: by their directions. The model keeps it.",
+)
+@click.option(
     "--standardize",
     is_flag=True,
     help="Fit features of mean 0 and deviation 1; the model keeps both, and predict applies them.",
@@ -231,6 +248,11 @@ def fit(**options: Any) -> int:
     """Find the clusters of SOURCE and write the model."""
     if options["resume"] and options["checkpoint"] is None:
         raise click.UsageError("--resume needs the --checkpoint URL to go on from.")
+    if options["metric"] == "cosine" and options["standardize"]:
+        raise click.UsageError(
+            "--metric cosine compares directions as seen from the origin, and --standardize would "
+            "move that: leave out one of them."
+        )
     _check_usage(options, ("source", "model", "labels", "report", "checkpoint"))
     with quick_imports():
         from dask_kmeans.cli.fit import Kept, run

@@ -56,7 +56,8 @@ def summary(model: FittedModel) -> str:
     return "\n".join(
         [
             f"{n_clusters} clusters, {np.sum(model.cluster_sizes)} rows of {n_features} features"
-            + (", standardized" if model.standardization is not None else ""),
+            + (", standardized" if model.standardization is not None else "")
+            + (f", by {model.metric}" if model.metric != "euclidean" else ""),
             f"inertia {model.inertia!r}, {model.n_iter} iterations, {model.n_passes} passes",
             checks.stop_reason_for_shell(model.stop_reason),
             table(model),

@@ -19,6 +19,7 @@ distances         every distance that is reported, compared or drawn from
 exact_sum         the sum of such numbers, rounded once
 extent            minimum, maximum and what is not finite, for the survey
 feature_moments   exact means and deviations of features
+unit_vectors      rows and centers of length one, for cosine
 content_hash      what identifies rows, whatever holds them and wherever they are cut
 draws             random numbers by the number of a row
 
@@ -54,6 +55,7 @@ from .feature_moments import FeatureMoments
 from .margins import NO_MARGINS, Drift, Margins, drift_after, failing, no_drift, no_margins
 from .prepared_centers import PreparedCenters, prepare
 from .sums import FixedPoint, Moments, Sums, merge_sums
+from .unit_vectors import unit_vectors
 
 __all__ = [
     "NO_MARGINS",
@@ -94,5 +96,6 @@ __all__ = [
     "rows_with_nan",
     "say_if_not_compiled",
     "uniform",
+    "unit_vectors",
     "weighted",
 ]

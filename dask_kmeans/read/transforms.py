@@ -12,7 +12,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from dask_kmeans.kernels import RowBatch, dense
+from dask_kmeans import checks
+from dask_kmeans.kernels import RowBatch, dense, unit_vectors
 from dask_kmeans.read.pieces import Piece
 
 STRIP_VALUES = 1 << 18
@@ -113,3 +114,22 @@ class Standardization:
     def from_dict(cls, stored: Mapping[str, Any]) -> Standardization:
         """What `as_dict` gave."""
         return cls(np.array(stored["mean"], float), np.array(stored["scale"], float))
+
+
+@dataclass(frozen=True)
+class UnitRows:
+    """x -> x / |x|, in float64; a row of zeros, which has no direction, becomes `NO_DIRECTION`."""
+
+    def forward(self, values: np.ndarray) -> np.ndarray:
+        """Rows (m, d) of any numeric dtype -> float64 (m, d); see `kernels.unit_vectors`."""
+        units, lengths = unit_vectors(values)
+        units[lengths == 0] = checks.NO_DIRECTION
+        return units
+
+    def inward(self, centers: np.ndarray) -> np.ndarray:
+        """Centers as they are: their rule gives them their length."""
+        return centers
+
+    def undo(self, centers: np.ndarray) -> np.ndarray:
+        """Centers as they are: directions have no unit."""
+        return centers

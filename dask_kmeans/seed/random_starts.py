@@ -38,12 +38,13 @@ def random_rows(
 
 
 def random_pairs(
-    blockwise: Blockwise, *, n_clusters: int, n_init: int, seed: int
+    blockwise: Blockwise, rule: CenterRule, *, n_clusters: int, n_init: int, seed: int
 ) -> list[np.ndarray]:
-    """Means of two random rows each, distinct.
+    """Centers of two random rows each, distinct.
 
-    No row is in two pairs. Rows fill the gaps where pairs have the same mean, or where there are
-    fewer than 2 * n_clusters distinct rows; fewer than n_clusters are returned as by `random_rows`.
+    No row is in two pairs. Rows fill the gaps where pairs have the same center or none, or where
+    there are fewer than 2 * n_clusters distinct rows; fewer than n_clusters are returned as by
+    `random_rows`.
     """
     races = blockwise.run(_draw_rows, 2 * n_clusters, n_init, seed, merge=_merge_races)
     starts = []
@@ -51,7 +52,8 @@ def random_pairs(
         rows = race.winners()
         pairs = len(rows) // 2 if len(rows) >= n_clusters else 0
         # Halved before the addition: the sum of two rows may exceed the largest float64.
-        means = rows[:pairs] / 2 + rows[pairs : 2 * pairs] / 2
+        means = rule.project(rows[:pairs] / 2 + rows[pairs : 2 * pairs] / 2)
+        means = means[~np.isnan(means).any(axis=1)]
         starts.append(_first_distinct(np.concatenate([means, rows]), n_clusters))
     return starts
 
@@ -77,12 +79,13 @@ def random_partition(
 
 
 def random_box(
-    survey: Survey, *, n_clusters: int, n_init: int, random: np.random.RandomState
+    survey: Survey, rule: CenterRule, *, n_clusters: int, n_init: int, random: np.random.RandomState
 ) -> list[np.ndarray]:
     """Uniform draws from the range of the rows that count, which the survey knows: no pass."""
     draws = random.random_sample((n_init, n_clusters, len(survey.minimum)))
     # Not minimum + draws * (maximum - minimum): a range may exceed the largest float64.
-    return list(survey.minimum * (1 - draws) + survey.maximum * draws)
+    points = survey.minimum * (1 - draws) + survey.maximum * draws
+    return [rule.project(start) for start in points]
 
 
 def _first_distinct(points: np.ndarray, size: int) -> np.ndarray:

@@ -95,7 +95,7 @@ def make_seeds(
     wanted = {"n_clusters": n_clusters, "n_init": parameters.n_init}
     if not isinstance(init, str):
         given = _given(init, points.n_features, n_clusters, parameters.n_init)
-        return Seeds([points.inward(centers) for centers in given])
+        return Seeds([_as_centers(points.inward(centers), rule) for centers in given])
     if init == "k-means||":
         (seeds,) = make_parallel_seeds(blockwise, survey, rule, [n_clusters], parameters)
         return seeds
@@ -106,11 +106,11 @@ def make_seeds(
     if init == "random":
         return _seeds(random_rows(blockwise, **wanted, seed=seed), n_clusters)
     if init == "random_pairs":
-        return _seeds(random_pairs(blockwise, **wanted, seed=seed), n_clusters)
+        return _seeds(random_pairs(blockwise, rule, **wanted, seed=seed), n_clusters)
     if init == "random_partition":
         return _seeds(random_partition(blockwise, rule, **wanted, seed=seed), n_clusters)
     if init == "random_box":
-        return Seeds(random_box(survey, **wanted, random=_random(seed)))
+        return Seeds(random_box(survey, rule, **wanted, random=_random(seed)))
     raise ValueError(f"no method of seeding is called {init!r}")
 
 
@@ -169,6 +169,13 @@ def _given(init: Init, n_features: int, n_clusters: int, n_init: int) -> list[np
         init = init.cluster_centers_
     brought = (init(n_clusters) if callable(init) else init for _ in range(n_init))
     return [checks.check_init(centers, n_clusters, n_features) for centers in brought]
+
+
+def _as_centers(given: np.ndarray, rule: CenterRule) -> np.ndarray:
+    """Points that the caller gave, as centers."""
+    centers = rule.project(given)
+    checks.check_directions(centers)
+    return centers
 
 
 def _seeds(starts: Sequence[np.ndarray], n_clusters: int, **known) -> Seeds:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dask_kmeans import checks
+from dask_kmeans.kernels import unit_vectors
 from dask_kmeans.metrics import METRICS
 from dask_kmeans.read import Standardization
 from dask_kmeans.result import FittedModel
@@ -36,6 +37,9 @@ had the centers of standardized features as they are compared, not in the unit o
 
 ARRAYS = {"cluster_centers": ("float64", 2, np.nan), "cluster_sizes": ("int64", 1, -1)}
 """Name of each array: dtype, dimensions, and what a lost chunk would read as."""
+
+ROUNDED = 2.0**-40
+"""By how much rounding may take the length of a unit vector from one, at most."""
 
 CODECS, CRC_BYTES = ("bytes", "crc32c"), 4
 
@@ -64,7 +68,7 @@ def save_model(model: FittedModel, url: str | os.PathLike, overwrite: bool = Fal
     }
     try:
         _check_values(**arrays)
-        _checked(attributes, arrays["cluster_centers"].shape[1])
+        _checked(attributes, arrays["cluster_centers"])
     except ValueError as error:
         raise checks.unstorable_model_error(str(error)) from error
     with staged(url, overwrite=overwrite) as folder:
@@ -108,7 +112,7 @@ def load_fitted(url: str | os.PathLike) -> FittedModel:
         _check_known("attributes", attributes, (SIGNATURE, "format_version", *ATTRIBUTES))
         centers, sizes = (_read_array(place, group, name) for name in ARRAYS)
         _check_values(centers, sizes)
-        checked = _checked(attributes, centers.shape[1])
+        checked = _checked(attributes, centers)
         if attributes["format_version"] == 1 and checked["standardization"] is not None:
             centers = Standardization.from_dict(checked["standardization"]).undo(centers)
         return FittedModel(centers, sizes, **checked)
@@ -169,8 +173,9 @@ def _check_values(cluster_centers: np.ndarray, cluster_sizes: np.ndarray) -> Non
         raise ValueError("cluster_sizes has negative values")
 
 
-def _checked(attributes: Mapping[str, Any], n_features: int) -> dict[str, Any]:
+def _checked(attributes: Mapping[str, Any], centers: np.ndarray) -> dict[str, Any]:
     """The attributes that are fields of the model, each found and of the type it has to have."""
+    n_features = centers.shape[1]
     for name, (is_valid, what) in ATTRIBUTES.items():
         if name not in attributes:
             raise ValueError(f"it has no attribute {name}")
@@ -187,6 +192,8 @@ def _checked(attributes: Mapping[str, Any], n_features: int) -> dict[str, Any]:
     for name, found in told:
         if found is not None and len(found) != n_features:
             raise ValueError(f"{name} has {len(found)} entries for {n_features} features")
+    if values["metric"] == "cosine" and (abs(unit_vectors(centers)[1] - 1) > ROUNDED).any():
+        raise ValueError("cluster_centers are not of length one, and the metric is cosine")
     return values
 
 
