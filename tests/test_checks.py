@@ -67,10 +67,10 @@ def test_complex_numbers():
 
 
 def test_values_that_are_not_finite():
-    error = checks.non_finite_error(12, 3, True, None)
+    error = checks.non_finite_error(12, 3, np.nan, None)
     assert isinstance(error, ValueError)
     assert said("NaN", "row 12, column 3.", 'nan="skip"').search(str(error).replace(" To", ". To"))
-    error = checks.non_finite_error(12, 1, False, ("a", "width"))
+    error = checks.non_finite_error(12, 1, np.inf, ("a", "width"))
     assert said("infinity", "inf", "row 12, column 1 ('width')").search(str(error))
 
 
@@ -228,7 +228,7 @@ GOOD = {
     "oversampling_factor": ["auto", 0.5, 5, np.float64(2)],
     "init_rounds": ["auto", 1, 5],
     "algorithm": ["auto", "lloyd"],
-    "metric": ["euclidean"],
+    "metric": ["euclidean", "cosine"],
     "standardize": [True, np.False_],
     "nan": ["raise", "skip"],
     "random_state": [
@@ -256,7 +256,7 @@ BAD = {
     "oversampling_factor": [0, -1, np.nan, None, "two"],
     "init_rounds": [0, 1.5, None, "few"],
     "algorithm": ["elkan", None, 1, ["auto"]],
-    "metric": ["cosine", "manhattan", None],
+    "metric": ["cosines", "manhattan", None],
     "standardize": [1, "yes", None],
     "nan": ["ignore", True, None],
     "random_state": [-1, 2**64, 1.5, "0", True, np.random.SeedSequence(0)],

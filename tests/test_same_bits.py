@@ -170,28 +170,40 @@ VARIANTS = {
 """name -> (the data as it is handed in, the circumstances of the fit)"""
 
 
+METRICS = ("euclidean", "cosine")
+
+
 @pytest.fixture(scope="module")
 def expected():
     return bits(fit(X))
 
 
-def test_the_matrix_is_a_matrix(expected):
+@pytest.fixture(scope="module")
+def expected_by_metric(expected):
+    return {"euclidean": expected, "cosine": bits(fit(X, metric="cosine"))}
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_the_matrix_is_a_matrix(metric, expected_by_metric):
     assert len(VARIANTS) >= 40
     # A fit that says nothing about its data could agree with itself as well.
-    assert expected["n_iter"] >= 4
-    assert min(expected["sizes"]) > 20
+    assert expected_by_metric[metric]["n_iter"] >= 4
+    assert min(expected_by_metric[metric]["sizes"]) > 20
 
 
+@pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_same_bits(variant, expected, tmp_path):
+def test_same_bits(variant, metric, expected_by_metric, tmp_path):
     make, circumstances = VARIANTS[variant]
     with circumstances() if circumstances else contextlib.nullcontext():
-        assert bits(fit(make(tmp_path))) == expected
+        assert bits(fit(make(tmp_path), metric=metric)) == expected_by_metric[metric]
 
 
 @pytest.mark.parametrize("kind", ["dask", "zarr.Array", "Parquet, folder", "pandas"])
-def test_same_bits_on_two_processes(kind, expected, client, tmp_path):
-    assert bits(fit(INPUTS[kind](X, tmp_path))) == expected
+@pytest.mark.parametrize("metric", METRICS)
+def test_same_bits_on_two_processes(kind, metric, expected_by_metric, client, tmp_path):
+    found = bits(fit(INPUTS[kind](X, tmp_path), metric=metric))
+    assert found == expected_by_metric[metric]
 
 
 def _slowly(values, seed, block_info=None):
@@ -260,25 +272,28 @@ LARGE_VARIANTS = {
 
 @pytest.fixture(scope="module")
 def expected_of_large():
-    return bits(fit(LARGE, **ACCELERATED))
+    return {metric: bits(fit(LARGE, **ACCELERATED, metric=metric)) for metric in METRICS}
 
 
+@pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("variant", LARGE_VARIANTS)
-def test_same_bits_of_an_accelerated_fit(variant, expected_of_large):
+def test_same_bits_of_an_accelerated_fit(variant, metric, expected_of_large):
     make, circumstances = LARGE_VARIANTS[variant]
     with circumstances() if circumstances else contextlib.nullcontext():
-        assert bits(fit(make(), **ACCELERATED)) == expected_of_large
+        assert bits(fit(make(), **ACCELERATED, metric=metric)) == expected_of_large[metric]
 
 
-def test_same_bits_of_an_accelerated_fit_on_two_processes(expected_of_large, client):
+@pytest.mark.parametrize("metric", METRICS)
+def test_same_bits_of_an_accelerated_fit_on_two_processes(metric, expected_of_large, client):
     lazy = da.from_array(LARGE, chunks=(700, 3))
-    assert bits(fit(lazy, **ACCELERATED)) == expected_of_large
+    assert bits(fit(lazy, **ACCELERATED, metric=metric)) == expected_of_large[metric]
 
 
-def test_the_acceleration_is_at_work():
+@pytest.mark.parametrize("metric", METRICS)
+def test_the_acceleration_is_at_work(metric):
     """Else the comparisons above would say nothing about it."""
     passes = {
-        algorithm: fit(LARGE, **ACCELERATED, algorithm=algorithm).n_passes_
+        algorithm: fit(LARGE, **ACCELERATED, algorithm=algorithm, metric=metric).n_passes_
         for algorithm in ("auto", "lloyd")
     }
     assert passes["auto"] < passes["lloyd"]
@@ -309,6 +324,7 @@ for start in ("k-means||", "k-means++"):
         print(json.dumps({key: value.hex() if isinstance(value, bytes) else value
                           for key, value in found.items()}, sort_keys=True))
 weights = np.random.default_rng(0).random(len(X))
+print(bits(fit(X, weights, metric="cosine")))
 print(bits(fit(X + 0.1, weights))["inertia"], bits(fit(X * 1.7, weights))["centers"].hex())
 """
 

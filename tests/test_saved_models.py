@@ -136,7 +136,7 @@ def edit(path, **parameters):
     ("parameters", "text"),
     [
         ({"nodata": -1, "gpu": True}, "parameters that this dask_kmeans does not know: 'gpu', "),
-        ({"metric": "cosine"}, "'metric' parameter of KMeans must be 'euclidean'"),
+        ({"metric": "dot"}, "'metric' parameter of KMeans must be 'euclidean' or 'cosine'"),
         ({"nan": "drop"}, "'nan' parameter of KMeans must be"),
         ({"n_clusters": None}, "'n_clusters' parameter"),
         ({"init": [[1], [1, 2]]}, "is not a valid model"),

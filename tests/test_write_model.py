@@ -86,6 +86,8 @@ UNSTORABLE = {
     "fields of history": {"history": [{"inertia": 1.0}]},
     "names": {"feature_names": ("a",)},
     "standardization": {"standardization": {"mean": [0.0, 0.0], "scale": [1.0, math.inf]}},
+    "metric": {"metric": "dot"},
+    "centers that are no unit vectors": {"metric": "cosine"},
     "an object": {"parameters": {"init": object()}},
 }
 

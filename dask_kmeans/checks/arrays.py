@@ -208,7 +208,7 @@ def non_finite_error(
         return NonFiniteError(
             text(
                 f"Row {row} of X is a row of zeros, which has no direction for metric='cosine' to "
-                "compare: the first of them. To leave such rows out (label -1) type ",
+                "compare. To leave such rows out (label -1) type ",
                 SKIP_NAN,
             )
         )

@@ -75,8 +75,9 @@ class CheckpointFile:
             _check_header(header)
         except Exception as error:  # whatever a hostile file makes zip, NumPy and JSON raise
             raise checks.invalid_checkpoint_error(self._place.url, error) from error
-        self._check_same("data", header["data"], jsonable(data))
+        # First, since they decide which rows are seen: by cosine these are unit vectors.
         self._check_same("parameters", header["parameters"], self._parameters)
+        self._check_same("data", header["data"], jsonable(data))
         try:
             return _state(header, arrays)
         except Exception as error:
