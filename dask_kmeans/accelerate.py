@@ -25,12 +25,16 @@ from dask_kmeans.kernels import Drift, PreparedCenters, Sums, drift_after, merge
 from dask_kmeans.sample import SampledRows
 from dask_kmeans.state import Rules, RunState
 from dask_kmeans.step.advance import Savings
-from dask_kmeans.step.anchor import anchor, error_at, estimated_centers, with_anchor
+from dask_kmeans.step.anchor import Bearings, anchor, estimated_centers, with_anchor
 from dask_kmeans.step.assign import Request, assign_block
 from dask_kmeans.step.combine import merge_for
 
 LLOYD_IS_ENOUGH = 0.8
 """Share of tol: where a Lloyd step changes fewer of the sampled labels, it will settle the run."""
+
+FADED = 0.2
+"""A leap ends where a step changes at most this share of the sampled labels that its first, Lloyd's
+own, has changed: beyond, steps follow the rows that chance has put into the sample."""
 
 
 @dataclass
@@ -60,6 +64,10 @@ class _Trip:
     leapt: bool = False
     """Whether `centers` are other ones than those of the run."""
     settled: bool = False
+    bearings: Bearings | None = None
+    """What a leap knows of the sample's error."""
+    first_changed: float = 1.0
+    """Share of the sampled labels that the first step of a leap has changed."""
 
 
 @dataclass
@@ -76,11 +84,17 @@ class Accelerator:
     _serials: Iterator[int] = field(default_factory=lambda: count(0, 2**32), init=False)
 
     def warm_up(self, runs: Sequence[RunState]) -> list[RunState]:
-        """The runs at centers where Lloyd's iteration on the sample settles."""
+        """The runs at centers where Lloyd's iteration on the sample settles.
+
+        Runs that may not leap stay where they are.
+        """
         if self.sampled is None:
             return list(runs)
         self._sample_runs.clear()
-        trips = [_Trip(run, self._sample_run(run), run.centers) for run in runs]
+        trips = [
+            _Trip(run, self._sample_run(run), run.centers, settled=run.longest_leap == 0)
+            for run in runs
+        ]
         rule = self.rules.center_rule
         while going := [trip for trip in trips if not trip.settled]:
             self._assign(going)
@@ -125,13 +139,18 @@ class Accelerator:
     def _depart(self, trip: _Trip) -> None:
         """Take bearings where the sums of all rows are known."""
         run, latest, sampled = trip.run, trip.run.latest, trip.sampled
+        assert self.sampled is not None
         assert latest is not None
         assert sampled.sums is not None
         here = anchor(
             self.rules.center_rule.fixed_point, latest.assigned, latest.sums, sampled.sums,
             self._rows_for_each,
         )  # fmt: skip
-        trip.run = run._replace(anchors=with_anchor(run.anchors, here))
+        anchors = with_anchor(run.anchors, here)
+        longest = min(run.longest_leap, self.sampled.plan.affordable_steps(len(run.centers)))
+        trip.run = run._replace(anchors=anchors, longest_leap=longest)
+        weights = self.rules.center_rule.fixed_point.moments(latest.sums).weights
+        trip.bearings = Bearings(anchors, weights)
         trip.centers = run.centers
 
     def _go_on(self, trip: _Trip) -> None:
@@ -140,9 +159,11 @@ class Accelerator:
             trip.settled = True
             return
         trip.centers, trip.leapt = self._estimated(trip), True
-        trip.settled = (
-            trip.sampled.share_changed <= self.rules.tol or trip.steps > trip.run.longest_leap
-        )
+        changed = trip.sampled.share_changed
+        if trip.steps == 2:
+            trip.first_changed = changed
+        faded = changed <= max(self.rules.tol, FADED * trip.first_changed)
+        trip.settled = faded or trip.steps > trip.run.longest_leap
 
     def _lloyd_is_enough(self, trip: _Trip) -> bool:
         """Whether the Lloyd step, the first on the sample, is likely to settle its run.
@@ -155,16 +176,15 @@ class Accelerator:
 
     def _estimated(self, trip: _Trip) -> np.ndarray:
         """Centers after one more step of a leap."""
-        run, latest, sampled = trip.run, trip.run.latest, trip.sampled
-        assert latest is not None
+        sampled = trip.sampled
+        assert trip.bearings is not None
         assert sampled.prepared is not None
         assert sampled.sums is not None
-        rule = self.rules.center_rule
-        weights = rule.fixed_point.moments(latest.sums).weights
-        error = error_at(run.anchors, sampled.prepared.centers, weights)
+        error = trip.bearings.error_at(sampled.prepared.centers)
         return estimated_centers(
-            rule, sampled.sums, self._rows_for_each, error, weights, run.centers
-        )
+            self.rules.center_rule, sampled.sums, self._rows_for_each, error,
+            trip.bearings.weights, trip.run.centers,
+        )  # fmt: skip
 
     def _assign(self, trips: Sequence[_Trip]) -> None:
         """One step on the sample of each trip's sums to its centers."""

@@ -28,10 +28,24 @@ MOST_VALUES = 2**27
 """Numbers in a sample where many clusters need more."""
 
 ROWS_A_CLUSTER = 256
-"""Sampled rows for each cluster that make a sample worth its while."""
+"""Sampled rows for each cluster that make a sample worth its while in any case."""
 
-LARGEST_SHARE = 0.25
-"""Share of the rows in a sample, at most: passes over it are meant to be cheap."""
+FEW_ROWS_A_CLUSTER = 64
+"""Sampled rows for each cluster for whose sake the sample may have a larger share of the rows."""
+
+LEAST_ROWS_A_CLUSTER = 8
+"""Sampled rows for each cluster that will do where passes are dear."""
+
+DEAR = 2**28
+"""Multiply-adds of a pass from which on it is dear: less takes a few milliseconds."""
+
+LARGE_SHARE, LARGEST_SHARE = 0.25, 0.5
+"""Share of the rows in a sample, at most: passes over it are meant to be cheap. The larger one for
+many clusters."""
+
+LEAP_CENTERS = 4000
+"""The steps of a leap take as long as comparing all rows with so many centers. Beside fewer of them,
+a pass spends its time on reading."""
 
 KEY = "sample"
 
@@ -42,6 +56,10 @@ class Sample(NamedTuple):
     seed: int
     share: float
     """Probability of each row to be in the sample."""
+
+    def affordable_steps(self, n_clusters: int) -> int:
+        """Steps on the sample that a leap may take; 0 where it would take longer than passes do."""
+        return int(LEAP_CENTERS / (n_clusters * self.share))
 
     def collect(self, cache: dict, first_row: int, pieces: Iterator[Piece]) -> Iterator[Piece]:
         """Hand `pieces` through, and leave what is sampled of them in `cache` at their end."""
@@ -69,9 +87,12 @@ def plan_sample(n_rows: int, n_features: int, n_clusters: int, seed: int) -> Sam
     """
     if n_rows == 0:
         return None
-    wanted = max(VALUES, min(MOST_VALUES, ROWS_A_CLUSTER * n_clusters * n_features)) // n_features
-    share = min(LARGEST_SHARE, wanted / n_rows)
-    if share * n_rows < ROWS_A_CLUSTER * n_clusters:
+    wanted = max(VALUES // n_features, ROWS_A_CLUSTER * n_clusters)
+    wanted = min(wanted, MOST_VALUES // n_features)
+    share = FEW_ROWS_A_CLUSTER * n_clusters / n_rows
+    share = min(max(share, LARGE_SHARE), LARGEST_SHARE, wanted / n_rows)
+    dear = n_rows * n_features * n_clusters >= DEAR
+    if share * n_rows < (LEAST_ROWS_A_CLUSTER if dear else ROWS_A_CLUSTER) * n_clusters:
         return None
     return Sample(seed, share)
 

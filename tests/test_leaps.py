@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dask_kmeans import KMeans
-from dask_kmeans.step.anchor import MOST_ANCHORS, VALUES, Anchor, error_at, with_anchor
+from dask_kmeans.step.anchor import MOST_ANCHORS, VALUES, Anchor, Bearings, with_anchor
 
 K, D = 3, 2
 WEIGHTS = np.array([4.0, 1.0, 2.0])
@@ -24,7 +24,7 @@ ANCHORS = [an_anchor(seed) for seed in range(4)]
 @pytest.mark.parametrize("number", range(4))
 def test_the_error_is_known_at_every_anchor(number):
     here = ANCHORS[number]
-    found = error_at(ANCHORS, here.centers, WEIGHTS)
+    found = Bearings(ANCHORS, WEIGHTS).error_at(here.centers)
     np.testing.assert_allclose(found.totals, here.totals, atol=1e-12)
     np.testing.assert_allclose(found.weights, here.weights, atol=1e-12)
 
@@ -32,13 +32,13 @@ def test_the_error_is_known_at_every_anchor(number):
 def test_between_two_anchors_it_is_a_straight_line_that_ends_at_them():
     a, b = ANCHORS[:2]
     for share, expected in [(0.25, 0.25), (0.5, 0.5), (3.0, 1.0), (-2.0, 0.0)]:
-        found = error_at([a, b], a.centers + share * (b.centers - a.centers), WEIGHTS)
+        found = Bearings([a, b], WEIGHTS).error_at(a.centers + share * (b.centers - a.centers))
         line = a.totals + expected * (b.totals - a.totals)
         np.testing.assert_allclose(found.totals, line, atol=1e-12)
 
 
 def test_of_a_single_anchor_it_is_the_same_everywhere():
-    found = error_at(ANCHORS[:1], ANCHORS[1].centers, WEIGHTS)
+    found = Bearings(ANCHORS[:1], WEIGHTS).error_at(ANCHORS[1].centers)
     assert found.totals.tobytes() == ANCHORS[0].totals.tobytes()
     assert found.weights.tobytes() == ANCHORS[0].weights.tobytes()
 
@@ -48,14 +48,16 @@ def test_heavy_clusters_tell_what_is_near():
     place = np.zeros((K, D))
     moved = [place.copy(), place.copy()]
     moved[0][0], moved[1][1] = 1.0, 1.0  # the heavy cluster's center, the light one's
-    found = error_at([an_anchor(5, moved[0]), second := an_anchor(6, moved[1])], place, WEIGHTS)
+    found = Bearings([an_anchor(5, moved[0]), second := an_anchor(6, moved[1])], WEIGHTS).error_at(
+        place
+    )
     to_second = np.abs(found.totals - second.totals).max()
     assert to_second < np.abs(found.totals - an_anchor(5, moved[0]).totals).max()
 
 
 def test_anchors_too_far_apart_for_a_number_leave_the_latest():
     far = an_anchor(7, np.full((K, D), 1e200))
-    found = error_at([ANCHORS[0], far], ANCHORS[1].centers, WEIGHTS)
+    found = Bearings([ANCHORS[0], far], WEIGHTS).error_at(ANCHORS[1].centers)
     assert found.totals.tobytes() == far.totals.tobytes()
 
 

@@ -206,17 +206,17 @@ def lloyd(
     sums = rule.fixed_point.zero_sums(len(centers))
     for _ in range(LLOYD_ITERATIONS):
         before = labels
-        labels, apart = _nearest(points, centers)
+        labels, apart = nearest_centers(points, centers)
         if np.array_equal(before, labels):
             break
         accumulate(points, weights, rule.fixed_point, before, labels, sums)
         centers = rule.update(sums, centers).centers
     else:
-        labels, apart = _nearest(points, centers)
+        labels, apart = nearest_centers(points, centers)
     return Clustering(centers, ExactSum().add(apart(), weights).value())
 
 
-def _nearest(
+def nearest_centers(
     points: np.ndarray, centers: np.ndarray
 ) -> tuple[np.ndarray, Callable[[], np.ndarray]]:
     """The nearest center of each point, int32 (c,), ties to the lowest, and a function that gives

@@ -19,6 +19,7 @@ from dask_kmeans.seed.random_starts import (
     random_rows,
 )
 from dask_kmeans.seed.recluster import affordable_effort, recluster
+from dask_kmeans.seed.two_levels import MANY, two_level_seeds
 from dask_kmeans.survey import Survey
 
 if TYPE_CHECKING:
@@ -156,6 +157,33 @@ def make_parallel_seeds(
             )
         )
     return made
+
+
+def make_sample_seeds(
+    blockwise: Blockwise,
+    survey: Survey,
+    rule: CenterRule,
+    n_clusters: Sequence[int],
+    parameters: SeedParameters,
+) -> list[Seeds]:
+    """Seeds for several numbers of clusters from rows in memory here.
+
+    In two levels for many clusters, by k-means|| for others, or where the caller has said how.
+    """
+    made: dict[int, Seeds] = {}
+    if parameters.oversampling_factor is None:
+        for k in n_clusters:
+            if k < MANY:
+                continue
+            random = _random(parameters.random_state, k)
+            starts = two_level_seeds(blockwise, rule, k, parameters.n_init, random)
+            if starts is not None:
+                made[k] = Seeds(starts)
+    others = [k for k in n_clusters if k not in made]
+    if others:
+        found = make_parallel_seeds(blockwise, survey, rule, others, parameters)
+        made.update(zip(others, found, strict=True))
+    return [made[k] for k in n_clusters]
 
 
 def _random(*entropy: int) -> np.random.RandomState:

@@ -13,7 +13,9 @@ So a leap that went too far is not lost: it becomes the anchor that shows the ne
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from itertools import combinations
 
 import numpy as np
 
@@ -50,19 +52,49 @@ def with_anchor(anchors: Sequence[Anchor], new: Anchor) -> tuple[Anchor, ...]:
     return (*others, new)[-most:]
 
 
-def error_at(anchors: Sequence[Anchor], centers: np.ndarray, weights: np.ndarray) -> Anchor:
-    """The error that is to be expected at `centers`.
+class Bearings:
+    """What is known of the error at some anchors.
 
-    weights : (k,), those of the clusters, by which the moves of their centers count.
+    Parameters
+    ----------
+    anchors : sequence of Anchor
+    weights : ndarray of shape (k,)
+        Those of the clusters, by which the moves of their centers count.
     """
-    shares = _shares(anchors, centers, weights)
-    if not np.isfinite(shares).all():
-        return anchors[-1]._replace(centers=centers)
-    totals, of_weights = np.zeros_like(centers), np.zeros_like(weights)
-    for share, each in zip(shares, anchors, strict=True):
-        totals += share * each.totals
-        of_weights += share * each.weights
-    return Anchor(centers, totals, of_weights)
+
+    def __init__(self, anchors: Sequence[Anchor], weights: np.ndarray):
+        self._anchors, self.weights = anchors, weights
+        # The unknowns are the shares and the multiplier that holds their sum at one.
+        apart = [[0.0] * len(anchors) for _ in anchors]
+        for i, j in combinations(range(len(anchors)), 2):
+            apart[i][j] = apart[j][i] = self._apart(anchors[i], anchors[j].centers)
+        self._system = [[*row, 1.0] for row in apart] + [[1.0] * len(anchors) + [0.0]]
+
+    def error_at(self, centers: np.ndarray) -> Anchor:
+        """The error that is to be expected at `centers`."""
+        shares = self._shares(centers)
+        if not np.isfinite(shares).all():
+            return self._anchors[-1]._replace(centers=centers)
+        totals, of_weights = np.zeros_like(centers), np.zeros_like(self.weights)
+        for share, each in zip(shares, self._anchors, strict=True):
+            totals += share * each.totals
+            of_weights += share * each.weights
+        return Anchor(centers, totals, of_weights)
+
+    def _shares(self, centers: np.ndarray) -> list[float]:
+        """How much each anchor's error counts; one in all."""
+        m = len(self._anchors)
+        if m == 1:
+            return [1.0]
+        wanted = [self._apart(each, centers) for each in self._anchors] + [1.0]
+        return _solved(self._system, wanted)[:m]
+
+    def _apart(self, anchor: Anchor, centers: np.ndarray) -> float:
+        """Distance of two sets of centers, each center's move counted by its cluster's weight."""
+        with np.errstate(over="ignore"):
+            moves = np.square(anchor.centers - centers)
+            moves *= self.weights[:, None]
+            return math.sqrt(_total(moves.ravel()))
 
 
 def estimated_centers(
@@ -89,7 +121,7 @@ def estimated_centers(
     factor : float
         Rows for each sampled row.
     error : Anchor
-        The error that is to be expected there (`error_at`).
+        The error that is to be expected there (`Bearings`).
     weights : ndarray of shape (k,)
         Of the clusters, in the latest step over all rows.
     otherwise : ndarray of shape (k, d)
@@ -110,24 +142,15 @@ def _offsets(fixed_point: FixedPoint, sums: Sums) -> tuple[np.ndarray, np.ndarra
     return np.where(moments.filled[:, None], total, 0.0), moments.weights
 
 
-def _shares(anchors: Sequence[Anchor], centers: np.ndarray, weights: np.ndarray) -> list[float]:
-    """How much each anchor's error counts; one in all."""
-    m = len(anchors)
-    if m == 1:
-        return [1.0]
-    places = [each.centers for each in anchors]
-    # The unknowns are the shares and the multiplier that holds their sum at one.
-    system = [[_apart(a, b, weights) for b in places] + [1.0] for a in places]
-    system.append([1.0] * m + [0.0])
-    wanted = [_apart(a, centers, weights) for a in places] + [1.0]
-    return _solved(system, wanted)[:m]
-
-
-def _apart(a: np.ndarray, b: np.ndarray, weights: np.ndarray) -> float:
-    """Distance of two sets of centers, each center's move counted by its cluster's weight."""
-    with np.errstate(over="ignore"):
-        # Summed one after the other: an order that no instruction set changes.
-        return float(np.sqrt(np.cumsum(weights[:, None] * (a - b) ** 2)[-1]))
+def _total(values: np.ndarray) -> float:
+    """The sum of `values` (m,), half added to half: an order that no instruction set changes."""
+    while len(values) > 1:
+        half = len(values) // 2
+        halved = values[:half] + values[half : 2 * half]
+        if len(values) % 2:
+            halved[0] += values[-1]
+        values = halved
+    return float(values[0])
 
 
 def _solved(system: list[list[float]], wanted: list[float]) -> list[float]:
