@@ -32,7 +32,7 @@ from dask_kmeans.step.combine import merge_for
 LLOYD_IS_ENOUGH = 0.8
 """Share of tol: where a Lloyd step changes fewer of the sampled labels, it will settle the run."""
 
-FADED = 0.2
+FADED = 0.1
 """A leap ends where a step changes at most this share of the sampled labels that its first, Lloyd's
 own, has changed: beyond, steps follow the rows that chance has put into the sample."""
 

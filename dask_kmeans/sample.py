@@ -44,8 +44,8 @@ LARGE_SHARE, LARGEST_SHARE = 0.25, 0.5
 many clusters."""
 
 LEAP_CENTERS = 4000
-"""The steps of a leap take as long as comparing all rows with so many centers. Beside fewer of them,
-a pass spends its time on reading."""
+"""The steps of a leap take as long as comparing all rows with so many centers: where
+there are fewer, passes spend their time on reading."""
 
 KEY = "sample"
 

@@ -78,8 +78,12 @@ def _every(block: OpenBlock, step: int) -> dict[int, tuple[np.ndarray, np.ndarra
 def _distinct(values: np.ndarray, mass: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The distinct rows of `values` (m, d), in order, and what all equal ones weigh."""
     values = np.ascontiguousarray(values + 0.0)  # -0.0 is 0.0
-    whole_rows = values.view(np.dtype((np.void, values.itemsize * values.shape[1]))).ravel()
-    _, first, inverse = np.unique(whole_rows, return_index=True, return_inverse=True)
+    bits = values.view(np.uint64)
+    factors = np.random.RandomState(0).randint(2**63, size=values.shape[1], dtype=np.uint64)
+    # Sorting whole rows takes as long as seeding them. High bits have a say in the low ones, which
+    # are zero in small integers.
+    hashes = (bits ^ (bits >> np.uint64(32))) @ (2 * factors + np.uint64(1))
+    _, first, inverse = np.unique(hashes, return_index=True, return_inverse=True)
     order = np.argsort(first)
     return values[first[order]], np.bincount(inverse, mass)[order]
 
