@@ -2,7 +2,8 @@
 
     python benchmarks/settling.py                                        # what needs no files
     python benchmarks/settling.py --covertype covtype.npz --glove glove_6B_50d_emb.npy \
-        --letter letter.npz --xclara xclara.npy --output benchmarks/results/settling.json
+        --embeddings wordnet_minilm.npy --fashion-mnist fashion_mnist.npy --letter letter.npz \
+        --xclara xclara.npy --output benchmarks/results/settling.json
     python benchmarks/settling.py --peers-python PATH     # peers from another environment
 
 Every contender runs in a process of its own, on the same threads, from the same centers, until no
@@ -48,6 +49,9 @@ SETTINGS: dict[str, list[tuple[str, dict[str, str]]]] = {
 
 PEERS = ("scikit-learn", "scikit-learn-intelex")
 
+FASHION_ROWS = 35_000
+"""Rows of Fashion-MNIST that are used: the half of it."""
+
 ROUNDS = 3
 HOPELESS = 1.3
 """A setting that was slower than the best by this factor is not tried again."""
@@ -70,6 +74,11 @@ def data_sets(options: argparse.Namespace) -> dict[str, tuple[Any, int]]:
         sets["covertype"] = (lambda: scaled(np.load(options.covertype)["X"]), 64)
     if options.glove:
         sets["GloVe"] = (lambda: np.load(options.glove).astype(np.float32), 100)
+        sets["GloVe, many clusters"] = (lambda: np.load(options.glove).astype(np.float32), 1000)
+    if options.embeddings:
+        sets["embeddings"] = (lambda: np.load(options.embeddings).astype(np.float32), 1000)
+    if options.fashion_mnist:
+        sets["Fashion-MNIST"] = (lambda: np.load(options.fashion_mnist)[:FASHION_ROWS], 50)
     if options.letter:
         sets["Letter"] = (lambda: np.load(options.letter)["X"].astype(np.float32), 26)
     if options.xclara:
@@ -276,7 +285,7 @@ def publish(measured: dict[str, Any], readme: Path | None) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=1_000_000, help="of the mixtures")
-    for name in ("covertype", "glove", "letter", "xclara"):
+    for name in ("covertype", "glove", "embeddings", "fashion-mnist", "letter", "xclara"):
         parser.add_argument(f"--{name}", type=Path)
     parser.add_argument("--data", nargs="+", help="only these")
     parser.add_argument("--threads", type=int, default=os.cpu_count())

@@ -1,8 +1,8 @@
 """k centers from a weighted summary of the data, on the driver, without reading the data.
 
 Step 8 of k-means|| (see `seed.k_means_parallel`), whose method the paper leaves open; its published
-seed costs need Lloyd's iterations here. Done up to ten times over, twice in a small fit; the cheapest
-wins:
+seed costs need Lloyd's iterations here. Done up to ten times over, twice in a small fit, the
+cheapest wins:
 
 * greedy k-means++ (Arthur and Vassilvitskii, "k-means++: the advantages of careful seeding", SODA
   2007, section 5);

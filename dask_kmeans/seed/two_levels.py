@@ -132,7 +132,8 @@ def divided(n_clusters: int, cost: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     sizes : ndarray of shape (g,), int
         Points of each group: it gets no more centers than these, and one at least if it has any.
     """
-    total = np.cumsum(cost)[-1]
+    with np.errstate(over="ignore"):
+        total = np.cumsum(cost)[-1]
     if not 0 < total < np.inf:
         cost, total = sizes.astype(float), float(sizes.sum())
     wanted = n_clusters * (cost / total)
