@@ -27,7 +27,12 @@ MANY = 256
 their work grows with the square of the number of clusters."""
 
 ROWS_A_CLUSTER = 64
-"""Rows for each center that are looked at; with four times as many, inertia falls by 0.1 %."""
+"""Rows for each center that are looked at, or up to twice as many. With four times as many, inertia
+falls by 0.1 %."""
+
+MOST_VALUES = 2**25
+"""Numbers in these rows, or up to twice as many: 256 MiB of float64 on the driver, and as much
+for the groups."""
 
 
 def two_level_seeds(
@@ -53,7 +58,8 @@ def two_level_seeds(
     list of ndarray of shape (n_clusters, d), float64
         None where there are fewer than two distinct rows for each center.
     """
-    step = max(1, blockwise.n_rows // (ROWS_A_CLUSTER * n_clusters))
+    most = min(ROWS_A_CLUSTER * n_clusters, MOST_VALUES // len(rule.fixed_point.shift))
+    step = max(1, blockwise.n_rows // max(1, most))
     parts = blockwise.run(_every, step, merge=dict.__or__)
     in_order = [parts[index] for index in sorted(parts)]
     values, mass = (np.concatenate(part) for part in zip(*in_order, strict=True))
