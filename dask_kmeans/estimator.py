@@ -58,8 +58,10 @@ class KMeans(FittedClusters):
         of the features. Centers are unit vectors too, the means of their rows at length one; where
         rows cancel out, so that their mean is zero, a center stays where it was. The distance is
         1 - cos = |u - c|^2 / 2. A row of zeros has no direction: it is an error, or left out
-        (label -1) with `nan="skip"`. Nothing normalized is kept on the way but in the sample of a
-        fit. Not together with `standardize`, which moves the origin that directions start from.
+        (label -1) with `nan="skip"`. Rows are divided as they are read; only a fit's sample, and
+        rows that it keeps within `memory_budget`, are stored as unit vectors, and nothing is
+        written so. Not together with `standardize`, which moves the origin that directions start
+        from.
     standardize : bool, default=False
         Compare features brought to mean 0 and standard deviation 1, which the first pass over the
         data learns (of the rows that count, with their weights; a constant feature becomes 0).

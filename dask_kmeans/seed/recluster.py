@@ -46,9 +46,9 @@ WORK = 2e8
 
 SMALL_WORK = 2**19
 """Work that passes hide, below which a fit takes milliseconds, and its recluster has few starts and
-one round of swaps. On digits, Letter and xclara fits end as low with these, in the median over
-seeds, and on iris (k=8) 0.6 % higher; those of scikit-learn end 0.4 % and 9 % higher on digits and
-iris."""
+one round of swaps. In the median over seeds, fits to digits and xclara end as low with these, to
+Letter 0.2 % and to iris (k=8) 0.6 % higher; those of scikit-learn end 0.4 %, 0.2 % and 9 % higher
+still on digits, Letter and iris."""
 
 WORTH_THREADS = 1e6
 """Differences of coordinates in a comparison of all points with all centers, from which on it pays
