@@ -3,15 +3,18 @@
     python benchmarks/contenders.py                     # all shapes in float32
     python benchmarks/contenders.py --dtype float64
     python benchmarks/contenders.py --peers-python PATH    # peers from another environment
+    python benchmarks/contenders.py --glove glove.npy --fashion-mnist fashion_mnist.npy \\
+        --embeddings embeddings.npy                     # real rows, too, with many centers
     python benchmarks/contenders.py --rows 0.02 --repeats 1     # does it run at all?
 
 Every contender runs in a process of its own, warmed up, in each of its promising settings (threads
 of the BLAS, kernels that the BLAS is made to use); the best one counts. Data lie in memory in C
 order. The time of an iteration is (time of a long fit - time of a short fit) / (difference of
 iterations), so that checks, copies and the last labelling cancel; the time of the long fit is
-shown too. The inertia of the centers that each contender returns is computed here, in float64, and
-compared. The FMA peak is that of a large matrix product with the best kernels of the BLAS, on the
-same threads, in the same run.
+shown too. Normal rows start from some of them; real rows from the centers of some iterations, so
+that what is timed is the middle of a fit. The inertia of the centers that each contender returns is
+computed here, in float64, and compared. The FMA peak is that of a large matrix product with the
+best kernels of the BLAS, on the same threads, in the same run.
 """
 
 from __future__ import annotations
@@ -42,9 +45,14 @@ class Shape(NamedTuple):
     k: int
     iterations: int
     """Iterations that are timed: enough for tenths of a second."""
+    rows: Path | None = None
+    """A .npy file of real rows; None: normal rows."""
+    name: str = ""
+    """What real rows are."""
 
     def __str__(self) -> str:
-        return f"{self.n:_} x {self.d}, k={self.k}".replace("_", " ")
+        size = f"{self.n:_} x {self.d}, k={self.k}".replace("_", " ")
+        return f"{self.name}, {size}" if self.name else size
 
 
 SHAPES = {
@@ -54,6 +62,26 @@ SHAPES = {
     "w4": Shape(8_000_000, 2, 4, 20),
     "w5": Shape(100_000, 768, 1000, 5),
 }
+
+REAL = {"fashion_mnist": (100, 1000), "embeddings": (1000,), "glove": (1000, 5000)}
+"""Numbers of clusters for real rows, by the option that names their file."""
+
+MIDDLE = 5
+"""Iterations before the centers that a fit of real rows starts from."""
+
+
+def shapes_of(options: argparse.Namespace) -> dict[str, Shape]:
+    """The problems that were asked for, by their codes: real rows as well, where there are any."""
+    shapes = {code: SHAPES[code] for code in options.shapes}
+    for name, clusters in REAL.items():
+        path = getattr(options, name)
+        if path is None:
+            continue
+        n, *features = np.load(path, mmap_mode="r").shape
+        for k in clusters:
+            title = path.stem.replace("_", " ")
+            shapes[f"{name}-{k}"] = Shape(n, int(np.prod(features)), k, 5, path, title)
+    return shapes
 
 
 # Contenders: a function (X, init, threads) -> fit(max_iter) -> (centers, iterations made).
@@ -211,11 +239,20 @@ def inertia(X: np.ndarray, centers: np.ndarray) -> float:
 
 
 def make_data(shape: Shape, dtype: str, folder: Path) -> np.ndarray:
-    """Normal rows and, as centers, some of them."""
+    """Rows and, as centers, some of them, or those of some iterations."""
+    from dask_kmeans import KMeans
+
     rng = np.random.default_rng(1)
-    X = rng.standard_normal((shape.n, shape.d), np.float32).astype(dtype)
+    if shape.rows is None:
+        X = rng.standard_normal((shape.n, shape.d), np.float32).astype(dtype)
+    else:
+        X = np.load(shape.rows)[: shape.n].reshape(shape.n, shape.d).astype(dtype)
+    init = X[rng.choice(shape.n, shape.k, replace=False)].astype(np.float64)
+    if shape.rows is not None:
+        fit = KMeans(shape.k, init=init, max_iter=MIDDLE, tol=0, algorithm="lloyd").fit(X)
+        init = fit.cluster_centers_
     np.save(folder / "X.npy", X)
-    np.save(folder / "init.npy", X[rng.choice(shape.n, shape.k, replace=False)].astype(np.float64))
+    np.save(folder / "init.npy", init)
     return X
 
 
@@ -237,8 +274,7 @@ def compare(options: argparse.Namespace) -> dict[str, Any]:
     """Run every contender on every shape."""
     peak = find_peak(options)
     results = []
-    for code in options.shapes:
-        shape = SHAPES[code]
+    for code, shape in shapes_of(options).items():
         shape = shape._replace(n=max(4 * shape.k, int(shape.n * options.rows)))
         with tempfile.TemporaryDirectory(prefix="contenders-") as name:
             folder = Path(name)
@@ -357,7 +393,10 @@ def main() -> None:
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--dtype", choices=["float32", "float64"], default="float32")
-    parser.add_argument("--shapes", nargs="+", choices=SHAPES, default=list(SHAPES))
+    parser.add_argument("--shapes", nargs="*", choices=SHAPES, default=list(SHAPES))
+    parser.add_argument("--glove", type=Path, help=".npy of these rows; as the next two")
+    parser.add_argument("--fashion-mnist", type=Path)
+    parser.add_argument("--embeddings", type=Path)
     parser.add_argument("--contenders", nargs="+", choices=CONTENDERS, default=list(CONTENDERS))
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument(
