@@ -18,6 +18,7 @@ import numpy as np
 
 from .certify import certify
 from .compiled import compiled
+from .directions import decide_along, room, work_along, work_of_all
 from .emitter import CR, tile_rows
 from .layout import numeric, rows_of
 from .margins import NO_MARGINS, NOTHING, Margins, keep_margins
@@ -50,6 +51,12 @@ LARGE = 2**15
 LITTLE = 2**18
 """Differences of coordinates that the definition takes before a float64 filter has been prepared
 for the rows that are left; so small fits do not wait for one to be compiled."""
+
+TRIED_ROWS = 128
+"""About how many rows tell how many centers some directions leave."""
+
+LEAST_ROWS = 1024
+"""With fewer rows, centers are not worth placing along directions."""
 
 COMPARISON = 3000
 """Multiply-adds of one lane that comparing a candidate costs, beside 1.5 d."""
@@ -140,10 +147,15 @@ class DenseAssignment:
         left, size = self._left, len(prepared.centers) * self._rows.d
         chosen, m = (EVERY_ROW, self._rows.m) if picks is None else (picks, len(picks))
         changed = candidates = looked = n_left = 0
+        if not len(margins.values):
+            chosen, looked, changed, n_left, candidates = self._along_few(chosen, m, prepared)
         # Rows are picked since their two nearest centers are about as far: the integers leave
         # candidates.
-        if prepared.quantized_by_bits and (picks is None or size > LARGE):
-            looked, changed, n_left, candidates = self._in_integers(chosen, m, prepared, margins)
+        if looked < m and prepared.quantized_by_bits and (picks is None or size > LARGE):
+            looked, more, n_left, compared = self._in_integers(
+                chosen, (looked, m), n_left, prepared, margins
+            )
+            changed, candidates = changed + more, candidates + compared
         coarse = n_left
         if coarse:
             more, n_left, _ = self._look(left, 0, coarse, 0, prepared.single, margins)
@@ -159,15 +171,66 @@ class DenseAssignment:
             changed += self._define(left[:n_left], prepared, margins)
         return Tally(changed, candidates, coarse, undecided, n_left)
 
+    def _along_few(
+        self, chosen: np.ndarray, m: int, prepared: PreparedCenters
+    ) -> tuple[np.ndarray, int, int, int, int]:
+        """Compare along few directions first, if that pays.
+
+        Returns (rows to look at, those looked at, rows whose label changed, rows left, candidates
+        compared).
+        """
+        if m < LEAST_ROWS:
+            return chosen, 0, 0, 0, 0
+        if prepared.few.best is None:
+            prepared.few.best = self._best_directions(chosen, m, prepared)
+        directions = prepared.along(prepared.few.best)
+        if directions is None:
+            return chosen, 0, 0, 0, 0
+        labels = self._labels[chosen] if len(chosen) else self._labels
+        if labels.max() >= 0:
+            # Rows of one cluster have the same candidates, which then lie in cache.
+            order = np.argsort(labels, kind="stable")
+            chosen = chosen[order] if len(chosen) else order
+        changed, n_left, candidates = self._look(
+            chosen, 0, m, 0, prepared.single, NO_MARGINS, directions=directions
+        )
+        return chosen, m, changed, n_left, candidates
+
+    def _best_directions(self, chosen: np.ndarray, m: int, prepared: PreparedCenters) -> int:
+        """How many directions pay: what some rows tell, whose labels stay as they are."""
+        (k, d), best = prepared.centers.shape, 0
+        some = np.arange(0, m, -(-m // TRIED_ROWS))
+        some = chosen[some] if len(chosen) else some
+        least = work_of_all(k, d, prepared.quantizes)
+        for p in prepared.few.find(prepared.single.centers[:k]):
+            trial = DenseAssignment(
+                self._X[some], None, NO_SUMS, self._labels[some], NO_SUMS.zero_sums(0)
+            )
+            directions = prepared.along(p)
+            if directions is None:
+                break
+            _, left, compared = trial._look(
+                EVERY_ROW, 0, len(some), 0, prepared.single, NO_MARGINS, directions=directions
+            )
+            work = work_along(p, k, d, compared / len(some))
+            if left < len(some) / 4 and work < least:
+                best, least = p, work
+        return best
+
     def _in_integers(
-        self, chosen: np.ndarray, m: int, prepared: PreparedCenters, margins: Margins
+        self,
+        chosen: np.ndarray,
+        span: tuple[int, int],
+        n_left: int,
+        prepared: PreparedCenters,
+        margins: Margins,
     ) -> tuple[int, int, int, int]:
         """Compare small integers for as long as that pays.
 
         Returns (rows looked at, rows whose label changed, rows left, candidates compared).
         """
         d, size = self._rows.d, len(prepared.centers) * self._rows.d
-        looked = changed = n_left = candidates = 0
+        (looked, m), changed, candidates = span, 0, 0
         for quantized in prepared.quantized_by_bits:
             per_lane = quantized.centers.shape[3]
             for until in (min(m, looked + m // TRIAL), m):
@@ -184,11 +247,13 @@ class DenseAssignment:
         return looked, changed, n_left, candidates
 
     def _look(
-        self, picks, first, last, n_left, prepared, margins, quantized=None
+        self, picks, first, last, n_left, prepared, margins, quantized=None, directions=None
     ) -> tuple[int, int, int]:
         """Run one filter over picks[first:last]."""
         found = Found(self._labels, self._left, n_left, *margins)
-        return _filter(self._rows, picks, first, last, prepared, quantized, found, self._sums)
+        return _filter(
+            self._rows, picks, (first, last), prepared, quantized, directions, found, self._sums
+        )
 
     def _define(self, picks: np.ndarray, prepared: PreparedCenters, margins: Margins) -> int:
         """Label rows by the definition; return how many labels changed."""
@@ -199,16 +264,19 @@ class DenseAssignment:
 
 
 @compiled
-def _filter(rows, picks, first, last, prepared, quantized, found, accumulator):
+def _filter(rows, picks, span, prepared, quantized, directions, found, accumulator):
     """Label the rows whose nearest center this filter proves; list the others in `left`.
 
-    picks : rows, of which those from `first` to `last` are looked at, may be `left` itself; empty =
-    rows `first` to `last`. prepared : Filter; quantized : the centers in fewer bits, to compare
-    with first, or None. Margins are kept of the rows that are labelled, unless they are of no rows.
+    picks : rows, of which those from `first` to `last`, the span, are looked at, may be `left`
+    itself; empty = rows `first` to `last`. prepared : Filter; quantized : the centers in fewer
+    bits, to compare with first, or None; directions : the centers along few directions, or None.
+    Margins are kept of the rows that are labelled, unless they are of no rows.
     Returns (rows that count whose label changed, rows in `left`, candidates that were compared).
     """
     # Fields are taken out of their tuples once: in the loop that would count references.
     labels, left, n_left, margins, drift = found
+    n_centers = len(prepared.half)
+    first, last = span
     weights = accumulator.weights
     centers, half, origin, factor, bound, widths, _ = prepared
     d, B = rows.d, tile_rows(half)
@@ -227,6 +295,8 @@ def _filter(rows, picks, first, last, prepared, quantized, found, accumulator):
     if quantized is not None:
         memory = workspace(quantized, d, B)
         scores = memory.lanes.reshape(memory.lanes.size)
+    if directions is not None:
+        space = room(directions, d, B)
     far, changed, n_moved, compared = rows.m * abs(rows.row_stride) > NEAR, 0, 0, 0
     for start in range(first, last, B):
         count = min(B, last - start)
@@ -239,7 +309,14 @@ def _filter(rows, picks, first, last, prepared, quantized, found, accumulator):
                 prefetch_rows(rows, start + B, start + 2 * B)
             elif far:
                 prefetch_picked(rows, picks, start + count, min(start + 2 * B, last))
-        if quantized is not None:
+        if directions is not None:
+            for r in range(B):
+                i = start + min(r, count - 1)
+                index[r] = labels[picks[i] if len(picks) else i]
+                index[r] = index[r] if index[r] < n_centers else -1
+            of_rows = TileOfRows(addresses, count, tile, index)
+            compared += decide_along(rows, of_rows, prepared, directions, space)
+        elif quantized is not None:
             of_rows = TileOfRows(addresses, count, tile, index)
             compared += decide(rows, of_rows, prepared, quantized, memory, keeping)
         else:

@@ -151,6 +151,7 @@ def nearest(
 
     labels : int32 (m,), written; picks, margins : see `Assignment.to`.
     """
+    labels[slice(None) if picks is None else picks] = -1  # what lies there says nothing
     nothing = _sums.NO_SUMS, labels, _sums.NO_SUMS.zero_sums(0)
     return assignment(rows, None, *nothing).to(prepared, picks, margins)
 

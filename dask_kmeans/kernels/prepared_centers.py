@@ -20,10 +20,11 @@ import numpy as np
 
 from .certify import BOUND, bound_of_unit
 from .compiled import compiled
+from .directions import Directions, FewDirections, along
 from .emitter import CR
 from .layout import owned
 from .margins import widths
-from .quantized import QuantizedCenters, quantized_by_bits
+from .quantized import QuantizedCenters, may_quantize, quantized_by_bits
 
 SAMPLE = 64
 """About how many centers have a say in where their middle is: one far center must not move it."""
@@ -52,14 +53,15 @@ class PreparedCenters:
     They travel as their centers alone, and where nobody compares with them, nothing is made.
 
     centers : float64 (k, d), C order: all that is for other modules to read, with
-    shift : float64 (d,), where the origin is.
+    shift : float64 (d,), where the origin is; few : what centers that follow these share with them.
     """
 
-    def __init__(self, centers: np.ndarray, shift: np.ndarray):
-        self.centers, self.shift = centers, shift
+    def __init__(self, centers: np.ndarray, shift: np.ndarray, few: FewDirections | None = None):
+        self.centers, self.shift, self.few = centers, shift, few or FewDirections()
+        self._along: dict[int, Directions | None] = {}
 
     def __reduce__(self):
-        return PreparedCenters, (self.centers, self.shift)
+        return PreparedCenters, (self.centers, self.shift, self.few)
 
     @cached_property
     def padded(self) -> np.ndarray:
@@ -81,6 +83,19 @@ class PreparedCenters:
         """The centers of `single` rounded to fewer bits, where that may be of use."""
         return quantized_by_bits(self.single.centers, self.single.half, len(self.centers))
 
+    @property
+    def quantizes(self) -> bool:
+        """Whether there are centers of fewer bits."""
+        return may_quantize(len(self.centers), self.centers.shape[1])
+
+    def along(self, p: int) -> Directions | None:
+        """The centers of `single` along p directions; None where rounding leaves no use of them."""
+        basis = self.few.basis
+        if p and p not in self._along and basis is not None:
+            single = self.single
+            self._along[p] = along(basis[:p], single.centers, single.half, single.bound)
+        return self._along.get(p)
+
     def _filter(self, dtype: type) -> Filter:
         padded = self.padded
         moved, half = np.empty(padded.shape, dtype), np.empty(len(padded), dtype)
@@ -94,7 +109,7 @@ class PreparedCenters:
 
     def at(self, centers: np.ndarray) -> "PreparedCenters":
         """Other centers, about the same origin: float64 (k, d), C order."""
-        return PreparedCenters(centers, self.shift)
+        return PreparedCenters(centers, self.shift, self.few)
 
 
 def prepare(centers: np.ndarray, shift: np.ndarray | None = None) -> PreparedCenters:

@@ -95,13 +95,18 @@ class QuantizedCenters(NamedTuple):
     limits: np.ndarray
 
 
+def may_quantize(k: int, d: int) -> bool:
+    """Whether rounding k centers of d features may be of use."""
+    return INTEGER_DOT and LEAST_FEATURES <= d <= MOST_FEATURES and k * d >= LEAST_NUMBERS
+
+
 def quantized_by_bits(moved: np.ndarray, half: np.ndarray, k: int) -> tuple[QuantizedCenters, ...]:
     """Round the centers of the float32 filter, to fewer bits first; none where that has no use.
 
     moved : float32 (k', d), of which `k` are centers and the others zeros; half : float32 (k',).
     """
     padded, d = moved.shape
-    if not INTEGER_DOT or not LEAST_FEATURES <= d <= MOST_FEATURES or k * d < LEAST_NUMBERS:
+    if not may_quantize(k, d):
         return ()
     sizes = np.empty((3, padded))
     _magnitudes(moved, sizes)
