@@ -12,6 +12,7 @@ assign            labels, as float64 brute force gives them, and the sums of row
   prepared_centers  centers shifted, scaled and padded: what scores are made from
   score             a tile against centers: scores, and the distances that define a label
   certify           the bound that proves a label from two scores
+  directions        most centers are ruled out along few directions; projection: their instructions
   quantized         most labels from integers of 8 or 16 bits; integer_dot: their instructions
   margins           which labels stand without another look at their rows
 sums              integer sums of rows: any order, the same bits; scatter_add: a row into them

@@ -1,11 +1,12 @@
 """Nearest centers, and the sums of the rows that changed cluster, in one pass over a block.
 
-A row is decided by the first of four stages that can prove its label (the proof is in `certify`):
+A row is decided by the first of five stages that can prove its label (the proof is in `certify`):
 
-1. the filter in integers of 8 or 16 bits, where that pays (see `quantized`): a multiple of
-2. the float32 filter, at the machine's peak rate of multiply-adds, for every row else;
-3. the float64 filter, for the rows that are left, one in a thousand, say, where they are many;
-4. the definition, for exact ties and pathological ranges: the float64 sum of (x - c)**2 in order.
+1. few directions first, where most centers are ruled out by them (see `directions`), else
+2. the filter in integers of 8 or 16 bits, where that pays (see `quantized`): a multiple of
+3. the float32 filter, at the machine's peak rate of multiply-adds, for every row else;
+4. the float64 filter, for the rows that are left, one in a thousand, say, where they are many;
+5. the definition, for exact ties and pathological ranges: the float64 sum of (x - c)**2 in order.
 
 Rows that a stage leaves are gathered into full tiles for the next one.
 
@@ -147,7 +148,7 @@ class DenseAssignment:
         left, size = self._left, len(prepared.centers) * self._rows.d
         chosen, m = (EVERY_ROW, self._rows.m) if picks is None else (picks, len(picks))
         changed = candidates = looked = n_left = 0
-        if not len(margins.values):
+        if not len(margins.values):  # bounds along directions make poor margins
             chosen, looked, changed, n_left, candidates = self._along_few(chosen, m, prepared)
         # Rows are picked since their two nearest centers are about as far: the integers leave
         # candidates.

@@ -45,7 +45,7 @@ from .certify import BOUND, threshold
 from .compiled import compiled
 from .emitter import CR, VECTOR_BITS
 from .projection import AT_ONCE, dots, project, scores_within
-from .quantized import _convert_row
+from .quantized import convert_row
 from .score import UNDECIDED, lowest_bit, score, squared_distance
 from .tile import address_of
 
@@ -271,7 +271,7 @@ def _place(rows, tile, prepared, room):
     for r in range(B):
         row = at_rows + r * size
         if side_by_side:
-            _convert_row(rows, tile.addresses[r], origin, prepared.scale, row)
+            convert_row(rows, tile.addresses[r], origin, prepared.scale, row)
         else:
             for feature in range(d):
                 room.rows[r, feature] = tile.lanes[feature * B + r]
@@ -355,7 +355,7 @@ def _settle(rows, tile, prepared, room):
             n = link[n]
         index[r] = known if close == 1 else UNDECIDED
         if close > 1 and side_by_side:
-            _convert_row(rows, addresses[r], at_none, 1.0, at_exact)
+            convert_row(rows, addresses[r], at_none, 1.0, at_exact)
             least, n = np.inf, head[r]
             while n >= 0:
                 if score[n] <= limit:

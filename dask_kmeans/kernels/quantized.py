@@ -352,7 +352,7 @@ def _settle(rows, tile, prepared, workspace, keeping):
         if count[r] == 0 or (count[r] == 1 and not keeping):
             continue
         if side_by_side:
-            _convert_row(rows, addresses[r], at_origin, prepared.scale, at_row)
+            convert_row(rows, addresses[r], at_origin, prepared.scale, at_row)
         else:
             for feature in range(rows.d):
                 row[feature] = lanes[feature * B + r]
@@ -379,7 +379,7 @@ def _settle(rows, tile, prepared, workspace, keeping):
             index[r] = nearest
             own[r], others[r] = best, min(limits[r], second)
         elif close > 1 and side_by_side:
-            _convert_row(rows, addresses[r], at_none, 1.0, at_exact)
+            convert_row(rows, addresses[r], at_none, 1.0, at_exact)
             index[r] = _nearest_of_chain(workspace, head[r], limit, prepared.padded)
     return compared
 
@@ -399,7 +399,7 @@ def _nearest_of_chain(workspace, first, limit, padded):
 
 
 @internal
-def _convert_row(rows, address, origin, scale, out):
+def convert_row(rows, address, origin, scale, out):
     """Write a row as `fill` would, with its features side by side."""
     for feature in range(0, rows.d, 16):
         convert(16, rows, address, min(feature, rows.d - 16), origin, scale, out)
