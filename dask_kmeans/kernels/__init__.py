@@ -13,7 +13,8 @@ assign            labels, as float64 brute force gives them, and the sums of row
   score             a tile against centers: scores, and the distances that define a label
   certify           the bound that proves a label from two scores
   directions        most centers are ruled out along few directions; projection: their instructions
-  quantized         most labels from integers of 8 or 16 bits; integer_dot: their instructions
+  quantized         most labels from integers of 8 or 16 bits; integer_dot: their tiles;
+                    integer_products: the instructions of this machine, and their ranges
   margins           which labels stand without another look at their rows
 sums              integer sums of rows: any order, the same bits; scatter_add: a row into them
 distances         every distance that is reported, compared or drawn from

@@ -25,7 +25,7 @@ from .layout import numeric, rows_of
 from .margins import NO_MARGINS, NOTHING, Margins, keep_margins
 from .prepared_centers import PreparedCenters
 from .quantized import TileOfRows, decide, workspace
-from .score import SCORE, UNDECIDED, lowest_bit, not_equal, score, squared_differences
+from .score import SCORE, UNDECIDED, lowest_bit, no_scores, not_equal, score, squared_differences
 from .sums import NO_SUMS, FixedPoint, Sums, accumulate, accumulator, move_rows
 from .tile import (
     EVERY_ROW,
@@ -33,6 +33,7 @@ from .tile import (
     Target,
     address_of,
     aligned,
+    borrowed,
     fill,
     fill_side_by_side,
     locate,
@@ -294,8 +295,9 @@ def _filter(rows, picks, span, prepared, quantized, directions, found, accumulat
     which = np.empty(full + B, np.int64)
     before, after = np.empty(full + B, np.int32), np.empty(full + B, np.int32)
     if quantized is not None:
-        memory = workspace(quantized, d, B)
-        scores = memory.lanes.reshape(memory.lanes.size)
+        owner = workspace(quantized, d, B)
+        memory, lent, single = borrowed(owner), borrowed(quantized), borrowed(prepared)
+        scores = owner.lanes.reshape(owner.lanes.size)
     if directions is not None:
         space = room(directions, d, B)
     far, changed, n_moved, compared = rows.m * abs(rows.row_stride) > NEAR, 0, 0, 0
@@ -318,12 +320,10 @@ def _filter(rows, picks, span, prepared, quantized, directions, found, accumulat
             of_rows = TileOfRows(addresses, count, tile, index)
             compared += decide_along(rows, of_rows, prepared, directions, space)
         elif quantized is not None:
-            of_rows = TileOfRows(addresses, count, tile, index)
-            compared += decide(rows, of_rows, prepared, quantized, memory, keeping)
+            of_rows = borrowed(TileOfRows(addresses, count, tile, index))
+            compared += decide(rows, of_rows, single, lent, memory, keeping)
         else:
-            for r in range(B):
-                best[r] = second[r] = np.inf
-                index[r] = 0
+            no_scores(best, second, index)
             for j in range(0, len(half), CR):
                 score(centers, j, half, tile, d, best, second, index)
             certify(tile, d, best, second, bound, squares, index)
@@ -354,6 +354,8 @@ def _filter(rows, picks, span, prepared, quantized, directions, found, accumulat
             move_rows(rows, which[:n_moved], before, after, accumulator)
             n_moved = 0
     move_rows(rows, which[:n_moved], before, after, accumulator)
+    if quantized is not None:
+        compared += 0 * len(owner.lanes)  # whose memory is lent until here
     return changed, n_left, compared
 
 

@@ -119,6 +119,8 @@ def certify(typingctx, tile, d, best, second, bound, squares, index):
         def square(feature, x, totals):
             return [e.multiply_add(a, a, total) for a, total in zip(x, totals, strict=True)]
 
+        # Loaded here: a store of what was just loaded, or not, becomes one under a mask, and slow.
+        labels = e.load_vectors(index, e.VI, 4)
         found = over_features(e, tile, d, NV, square)
         T = Bound(*(e.splat_item(bound, n) for n in BOUND))
         zero, none = e.V([e.real(0.0)] * e.W), e.VI([I32(UNDECIDED)] * e.W)
@@ -131,8 +133,7 @@ def certify(typingctx, tile, d, best, second, bound, squares, index):
             proved = builder.fcmp_ordered(">", builder.fsub(of_second, of_best), least)
             proved = builder.and_(proved, builder.fcmp_ordered(">", least, zero))
             proved = builder.and_(proved, builder.fcmp_ordered("<", least, T.limit))
-            label = e.load(e.at(index, lanes), e.VI, 4)
-            e.store(builder.select(proved, label, none), e.at(index, lanes), 4)
+            e.store(builder.select(proved, labels[v], none), e.at(index, lanes), 4)
         e.store_vectors(found, squares)
         return context.get_dummy_value()
 

@@ -47,15 +47,15 @@ def _vector_shape(features):
     """(bits in a vector, CR, NV, INTEGER_DOT) for a processor with these features.
 
     CR * NV accumulators, NV rows and a broadcast must fit into the registers (32 with AVX-512 and
-    NEON, 16 else): one spill inside the loop over features halves the speed. INTEGER_DOT says
-    whether one instruction multiplies the two 16-bit or four 8-bit integers in each 32-bit lane and
-    adds the products to the lane: two or four times the products of a float32 multiply-add.
+    NEON, 16 else): one spill inside the loop over features halves the speed. INTEGER_DOT names the
+    instructions that multiply small integers, of `integer_products`: "" where there are none.
     """
     if "avx512f" in features:
-        return 512, 4, 4, "avx512vnni" in features
+        narrow = "vpmadd" if "avx512bw" in features else ""
+        return 512, 4, 4, "vpdp" if "avx512vnni" in features else narrow
     if "avx2" in features:
-        return 256, 4, 3, "avxvnni" in features
-    return (128, 4, 4, False) if "neon" in features else (128, 2, 4, False)
+        return 256, 4, 3, "vpdp" if "avxvnni" in features else "vpmadd"
+    return (128, 4, 4, "") if "neon" in features else (128, 2, 4, "")
 
 
 VECTOR_BITS, CR, NV, INTEGER_DOT = _vector_shape(FEATURES)
@@ -152,17 +152,6 @@ class Emitter:
         """a * b + c: fused where the machine can, and never a call of a library function."""
         name = f"llvm.fmuladd.v{a.type.count}f{32 if a.type.element == F32 else 64}"
         return self.builder.call(self.function(name, a.type, [a.type] * 3), [a, b, c])
-
-    def multiply_add_integers(self, bits, row, center, total):
-        """total + row * center, summed over the 16-bit (or 8-bit) integers in each 32-bit lane.
-
-        Only where there is an INTEGER_DOT. Integers of 8 bits have no sign in rows, and one in
-        centers.
-        """
-        name = f"llvm.x86.avx512.vpdp{'busd' if bits == 8 else 'wssd'}.{VECTOR_BITS}"
-        return self.builder.call(
-            self.function(name, total.type, [total.type] * 3), [total, row, center]
-        )
 
     def function(self, name, result, arguments):
         """A function of LLVM."""
@@ -288,23 +277,23 @@ def over_features(e, tile, features, start, step, across=NV):
     return e.loop("features", begin, end, 1, start, body)
 
 
-def register_tile(e, tile, features, center, combine, start=None):
+def register_tile(e, tile, features, center, combine, start=None, chosen=range(CR)):
     """Emit CR x NV sums over features of combine(center, x, sum): a list of CR lists.
 
     features : as for `over_features`; center(r, feature) : pointer to a feature of center r;
-    start : CR vectors to begin with, zeros by default.
+    start : CR vectors to begin with, zeros by default; chosen : some of the CR centers.
     """
-    first = [vector for vector in start or [e.V(None)] * CR for _ in range(NV)]
+    first = [vector for vector in start or [e.V(None)] * len(chosen) for _ in range(NV)]
 
     def step(feature, x, totals):
         after = []
-        for r in range(CR):
+        for n, r in enumerate(chosen):
             c = e.splat(e.builder.load(center(r, feature)))
-            after += [combine(c, x[v], totals[r * NV + v]) for v in range(NV)]
+            after += [combine(c, x[v], totals[n * NV + v]) for v in range(NV)]
         return after
 
     sums = over_features(e, tile, features, first, step)
-    return [sums[r * NV : (r + 1) * NV] for r in range(CR)]
+    return [sums[n * NV : (n + 1) * NV] for n in range(len(chosen))]
 
 
 def in_rows(e, centers, first, d):

@@ -3,11 +3,10 @@
 Where the vector unit multiplies the two 16-bit or four 8-bit integers of each 32-bit lane and adds
 the products up, a tile of such lanes takes half or a quarter of the instructions of a float32 tile.
 A tile of integers is an int32 (p, B) array: line n of it holds `per_lane` features of each row.
-Integers of 8 bits have no sign in rows, where they stand for themselves less 128, and one in
-centers: that is what the instruction multiplies.
+`integer_products` says by which instructions, and what keeps the sums exact.
 
 Legend: W lanes in a vector, NV vectors in a tile's row, B = NV * W rows in a tile, CR centers in a
-register tile, k' centers, a multiple of CR, p lanes of 2 or 4 features.
+register tile, k' centers, a multiple of CR, p lanes of 2 or 4 features, g segments of them.
 """
 
 import functools
@@ -17,15 +16,10 @@ from llvmlite import ir
 from numba import types
 
 from .emitter import CR, I32, I64, NV, Emitter, field_type, intrinsic, over_features, register_tile
+from .integer_products import ALL_LANES, TOGETHER, lane_sums, multiply_add_integers, products_of
 
 MAGIC = 1.5 * 2.0**23
 """A number of which the float32 sum with |t| < 2**22 has rint(t) in its low bits."""
-
-UNSIGNED = 128
-"""What stands for zero among the integers of 8 bits in rows."""
-
-SEGMENT = 64
-"""Lanes of 16-bit integers whose products are summed up in 32 bits; 8-bit ones never fill them."""
 
 
 class Lanes(NamedTuple):
@@ -137,8 +131,7 @@ def to_integers(typingctx, centers, tile, p, scale, integers, away):
                     rest = e.multiply_add(here, scales[v], builder.fneg(whole))
                     totals[v] = e.multiply_add(rest, rest, totals[v])
                     low = builder.bitcast(shifted, e.VI)
-                    if bits == 8:
-                        low = builder.add(low, integer(UNSIGNED))
+                    low = builder.add(low, integer(products_of(bits).zero))
                     low = builder.and_(low, integer(2**bits - 1))
                     lanes = builder.or_(lanes, builder.shl(low, integer(part * bits)))
                 e.store(lanes, e.at(line, v * e.W))
@@ -167,26 +160,13 @@ def score_integers(typingctx, quantized, first, tile, p, lanes, scores, line):
         integers = Emitter(context, builder, types.int32)
         e = Emitter(context, builder, types.float32)
         quantized, first, tile, p, lanes, scores, line = e.unpack(signature, arguments)
-        begin = e.at(quantized.centers, builder.mul(first, builder.mul(p, I64(32 // bits))))
-        begin = builder.bitcast(begin, I32.as_pointer())
-
-        def center(r, n):
-            return e.at(begin, builder.mul(n, I64(CR)), r)
-
-        def combine(c, x, total):
-            return integers.multiply_add_integers(bits, x, c, total)
-
-        if bits == 8:
-            start = [e.splat_item(quantized.base, first, r) for r in range(CR)]
-            exact = register_tile(integers, tile, p, center, combine, start)
-            dots = [[builder.sitofp(vector, e.V) for vector in row] for row in exact]
-        else:
-            dots = _sum_of_segments(integers, e, tile, p, center, combine)
-
+        dots = _dots(integers, e, bits, quantized, first, tile, p)
         step, size, rest = (
             _of_register_tile(e, numbers, first)
             for numbers in (quantized.step, quantized.size, quantized.rest)
         )
+        # Loaded here: a store of what was just loaded, or not, becomes one under a mask, and slow.
+        best = [e.load(_lanes(e, lanes, v).best) for v in range(NV)]
         halves = [e.splat_item(quantized.half, first, r) for r in range(CR)]
         for v in range(NV):
             own = _lanes(e, lanes, v)
@@ -196,28 +176,59 @@ def score_integers(typingctx, quantized, first, tile, p, lanes, scores, line):
                 e.store(this, _score_at(e, scores, line, r, v))
             least = functools.reduce(e.smaller, found)
             most = builder.fadd(least, _error(e, own, size, rest))
-            e.store(e.smaller(most, e.load(own.best)), own.best)
+            e.store(e.smaller(most, best[v]), own.best)
         return context.get_dummy_value()
 
     return signature, codegen
 
 
-def _sum_of_segments(integers, e, tile, p, center, combine):
-    """Emit CR x NV dot products as reals: exact sums of SEGMENT lanes each, added up in float32."""
-    builder = e.builder
+def _dots(integers, e, bits, quantized, first, tile, p):
+    """Emit CR x NV dot products as reals.
 
-    def body(begin, before):
-        following = builder.add(begin, I64(SEGMENT))
-        end = builder.select(builder.icmp_signed("<", following, p), following, p)
-        exact = register_tile(integers, tile, (begin, end), center, combine)
-        new = (vector for line in exact for vector in line)
-        return [
-            builder.fadd(total, builder.sitofp(dots, e.V))
-            for total, dots in zip(before, new, strict=True)
-        ]
+    Those of 8 bits are exact; those of 16 bits are exact sums of segments, added up in float32.
+    first : the first center; tile : int32 (p, B).
+    """
+    builder, products = e.builder, products_of(bits)
+    begin = e.at(quantized.centers, builder.mul(first, builder.mul(p, I64(32 // bits))))
+    begin = builder.bitcast(begin, I32.as_pointer())
+    segments = builder.sdiv(builder.add(p, I64(products.lanes - 1)), I64(products.lanes))
+    bases = e.at(quantized.base, builder.mul(first, segments))
 
-    after = e.loop("segments", I64(0), p, SEGMENT, [e.V(None)] * (CR * NV), body)
-    return [after[r * NV : (r + 1) * NV] for r in range(CR)]
+    def center(r, n):
+        return e.at(begin, builder.mul(n, I64(CR)), r)
+
+    def combine(c, x, total):
+        return multiply_add_integers(integers, bits, x, c, total)
+
+    def real(vector):
+        return builder.sitofp(vector, e.V)
+
+    def some(chosen):
+        """The products of some of the CR centers."""
+
+        def segment(first_lane, before):
+            following = builder.add(first_lane, I64(products.lanes))
+            end = builder.select(builder.icmp_signed("<", following, p), following, p)
+            base = builder.mul(builder.sdiv(first_lane, I64(products.lanes)), I64(CR))
+            start = [e.splat_item(bases, base, r) for r in chosen]
+            features = first_lane, end
+            found = register_tile(integers, tile, features, center, combine, start, chosen)
+            new = [lane_sums(integers, bits, vector) for row in found for vector in row]
+            if bits == 8:
+                return [builder.add(total, sums) for total, sums in zip(before, new, strict=True)]
+            return [
+                builder.fadd(total, real(sums)) for total, sums in zip(before, new, strict=True)
+            ]
+
+        nothing = [(e.VI if bits == 8 else e.V)(None)] * (len(chosen) * NV)
+        if products.lanes == ALL_LANES:
+            after = segment(I64(0), nothing)
+        else:
+            after = e.loop("segments", I64(0), p, products.lanes, nothing, segment)
+        dots = [real(total) for total in after] if bits == 8 else after
+        return [dots[n * NV : (n + 1) * NV] for n in range(len(chosen))]
+
+    return [row for first in range(0, CR, TOGETHER) for row in some(range(first, first + TOGETHER))]
 
 
 @intrinsic

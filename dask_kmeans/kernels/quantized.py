@@ -25,10 +25,8 @@ tell apart by the definition. So a coarse grid never costs an answer, only candi
 for most data, sixteen where values are large beside the distances between centers, and float32
 where those are too coarse too.
 
-**Range.** Sums of products of 8-bit integers fit into 32 bits for any d here. Those of 16 bits do
-if the factors have norms below 2**15.5 (Cauchy-Schwarz), whatever the sum passes through on its
-way, since integers wrap around. They are taken in segments of features, so that only the norms of
-segments count, and R and P can be larger.
+**Range.** `integer_products` says what rows and centers are scaled to, so that the sums are exact.
+Some of it are norms of segments of features, so that R and P can be larger.
 """
 
 from typing import NamedTuple
@@ -37,11 +35,9 @@ import numpy as np
 
 from .certify import threshold
 from .compiled import compiled, inlined, internal
-from .emitter import CR, INTEGER_DOT
+from .emitter import CR
 from .integer_dot import (
     LINE,
-    SEGMENT,
-    UNSIGNED,
     count_candidates,
     dot,
     lanes_below,
@@ -50,19 +46,10 @@ from .integer_dot import (
     to_integers,
     two_least,
 )
+from .integer_products import MOST_FEATURES, PRODUCTS
 from .score import UNDECIDED, lowest_bit, squared_distance
 from .tile import address_of
 from .transpose import convert
-
-MOST_FEATURES = 2**15
-"""Features with which sums of 8-bit integers, each at most 255 * 127, stay within 31 bits."""
-
-LARGEST = {np.int8: 127.0, np.int16: 32_000.0}
-"""The largest size that a number may have before it is rounded."""
-
-REACH = {np.int8: 2.0**40, np.int16: 45_500.0}
-"""The largest norm that a segment may have before it is rounded: less than 2**15.5 by what rounding
-adds. The norms of 8-bit integers are of no concern."""
 
 FINEST, COARSEST = 2.0**60, 2.0**-60
 """The most integers for one unit of a row, and the least unit of a center's integers: zeros have no
@@ -93,11 +80,12 @@ class QuantizedCenters(NamedTuple):
     rest: np.ndarray
     order: np.ndarray
     limits: np.ndarray
+    segment: int
 
 
 def may_quantize(k: int, d: int) -> bool:
     """Whether rounding k centers of d features may be of use."""
-    return INTEGER_DOT and LEAST_FEATURES <= d <= MOST_FEATURES and k * d >= LEAST_NUMBERS
+    return bool(PRODUCTS) and LEAST_FEATURES <= d <= MOST_FEATURES and k * d >= LEAST_NUMBERS
 
 
 def quantized_by_bits(moved: np.ndarray, half: np.ndarray, k: int) -> tuple[QuantizedCenters, ...]:
@@ -105,41 +93,42 @@ def quantized_by_bits(moved: np.ndarray, half: np.ndarray, k: int) -> tuple[Quan
 
     moved : float32 (k', d), of which `k` are centers and the others zeros; half : float32 (k',).
     """
-    padded, d = moved.shape
+    d = moved.shape[1]
     if not may_quantize(k, d):
         return ()
-    sizes = np.empty((3, padded))
-    _magnitudes(moved, sizes)
-    if not sizes[0].max() < 2.0**20:
+    if not np.abs(moved).max() < 2.0**20:
         return ()
     order = np.argsort(half, kind="stable").astype(np.int32)
     with np.errstate(all="ignore"):
-        return tuple(_quantized(moved, half, order, sizes, dtype) for dtype in (np.int8, np.int16))
+        return tuple(_quantized(moved, half, order, dtype) for dtype in PRODUCTS)
 
 
-def _quantized(moved, half, order, sizes, dtype):
-    extent, reach, largest = sizes[:, order].reshape(3, -1, CR).max(axis=2)
+def _quantized(moved, half, order, dtype):
+    products, per_lane = PRODUCTS[dtype], 4 // np.dtype(dtype).itemsize
     padded, d = moved.shape
-    per_lane = 4 // np.dtype(dtype).itemsize
-    integers = np.zeros((padded // CR, -(-d // per_lane), CR, per_lane), dtype)
-    base, rest = np.zeros(padded, np.int32), np.zeros(len(extent))
-    step = np.maximum(extent / LARGEST[dtype], reach / REACH[dtype])
+    tiles, p, segment = padded // CR, -(-d // per_lane), products.lanes * per_lane
+    sizes = np.empty((3, padded))
+    _magnitudes(moved, segment, sizes)
+    extent, reach, largest = sizes[:, order].reshape(3, -1, CR).max(axis=2)
+    integers = np.zeros((tiles, p, CR, per_lane), dtype)
+    base, rest = np.zeros((tiles, -(-p // products.lanes), CR), np.int32), np.zeros(tiles)
+    step = np.maximum(extent / products.center, reach / products.reach)
     step = np.maximum(step, COARSEST).astype(np.float32)
-    _round(moved, order, step, integers, base, rest)
-    base *= -UNSIGNED if dtype == np.int8 else 0
+    _round(moved, order, step, integers, rest)
+    _begin(integers, products, base)
     size, left = (1.05 * (largest + rest)).astype(np.float32), (1.05 * rest).astype(np.float32)
-    limits = np.array([LARGEST[dtype], REACH[dtype]], np.float32)
-    return QuantizedCenters(integers, base, half[order], step, size, left, order, limits)
+    limits = np.array([products.row, products.reach], np.float32)
+    return QuantizedCenters(integers, base, half[order], step, size, left, order, limits, segment)
 
 
 @compiled
-def _magnitudes(moved, sizes):
+def _magnitudes(moved, segment, sizes):
     """The largest size of a number, the largest norm of a segment, and the norm of each center."""
     for j in range(len(moved)):
         extent, reach, square = 0.0, 0.0, 0.0
-        for begin in range(0, moved.shape[1], 2 * SEGMENT):
+        for begin in range(0, moved.shape[1], segment):
             part = 0.0
-            for x in moved[j, begin : begin + 2 * SEGMENT]:
+            for x in moved[j, begin : begin + segment]:
                 wide = np.float64(x)
                 extent, part = max(extent, abs(wide)), part + wide * wide
             reach, square = max(reach, part), square + part
@@ -147,25 +136,48 @@ def _magnitudes(moved, sizes):
 
 
 @compiled(fastmath={"reassoc"})
-def _round(moved, order, step, integers, base, rest):
-    """Write the centers in units of `step`, the sum of each into `base`, and F into `rest`."""
+def _round(moved, order, step, integers, rest):
+    """Write the centers in units of `step`, and F into `rest`."""
     d, per_lane = moved.shape[1], integers.shape[3]
     whole = np.zeros(integers.shape[1] * per_lane, integers.dtype)
     for n in range(len(order)):
-        tile, square, total = n // CR, 0.0, np.int64(0)
+        tile, square = n // CR, 0.0
         unit, center = np.float64(step[tile]), moved[order[n]]
         for feature in range(d):
             wide = np.float64(center[feature])
             rounded = np.rint(wide / unit)
             away = rounded * unit - wide
             whole[feature] = np.int32(rounded)
-            total += np.int32(rounded)
             square += away * away
         for lane in range(integers.shape[1]):
             for part in range(per_lane):
                 integers[tile, lane, n % CR, part] = whole[lane * per_lane + part]
-        base[n] = total
         rest[tile] = max(rest[tile], np.sqrt(square))
+
+
+@compiled
+def _begin(integers, products, base):
+    """Write what sums of segments begin with into `base`."""
+    tiles, p, _, per_lane = integers.shape
+    _, _, zero, _, lanes, in_halves = products
+    if zero == 0:
+        return
+    for tile in range(tiles):
+        for lane in range(p):
+            for r in range(CR):
+                low = high = np.int64(0)
+                for part in range(per_lane):
+                    if in_halves and 2 * part >= per_lane:
+                        high -= zero * integers[tile, lane, r, part]
+                    else:
+                        low -= zero * integers[tile, lane, r, part]
+                g = lane // lanes
+                before = np.int64(base[tile, g, r])
+                if in_halves:  # which do not carry from one into the other
+                    low, high = (before + low) & 0xFFFF, (before >> 16) + high
+                    base[tile, g, r] = np.int32((high << 16) | low)
+                else:
+                    base[tile, g, r] = np.int32(before + low)
 
 
 class Workspace(NamedTuple):
@@ -221,8 +233,8 @@ def _round_tile(tile, d, quantized, integers, lanes):
     extent[:] = 0
     reach[:] = 0
     B = len(unit)
-    for begin in range(0, d, 2 * SEGMENT):
-        magnitudes(tile, begin, min(begin + 2 * SEGMENT, d), square, largest)
+    for begin in range(0, d, quantized.segment):
+        magnitudes(tile, begin, min(begin + quantized.segment, d), square, largest)
         for r in range(B):
             squares[r] += square[r]
             reach[r] = square[r] if square[r] > reach[r] else reach[r]

@@ -4,6 +4,7 @@ Legend: W lanes in a vector, NV vectors in a tile's row, B = NV * W rows in a ti
 register tile, k' centers, a multiple of CR, d features.
 """
 
+import math
 from typing import NamedTuple
 
 from llvmlite import ir
@@ -33,6 +34,27 @@ SCORE = Scores(*range(len(Scores._fields)))
 
 
 @intrinsic
+def no_scores(typingctx, best, second, index):
+    """What `score` begins with: best = second = inf, index = 0.
+
+    A loop over the three would store one number at a time.
+    """
+    signature = types.void(best, second, index)
+    lane = best.dtype
+
+    def codegen(context, builder, signature, arguments):
+        e = Emitter(context, builder, lane)
+        best, second, index = e.unpack(signature, arguments)
+        worst = [e.V([e.real(math.inf)] * e.W)] * NV
+        e.store_vectors(worst, best)
+        e.store_vectors(worst, second)
+        e.store_vectors([e.VI(None)] * NV, index, 4)
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
+@intrinsic
 def score(typingctx, centers, first, half, tile, d, best, second, index):
     """Compare a tile with centers first .. first + CR, and keep each lane's two best scores.
 
@@ -48,21 +70,22 @@ def score(typingctx, centers, first, half, tile, d, best, second, index):
         e = Emitter(context, builder, lane)
         centers, first, half, tile, d, *updated = e.unpack(signature, arguments)
         dot = register_tile(e, tile, d, in_rows(e, centers, first, d), e.multiply_add)
-        best, second = (e.load_vectors(scores) for scores in updated[:2])
-        index = e.load_vectors(updated[2], e.VI, 4)
-        for r in range(CR):
-            number = builder.add(first, I64(r))
-            half_of_center = e.splat_item(half, number)
-            me = e.splat(builder.trunc(number, I32))
-            for v in range(NV):
-                this = builder.fsub(half_of_center, dot[r][v])
-                closer = builder.fcmp_ordered("<", this, best[v])
-                index[v] = builder.select(closer, me, index[v])
-                second[v] = e.smaller(e.larger(this, best[v]), second[v])
-                best[v] = builder.select(closer, this, best[v])
-        e.store_vectors(best, updated[0])
-        e.store_vectors(second, updated[1])
-        e.store_vectors(index, updated[2], 4)
+        numbers = [builder.add(first, I64(r)) for r in range(CR)]
+        halves = [e.splat_item(half, number) for number in numbers]
+        names = [e.splat(builder.trunc(number, I32)) for number in numbers]
+        for v in range(NV):  # one after the other: the numbers of all vectors fill the registers
+            places = [e.at(lanes, v * e.W) for lanes in updated]
+            best, second = (e.load(place) for place in places[:2])
+            index = e.load(places[2], e.VI, 4)
+            for r in range(CR):
+                this = builder.fsub(halves[r], dot[r][v])
+                closer = builder.fcmp_ordered("<", this, best)
+                index = builder.select(closer, names[r], index)
+                second = e.smaller(e.larger(this, best), second)
+                best = builder.select(closer, this, best)
+            e.store(best, places[0])
+            e.store(second, places[1])
+            e.store(index, places[2], 4)
         return context.get_dummy_value()
 
     return signature, codegen
@@ -115,10 +138,12 @@ def not_equal(typingctx, items, index, address):
     def codegen(context, builder, signature, arguments):
         e = Emitter(context, builder, lane)
         _, index, address = e.unpack(signature, arguments)
-        labels = ir.VectorType(I32, NV * e.W)
-        before = e.load(e.pointer(address, I32), labels, 4)
-        differ = builder.icmp_signed("!=", e.load(index, labels, 4), before)
-        return builder.zext(builder.bitcast(differ, ir.IntType(NV * e.W)), I64)
+        before, same = e.pointer(address, I32), I64(0)
+        for v in range(NV):
+            now, was = (e.load(e.at(labels, v * e.W), e.VI, 4) for labels in (index, before))
+            lanes = builder.bitcast(builder.icmp_signed("==", now, was), ir.IntType(e.W))
+            same = builder.or_(same, builder.shl(builder.zext(lanes, I64), I64(v * e.W)))
+        return builder.xor(same, I64((1 << NV * e.W) - 1))
 
     return types.uint64(items, index, address), codegen
 

@@ -7,9 +7,10 @@ tile, P features that are moved at once.
 from typing import NamedTuple
 
 import numpy as np
+from numba import types
 
 from .compiled import inlined, internal
-from .emitter import NV
+from .emitter import NV, intrinsic
 from .transpose import copy_lanes, prefetch, transpose
 
 CACHE_LINE = 64
@@ -57,17 +58,44 @@ def address_of(array):
     return array.ctypes.data
 
 
+@intrinsic
+def borrowed(typingctx, record):
+    """A record whose arrays are the same memory, without the references that keep it alive.
+
+    A function that is called for every tile counts the references of all arrays that it is given:
+    0.5 microseconds for those of `quantized.decide`. The record itself must be kept alive.
+    """
+
+    def codegen(context, builder, signature, arguments):
+        (lent,) = arguments
+        for n, field in enumerate(record):
+            if isinstance(field, types.Array):
+                make = context.make_array(field)
+                array = make(context, builder, builder.extract_value(lent, n))
+                array.meminfo, array.parent = array.meminfo.type(None), array.parent.type(None)
+                lent = builder.insert_value(lent, array._getvalue(), n)
+        return lent
+
+    return record(record), codegen
+
+
 @inlined
 def locate(rows, picks, start, addresses, count):
     """Write where rows start .. start + count begin: of all rows, or of those that `picks` lists.
 
     A ragged tile is filled up with its last row.
     """
-    for r in range(len(addresses)):
-        i = start + min(r, count - 1)
-        if len(picks):
-            i = picks[i]
-        addresses[r] = rows.address + i * rows.row_stride
+    # Two loops, since the compiler would ask before every row.
+    if len(picks):
+        for r in range(count):
+            addresses[r] = rows.address + picks[start + r] * rows.row_stride
+    else:
+        address = rows.address + start * rows.row_stride
+        for r in range(count):
+            addresses[r] = address
+            address += rows.row_stride
+    for r in range(count, len(addresses)):
+        addresses[r] = addresses[count - 1]
 
 
 @inlined
