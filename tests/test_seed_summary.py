@@ -20,7 +20,6 @@ from dask_kmeans.seed.k_means_parallel import candidates_per_round, summarize
 from dask_kmeans.seed.local_search import LocalSearch
 from dask_kmeans.seed.recluster import (
     FEW_STARTS,
-    FEW_SWAP_ROUNDS,
     QUICK,
     STARTS,
     SWAP_ROUNDS,
@@ -272,7 +271,7 @@ def test_threads_do_not_matter():
 def test_affordable_effort():
     assert affordable_effort(500, 15, 50, 1, 1e6) == Effort(STARTS, 5, SWAP_ROUNDS)
     assert affordable_effort(500, 15, 50, 4, 1e6).starts == STARTS + 3
-    assert affordable_effort(500, 15, 50, 1, 0) == Effort(FEW_STARTS, 5, FEW_SWAP_ROUNDS)
+    assert affordable_effort(500, 15, 50, 1, 0) == Effort(FEW_STARTS, 5, SWAP_ROUNDS)
     assert affordable_effort(30, 2, 3, 1, 1e6).starts == 3
     assert affordable_effort(10**6, 100, 10**5, 1, 0) == QUICK
     assert affordable_effort(10**6, 100, 10**5, 7, 0).starts == 7
