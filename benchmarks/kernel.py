@@ -152,7 +152,7 @@ def measure(X, centers, repeat):
     prepared, labels = kernels.prepare(centers), np.empty(len(X), np.int32)
     bare = kernels.prepare(centers)
     bare.quantized_by_bits = ()
-    bare.few.best = 0
+    bare.few.best = {True: 0, False: 0}
     sums = fixed_point.zero_sums(k)
 
     def first():

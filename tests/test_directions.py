@@ -82,13 +82,13 @@ def prepared_with(centers, p):
         found = prepared.few.find(prepared.single.centers[: len(centers)], (p,))
         assert found == (p,)
         assert prepared.along(p) is not None
-    prepared.few.best = p
+    prepared.few.best = {True: p, False: p}
     return prepared
 
 
 def assigned(X, prepared, before, weights=None):
     """What `assign` makes of labels and sums."""
-    low, high = np.full(X.shape[1], -8.0), np.full(X.shape[1], 8.0)
+    low, high = np.full(X.shape[1], -8e3), np.full(X.shape[1], 8e3)
     fixed_point = kernels.FixedPoint.from_range(low, high, len(X), weights and weights.max())
     labels, sums = before.copy(), fixed_point.zero_sums(len(prepared.centers))
     tally = kernels.assign(X, weights, prepared, fixed_point, labels, sums)
@@ -153,17 +153,16 @@ def test_picked_rows_alone_are_looked_at():
 
 def test_a_trial_tells_whether_directions_pay():
     rng = np.random.default_rng(6)
-    d, k, labels = 400, 800, np.empty(N, np.int32)
-    X = (rng.standard_normal((N, 5)) @ rng.standard_normal((5, d))).astype(np.float32)
-    few = kernels.prepare(X[:k])
-    kernels.nearest(X, few, labels)
-    assert few.few.best
-    assert pickle.loads(pickle.dumps(few)).few.best == few.few.best
-    assert few.at(few.centers + 1).few is few.few  # decided once for all centers of a fit
-    X = rng.standard_normal((N, d)).astype(np.float32)
-    none = kernels.prepare(X[:k])
-    kernels.nearest(X, none, labels)
-    assert none.few.best == 0
+    d, k = 400, 800
+    for rank, pays in ((5, True), (d, False)):
+        X = rng.standard_normal((N, rank)) @ rng.standard_normal((rank, d))
+        prepared = kernels.prepare(X[:k] + 0.1)
+        before = brute_force(X, X[:k]).astype(np.int32)
+        _, labels, _ = assigned(X.astype(np.float32), prepared, before)
+        np.testing.assert_array_equal(labels, brute_force(X.astype(np.float32), X[:k] + 0.1))
+        assert bool(prepared.few.best[True]) == pays
+        assert pickle.loads(pickle.dumps(prepared)).few.best == prepared.few.best
+        assert prepared.at(prepared.centers + 1).few is prepared.few  # once for a whole fit
 
 
 def test_bounds_are_below_scores():

@@ -183,13 +183,14 @@ class DenseAssignment:
         """
         if m < LEAST_ROWS:
             return chosen, 0, 0, 0, 0
-        if prepared.few.best is None:
-            prepared.few.best = self._best_directions(chosen, m, prepared)
-        directions = prepared.along(prepared.few.best)
+        labels, best = self._labels[chosen] if len(chosen) else self._labels, prepared.few.best
+        labelled = bool(labels.max() >= 0)
+        if labelled not in best:
+            best[labelled] = self._best_directions(chosen, m, prepared, labelled)
+        directions = prepared.along(best[labelled])
         if directions is None:
             return chosen, 0, 0, 0, 0
-        labels = self._labels[chosen] if len(chosen) else self._labels
-        if labels.max() >= 0:
+        if labelled:
             # Rows of one cluster have the same candidates, which then lie in cache.
             order = np.argsort(labels, kind="stable")
             chosen = chosen[order] if len(chosen) else order
@@ -198,9 +199,13 @@ class DenseAssignment:
         )
         return chosen, m, changed, n_left, candidates
 
-    def _best_directions(self, chosen: np.ndarray, m: int, prepared: PreparedCenters) -> int:
+    def _best_directions(
+        self, chosen: np.ndarray, m: int, prepared: PreparedCenters, labelled: bool
+    ) -> int:
         """How many directions pay: what some rows tell, whose labels stay as they are."""
         (k, d), best = prepared.centers.shape, 0
+        if prepared.quantizes and not labelled:
+            return 0  # integers take less time where no row has a center to begin with
         some = np.arange(0, m, -(-m // TRIED_ROWS))
         some = chosen[some] if len(chosen) else some
         least = work_of_all(k, d, prepared.quantizes)
@@ -214,7 +219,7 @@ class DenseAssignment:
             _, left, compared = trial._look(
                 EVERY_ROW, 0, len(some), 0, prepared.single, NO_MARGINS, directions=directions
             )
-            work = work_along(p, k, d, compared / len(some))
+            work = work_along(p, k, d, compared / len(some), labelled)
             if left < len(some) / 4 and work < least:
                 best, least = p, work
         return best

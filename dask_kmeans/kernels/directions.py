@@ -49,7 +49,7 @@ from .quantized import convert_row
 from .score import UNDECIDED, lowest_bit, score, squared_distance
 from .tile import address_of
 
-ROUNDS = 3
+ROUNDS = 2
 """Steps of subspace iteration: more of them leave hardly fewer centers."""
 
 LEAST_FEATURES, LEAST_CENTERS = 64, 64
@@ -78,12 +78,11 @@ def principal_directions(moved: np.ndarray, most: int) -> np.ndarray:
     moved : float32 (k', d), about an origin in their middle.
     """
     basis = moved[np.linspace(0, len(moved) - 1, most).astype(np.intp)].T
-    basis = basis + np.eye(*basis.shape, dtype=np.float32) * np.float32(1e-3)
     for _ in range(ROUNDS):
-        basis = moved.T @ (moved @ np.linalg.qr(basis)[0])
-    basis = np.linalg.qr(basis)[0]
-    _, _, turned = np.linalg.svd(np.linalg.qr(moved @ basis)[1])
-    return np.ascontiguousarray((basis @ turned.T).T)
+        basis = np.linalg.qr(moved.T @ (moved @ basis))[0]
+    placed = moved @ basis
+    _, turned = np.linalg.eigh(placed.T @ placed)
+    return np.ascontiguousarray((basis @ turned[:, ::-1]).T)
 
 
 def along(basis: np.ndarray, moved: np.ndarray, half: np.ndarray, bound: np.ndarray) -> Any:
@@ -124,9 +123,13 @@ IN_INTEGERS = 0.3
 """What a multiply-add costs where integers take its place."""
 
 
-def work_along(p: int, k: int, d: int, candidates: float) -> float:
-    """Multiply-adds of one lane that a row costs along p directions, where so many are left."""
-    return p * d + k * (p + 5) + candidates * (COMPARED * d + 300) + 3 * COMPARED * d
+def work_along(p: int, k: int, d: int, candidates: float, labelled: bool) -> float:
+    """Multiply-adds of one lane that a row costs along p directions, where so many are left.
+
+    A row without a label is placed twice, and compared with all centers twice.
+    """
+    placed = (k * (p + 5) + 3 * COMPARED * d) * (1 if labelled else 2)
+    return p * d + placed + candidates * (COMPARED * d + 300)
 
 
 def work_of_all(k: int, d: int, in_integers: bool) -> float:
@@ -139,12 +142,12 @@ class FewDirections:
 
     basis : float32 (p, d), the most directions of `LADDER` that are of use, the first ones first;
     None where there are none, or none have been looked for. best : how many of them pay, 0 = none
-    do, None = not tried.
+    do, for rows that have labels already (True), and for others (False), once they were tried.
     """
 
     def __init__(self) -> None:
         self.basis: np.ndarray | None = None
-        self.best: int | None = None
+        self.best: dict[bool, int] = {}
 
     def find(self, moved: np.ndarray, numbers: tuple[int, ...] = LADDER) -> tuple[int, ...]:
         """Look for directions; return those of the numbers that are worth a trial.
