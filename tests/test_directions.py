@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from dask_kmeans import kernels
+from dask_kmeans.kernels.assign import WORTH_TRIAL
 from dask_kmeans.kernels.directions import along
 
 N, D, K = 1100, 80, 130
@@ -154,12 +155,15 @@ def test_picked_rows_alone_are_looked_at():
 def test_a_trial_tells_whether_directions_pay():
     rng = np.random.default_rng(6)
     d, k = 400, 800
+    n = WORTH_TRIAL // (d * k) + 1
     for rank, pays in ((5, True), (d, False)):
-        X = rng.standard_normal((N, rank)) @ rng.standard_normal((rank, d))
-        prepared = kernels.prepare(X[:k] + 0.1)
-        before = brute_force(X, X[:k]).astype(np.int32)
-        _, labels, _ = assigned(X.astype(np.float32), prepared, before)
-        np.testing.assert_array_equal(labels, brute_force(X.astype(np.float32), X[:k] + 0.1))
+        X = (rng.standard_normal((n, rank)) @ rng.standard_normal((rank, d))).astype(np.float32)
+        centers, before, expected = X[:k] + 0.1, np.empty(n, np.int32), np.empty(n, np.int32)
+        kernels.nearest(X, prepared_with(X[:k].astype(float), 0), before)
+        kernels.nearest(X, prepared_with(centers.astype(float), 0), expected)
+        prepared = kernels.prepare(centers)
+        _, labels, _ = assigned(X, prepared, before)
+        np.testing.assert_array_equal(labels, expected)
         assert bool(prepared.few.best[True]) == pays
         assert pickle.loads(pickle.dumps(prepared)).few.best == prepared.few.best
         assert prepared.at(prepared.centers + 1).few is prepared.few  # once for a whole fit

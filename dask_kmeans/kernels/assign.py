@@ -19,7 +19,7 @@ import numpy as np
 
 from .certify import certify
 from .compiled import compiled
-from .directions import decide_along, room, work_along, work_of_all
+from .directions import decide_along, may_pay, room, work_along, work_of_all
 from .emitter import CR, tile_rows
 from .layout import numeric, rows_of
 from .margins import NO_MARGINS, NOTHING, Margins, keep_margins
@@ -59,6 +59,10 @@ TRIED_ROWS = 128
 
 LEAST_ROWS = 1024
 """With fewer rows, centers are not worth placing along directions."""
+
+WORTH_TRIAL = 2**31
+"""Multiply-adds of a call from which on it is found out whether directions pay, which takes up to
+20 ms."""
 
 COMPARISON = 3000
 """Multiply-adds of one lane that comparing a candidate costs, beside 1.5 d."""
@@ -181,13 +185,14 @@ class DenseAssignment:
         Returns (rows to look at, those looked at, rows whose label changed, rows left, candidates
         compared).
         """
-        if m < LEAST_ROWS:
+        best, dear = prepared.few.best, m * prepared.centers.size >= WORTH_TRIAL
+        if m < LEAST_ROWS or not (best or (dear and may_pay(prepared.centers))):
             return chosen, 0, 0, 0, 0
-        labels, best = self._labels[chosen] if len(chosen) else self._labels, prepared.few.best
+        labels = self._labels[chosen] if len(chosen) else self._labels
         labelled = bool(labels.max() >= 0)
-        if labelled not in best:
+        if labelled not in best and dear:
             best[labelled] = self._best_directions(chosen, m, prepared, labelled)
-        directions = prepared.along(best[labelled])
+        directions = prepared.along(best.get(labelled, 0))
         if directions is None:
             return chosen, 0, 0, 0, 0
         if labelled:

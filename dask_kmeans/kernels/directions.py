@@ -137,6 +137,12 @@ def work_of_all(k: int, d: int, in_integers: bool) -> float:
     return k * d * (IN_INTEGERS if in_integers else 1.0)
 
 
+def may_pay(centers: np.ndarray) -> bool:
+    """Whether few directions may rule out most of so many centers (k, d)."""
+    k, d = centers.shape
+    return d >= LEAST_FEATURES and k >= LEAST_CENTERS
+
+
 class FewDirections:
     """How many directions pay, for some centers and those that follow them: see `PreparedCenters`.
 
@@ -156,7 +162,7 @@ class FewDirections:
         """
         k, d = moved.shape
         ladder = tuple(p for p in numbers if 2 * p <= min(d, k))
-        if d < LEAST_FEATURES or k < LEAST_CENTERS or not ladder or not np.isfinite(moved).all():
+        if not may_pay(moved) or not ladder or not np.isfinite(moved).all():
             return ()
         self.basis = principal_directions(moved[:: -(-k // SAMPLE)], ladder[-1])
         return ladder
