@@ -97,7 +97,9 @@ def assigned(X, prepared, before, weights=None):
 
 
 CASES = [(data, "f4") for data in DATA] + [
-    (data, dtype) for data in ("flat", "outliers", "ties") for dtype in ("f8", "f2", "u1")
+    pytest.param(data, dtype, marks=pytest.mark.slow)  # each dtype takes long to compile
+    for data in ("flat", "outliers", "ties")
+    for dtype in ("f8", "f2", "u1")
 ]
 
 
