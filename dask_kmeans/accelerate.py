@@ -22,7 +22,7 @@ from itertools import count
 import numpy as np
 
 from dask_kmeans.kernels import Drift, PreparedCenters, Sums, drift_after, merge_sums
-from dask_kmeans.sample import SampledRows
+from dask_kmeans.sample import ROWS_A_CLUSTER, SampledRows
 from dask_kmeans.state import Rules, RunState
 from dask_kmeans.step.advance import Savings
 from dask_kmeans.step.anchor import Bearings, anchor, estimated_centers, with_anchor
@@ -33,8 +33,10 @@ LLOYD_IS_ENOUGH = 0.8
 """Share of tol: where a Lloyd step changes fewer of the sampled labels, it will settle the run."""
 
 FADED = 0.1
-"""A leap ends where a step changes at most this share of the sampled labels that its first, Lloyd's
-own, has changed: beyond, steps follow the rows that chance has put into the sample."""
+"""A leap on few sampled rows a cluster ends where a step changes at most this share of the sampled
+labels that its first, Lloyd's own, has changed: beyond, steps follow the rows that chance has put
+into the sample. (GloVe: 59 passes instead of 94 for k=1000, but 46 instead of 35 for k=100, where
+rows are many.)"""
 
 
 @dataclass
@@ -162,8 +164,13 @@ class Accelerator:
         changed = trip.sampled.share_changed
         if trip.steps == 2:
             trip.first_changed = changed
-        faded = changed <= max(self.rules.tol, FADED * trip.first_changed)
+        least = FADED * trip.first_changed if self._few_rows(len(trip.centers)) else 0.0
+        faded = changed <= max(self.rules.tol, least)
         trip.settled = faded or trip.steps > trip.run.longest_leap
+
+    def _few_rows(self, n_clusters: int) -> bool:
+        """Whether fewer rows are sampled than the clusters would have at best."""
+        return self.rules.n_rows < ROWS_A_CLUSTER * n_clusters * self._rows_for_each
 
     def _lloyd_is_enough(self, trip: _Trip) -> bool:
         """Whether the Lloyd step, the first on the sample, is likely to settle its run.
