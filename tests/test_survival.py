@@ -122,6 +122,7 @@ def caches_alive():
 
     from dask_kmeans.blockwise.caches import Caches
 
+    gc.unfreeze()  # commands that other tests ran in this process have frozen what there was
     gc.collect()
     return len(Caches._alive)
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def quick_imports() -> Iterator[None]:
-    """Import in this block without searching for garbage.
+    """Import in this block without searching for garbage, and never search what was imported.
 
     Modules live as long as the process. Searching their objects again and again takes a quarter of
     the time of a small fit.
@@ -19,5 +19,6 @@ def quick_imports() -> Iterator[None]:
     try:
         yield
     finally:
+        gc.freeze()
         if collecting:
             gc.enable()
