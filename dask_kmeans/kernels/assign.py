@@ -213,11 +213,10 @@ class DenseAssignment:
             return 0  # integers take less time where no row has a center to begin with
         some = np.arange(0, m, -(-m // TRIED_ROWS))
         some = chosen[some] if len(chosen) else some
+        rows, labels = self._X[some], self._labels[some]
         least = work_of_all(k, d, prepared.quantizes)
         for p in prepared.few.find(prepared.single.centers[:k]):
-            trial = DenseAssignment(
-                self._X[some], None, NO_SUMS, self._labels[some], NO_SUMS.zero_sums(0)
-            )
+            trial = DenseAssignment(rows, None, NO_SUMS, labels.copy(), NO_SUMS.zero_sums(0))
             directions = prepared.along(p)
             if directions is None:
                 break

@@ -42,11 +42,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .certify import BOUND, threshold
-from .compiled import compiled
+from .compiled import internal
 from .emitter import CR, VECTOR_BITS
 from .projection import AT_ONCE, dots, project, scores_within
-from .quantized import convert_row
-from .score import UNDECIDED, lowest_bit, score, squared_distance
+from .quantized import convert_row, nearest_of_chain
+from .score import UNDECIDED, lowest_bit, score
 from .tile import address_of
 
 ROUNDS = 2
@@ -195,7 +195,7 @@ class Room(NamedTuple):
     exact: np.ndarray
 
 
-@compiled
+@internal
 def room(directions, d, B):
     """Memory for `decide_along`."""
     k, lines = directions.along.shape
@@ -224,7 +224,7 @@ SQUARE, BEST, LIMIT, LEAST, SECOND, REST = range(6)
 of a candidate may be, and what the guess of a center needs; the rest of R**2."""
 
 
-@compiled
+@internal
 def decide_along(rows, tile, prepared, directions, room):
     """Label the rows of a tile by their nearest center, UNDECIDED where that stays unknown.
 
@@ -270,7 +270,7 @@ def decide_along(rows, tile, prepared, directions, room):
     return n
 
 
-@compiled
+@internal
 def _place(rows, tile, prepared, room):
     """Lay rows side by side; write their Y**2, and the scores of the centers in `tile.labels`."""
     B, d = room.rows.shape
@@ -292,7 +292,7 @@ def _place(rows, tile, prepared, room):
         room.numbers[BEST, r] = prepared.half[j] - room.products[1]
 
 
-@compiled
+@internal
 def _list_candidates(directions, half, room):
     """List the centers whose bounds are within the limits; return how many, -1 for too many."""
     lines, limit, scores, found = room.lines, room.numbers[LIMIT], room.scores, room.found
@@ -314,7 +314,7 @@ def _list_candidates(directions, half, room):
     return n
 
 
-@compiled
+@internal
 def _settle(rows, tile, prepared, room):
     """Find the nearest of each row's candidates, in all features.
 
@@ -326,11 +326,8 @@ def _settle(rows, tile, prepared, room):
     center, link, low, score, head = room.center, room.link, room.low, room.score, room.head
     others, numbered, products, exact = room.others, room.numbered, room.products, room.exact
     squares, bests, limits = room.numbers[SQUARE], room.numbers[BEST], room.numbers[LIMIT]
-    centers, at_rows, no_origin = (
-        address_of(prepared.centers),
-        address_of(room.rows),
-        np.zeros(rows.d),
-    )
+    centers, at_rows = address_of(prepared.centers), address_of(room.rows)
+    no_origin = np.zeros(rows.d)
     at_exact, at_none, size = address_of(exact), address_of(no_origin), half.itemsize * rows.d
     side_by_side = rows.column_stride == rows.itemsize
     for r in range(n_rows):
@@ -365,12 +362,5 @@ def _settle(rows, tile, prepared, room):
         index[r] = known if close == 1 else UNDECIDED
         if close > 1 and side_by_side:
             convert_row(rows, addresses[r], at_none, 1.0, at_exact)
-            least, n = np.inf, head[r]
-            while n >= 0:
-                if score[n] <= limit:
-                    j = center[n]
-                    distance = squared_distance(exact, padded, j)
-                    if distance < least or (distance == least and j < index[r]):
-                        least, index[r] = distance, j
-                n = link[n]
+            index[r] = nearest_of_chain(room, head[r], limit, padded)
     return no_origin[0]  # whose memory was in use until here

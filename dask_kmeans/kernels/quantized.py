@@ -392,14 +392,17 @@ def _settle(rows, tile, prepared, workspace, keeping):
             own[r], others[r] = best, min(limits[r], second)
         elif close > 1 and side_by_side:
             convert_row(rows, addresses[r], at_none, 1.0, at_exact)
-            index[r] = _nearest_of_chain(workspace, head[r], limit, prepared.padded)
+            index[r] = nearest_of_chain(workspace, head[r], limit, prepared.padded)
     return compared
 
 
 @inlined
-def _nearest_of_chain(workspace, first, limit, padded):
-    """The center of a chain, within the limit, that is by definition nearest to the row `exact`."""
-    least, nearest, n = np.inf, 0, first
+def nearest_of_chain(workspace, first, limit, padded):
+    """The center of a chain, within the limit, that is by definition nearest to the row `exact`.
+
+    workspace : has `center`, `link` and `score` of the candidates, and `exact`.
+    """
+    least, nearest, n = np.inf, UNDECIDED, first
     while n >= 0:
         if workspace.score[n] <= limit:
             j = workspace.center[n]
