@@ -94,19 +94,20 @@ def register(batch: type, backend: Backend) -> None:
 
 def is_batch(rows: Any) -> bool:
     """Whether a backend is registered for what holds these rows."""
-    return any(batch in _BACKENDS for batch in type(rows).__mro__)
+    return _registered(rows) is not None
 
 
 def backend_of(rows: Any) -> Backend:
     """The operations on rows in such a batch."""
-    try:
-        return _BACKENDS[type(rows)]
-    except KeyError:
-        pass
-    for batch in type(rows).__mro__:
-        if batch in _BACKENDS:
-            return _BACKENDS[batch]
-    raise TypeError(f"no backend is registered for rows in a {type(rows).__name__}")
+    backend = _registered(rows)
+    if backend is None:
+        raise TypeError(f"no backend is registered for rows in a {type(rows).__name__}")
+    return backend
+
+
+def _registered(rows: Any) -> Backend | None:
+    """The backend of the nearest type that has one: of the type itself, as a rule."""
+    return next((_BACKENDS[batch] for batch in type(rows).__mro__ if batch in _BACKENDS), None)
 
 
 def assignment(

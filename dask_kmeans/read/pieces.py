@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
 
@@ -77,28 +77,6 @@ class RowsInMemory(RowSource, Protocol):
 
 
 @dataclass(frozen=True)
-class Rows:
-    """A block whose rows (m, d) are in one array, with their weights (m,) or None."""
-
-    values: np.ndarray
-    weights: np.ndarray | None = None
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.values.shape
-
-    @property
-    def dtype(self) -> np.dtype:
-        return self.values.dtype
-
-    def rows(self, start: int, stop: int, weights: np.ndarray | None) -> Rows:
-        return Rows(self.values[start:stop], weights)
-
-    def pieces(self) -> Iterator[Piece]:
-        return cut(self.values, self.weights)
-
-
-@dataclass(frozen=True)
 class BatchRows:
     """A block whose rows (m, d) are in one batch that kernels take as it is (`RowBatch`)."""
 
@@ -114,14 +92,22 @@ class BatchRows:
     def dtype(self) -> np.dtype:
         return self.values.dtype
 
-    def rows(self, start: int, stop: int, weights: np.ndarray | None) -> BatchRows:
-        return BatchRows(self.values[start:stop], weights)
+    def rows(self, start: int, stop: int, weights: np.ndarray | None) -> Self:
+        return type(self)(self.values[start:stop], weights)
 
     def pieces(self) -> Iterator[Piece]:
         n_rows, n_features = self.shape
         for start, stop in planning.pieces(n_rows, n_features * self.dtype.itemsize):
             weights = None if self.weights is None else self.weights[start:stop]
             yield Piece(self.values[start:stop], weights)
+
+
+@dataclass(frozen=True)
+class Rows(BatchRows):
+    """A block whose rows (m, d) are in one array, of any form, with their weights or None."""
+
+    def pieces(self) -> Iterator[Piece]:
+        return cut(self.values, self.weights)
 
 
 @dataclass(frozen=True)
