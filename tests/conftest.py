@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import dask
+import distributed  # noqa: F401
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
@@ -22,6 +23,9 @@ settings.register_profile(
 settings.register_profile("explore", settings.get_profile("default"), derandomize=False)
 settings.load_profile("default")
 
+
+# `distributed` is imported above: were it first imported where a test has changed a setting of its
+# own for a while, all of its defaults would go with that change.
 
 # 15 s after a worker's death, a local cluster (Dask 2026.8) parts for good with one that just then
 # is being started again, as after another test that kills.

@@ -1,0 +1,181 @@
+"""The options that commands share, and what the command line alone shows to be wrong."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from dask_kmeans.cli.types import Columns, Parameter, Size
+
+CLUSTER = ("scheduler", "workers", "threads", "memory_limit")
+OUTPUTS = ("labels", "report", "overwrite", "quiet")
+PARAMETERS = (
+    "metric",
+    "standardize",
+    "nan",
+    "random_state",
+    "tol",
+    "max_iter",
+    "n_init",
+)
+"""Of KMeans, besides n_clusters."""
+
+LABEL_ENDINGS = (".zarr", ".parquet", ".csv", ".npy")
+
+
+def _options(*options: Callable) -> Callable:
+    """Several options as one decorator, in the order in which they are listed."""
+
+    def decorate(function: Callable) -> Callable:
+        return functools.reduce(lambda inner, option: option(inner), options[::-1], function)
+
+    return decorate
+
+
+columns_options = _options(
+    click.option(
+        "--columns", type=Columns(), default=[], metavar="A,B,...",
+        help="Features: names between commas, or numbers from 0.",
+    ),
+    click.option(
+        "--column", multiple=True, metavar="NAME",
+        help="One more feature, whatever its name holds; may be repeated.",
+    ),
+    click.option(
+        "--exclude", multiple=True, metavar="NAME",
+        help="A column (or its number) that is no feature; may be repeated.",
+    ),
+)  # fmt: skip
+
+# Looked for by `main`, which has to know even when the command line is not understood.
+debug_option = click.option(
+    "--debug", is_flag=True, expose_value=False, help="Print the traceback of an error."
+)
+
+output_options = _options(
+    click.option("--report", metavar="FILE.json", help="Write what was done as JSON; - is stdout."),
+    click.option("--overwrite", is_flag=True, help="Replace outputs that exist."),
+    click.option("--quiet", is_flag=True, help="Print nothing but warnings and errors."),
+    debug_option,
+)
+
+cluster_options = _options(
+    click.option("--scheduler", metavar="ADDRESS", help="Run on the workers of this scheduler."),
+    click.option(
+        "--workers", type=click.IntRange(min=1), metavar="N", help="Start N worker processes here."
+    ),
+    click.option(
+        "--threads", type=click.IntRange(min=1), metavar="N",
+        help="Threads of each worker, or of this process where there are no workers.",
+    ),
+    click.option(
+        "--memory-limit", type=Size(), metavar="SIZE", help="Memory of each worker, such as 2GiB."
+    ),
+)  # fmt: skip
+
+parameter_options = _options(
+    click.option(
+        "--metric",
+        type=Parameter("metric"),
+        metavar="[euclidean|cosine]",
+        default="euclidean",
+        show_default=True,
+        help="How far rows are from centers; cosine: by their directions. The model keeps it.",
+    ),
+    click.option(
+        "--standardize",
+        is_flag=True,
+        help="Fit features of mean 0 and deviation 1; the model keeps both, predict applies them.",
+    ),
+    click.option(
+        "--nan",
+        type=Parameter("nan"),
+        metavar="[raise|skip]",
+        default="raise",
+        show_default=True,
+        help="Rows with NaN are an error, or left out (label -1).",
+    ),
+    click.option(
+        "--random-state",
+        type=Parameter("random_state"),
+        default=0,
+        show_default=True,
+        metavar="N",
+        help="Seed: the same one gives the same bits.",
+    ),
+    click.option(
+        "--tol",
+        type=Parameter("tol"),
+        default=1e-4,
+        show_default=True,
+        metavar="SHARE",
+        help="Stop when at most this share of the rows changes its label.",
+    ),
+    click.option(
+        "--max-iter",
+        type=Parameter("max_iter"),
+        default=300,
+        show_default=True,
+        metavar="N",
+        help="Iterations at most.",
+    ),
+    click.option(
+        "--n-init",
+        type=Parameter("n_init"),
+        default="auto",
+        show_default=True,
+        metavar="N",
+        help="Restarts, which share each pass over the data.",
+    ),
+)
+
+
+def taken(options: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    """The options `names`, taken out of `options`."""
+    return {name: options.pop(name) for name in names}
+
+
+def features_of(options: dict[str, Any]) -> dict[str, Any]:
+    """The options that choose features, taken out of `options`, as `open_source` takes them."""
+    columns, column, exclude = taken(options, ("columns", "column", "exclude")).values()
+    return {"columns": [*columns, *column] or None, "exclude": exclude}
+
+
+def _plain(place: str | None) -> str:
+    """A path or URL in one form; "" for none."""
+    if not place or place == "-":
+        return ""
+    return place.rstrip("/") if "://" in place else os.path.abspath(place)
+
+
+def check_usage(options: dict[str, Any], places: tuple[str, ...]) -> None:
+    """Raise UsageError for what the command line alone shows to be wrong."""
+    if options["scheduler"] and (options["workers"] or options["threads"]):
+        raise click.UsageError("--scheduler has its own workers: leave out --workers, --threads.")
+    if options["memory_limit"] and not options["workers"]:
+        raise click.UsageError("--memory-limit is that of a worker: type --workers N as well.")
+    labels = options["labels"]
+    if labels is not None and not labels.rstrip("/").endswith(LABEL_ENDINGS):
+        raise click.BadParameter(
+            f"{labels!r} must end in {', '.join(LABEL_ENDINGS)}.", param_hint="'--labels'"
+        )
+    used: dict[str, str] = {}
+    for name in places:
+        place = _plain(options[name])
+        if place in used:
+            raise click.UsageError(f"{used[place]} and --{name} are the same place, {place}.")
+        if place:
+            used[place] = "SOURCE" if name == "source" else f"--{name}"
+
+
+def check_parameters(options: dict[str, Any]) -> None:
+    """Raise UsageError for parameters that do not go together."""
+    if options["metric"] == "cosine" and options["standardize"]:
+        raise click.UsageError(
+            "--metric cosine compares directions as seen from the origin, and --standardize would "
+            "move that: leave out one of them."
+        )

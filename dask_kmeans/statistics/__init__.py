@@ -1,0 +1,33 @@
+"""Statistics of a pass: any number of figures from one read of the rows and their labels.
+
+record      what a statistic is: zero, chunk, merge, finish
+inertia     the weighted sum of squared distances
+farthest    the rows that lie farthest from their centers
+"""
+
+from dask_kmeans.statistics.farthest import Farthest, FarthestRows
+from dask_kmeans.statistics.inertia import Inertia
+from dask_kmeans.statistics.record import (
+    AT_ONCE,
+    Known,
+    LabelledRows,
+    Statistic,
+    figures,
+    learn,
+    merge_known,
+    nothing_known,
+)
+
+__all__ = [
+    "AT_ONCE",
+    "Farthest",
+    "FarthestRows",
+    "Inertia",
+    "Known",
+    "LabelledRows",
+    "Statistic",
+    "figures",
+    "learn",
+    "merge_known",
+    "nothing_known",
+]

@@ -1,0 +1,31 @@
+"""The inertia: what k-means makes small."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dask_kmeans.kernels import ExactSum
+from dask_kmeans.statistics.record import LabelledRows
+
+
+@dataclass(frozen=True)
+class Inertia:
+    """float: the sum of weight times squared distance to the center of the label."""
+
+    def zero(self, centers: np.ndarray) -> ExactSum:
+        """See `Statistic`."""
+        return ExactSum()
+
+    def chunk(self, known: ExactSum, rows: LabelledRows) -> ExactSum:
+        """See `Statistic`."""
+        return known.add(rows.distances, rows.weights)
+
+    def merge(self, a: ExactSum, b: ExactSum) -> ExactSum:
+        """See `Statistic`."""
+        return a.merge(b)
+
+    def finish(self, known: ExactSum, centers: np.ndarray) -> float:
+        """See `Statistic`."""
+        return known.value()
