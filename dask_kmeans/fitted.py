@@ -38,7 +38,7 @@ from dask_kmeans.read import (
 from dask_kmeans.read.transforms import inward
 from dask_kmeans.result import FitResult, FittedModel
 from dask_kmeans.state import IterationRecord
-from dask_kmeans.statistics import Inertia
+from dask_kmeans.statistics import Inertia, Statistic
 from dask_kmeans.survey import survey
 from dask_kmeans.write.model import save_model
 from dask_kmeans.write.model_parameters import stored_parameters
@@ -87,16 +87,7 @@ class FittedClusters(
         float
             `-inertia_` to the last bit for the data of the fit.
         """
-        points = self._known_points(X, sample_weight)
-        blockwise = Blockwise(points.blocks, points.in_memory)
-        try:
-            function = self._row_function(LabelRows)
-            (inertia,) = statistics_of(blockwise, function, (Inertia(),))
-        except NonFiniteError:
-            survey(points, blockwise, self.nan)  # says the same, with the row's number among all
-            raise
-        finally:
-            blockwise.close()
+        (inertia,) = self._figures(X, sample_weight, (Inertia(),))
         checks.check_finite_inertia(inertia)
         return -self._metric.of_square * inertia
 
@@ -196,6 +187,26 @@ class FittedClusters(
             points.n_features,
         )
         return points.through(*self._transforms)
+
+    def _figures(
+        self, X: Any, sample_weight: Any, statistics: tuple[Statistic, ...], *, by_row: bool = False
+    ) -> list[Any]:
+        """Figures of the rows of X and their labels, from one pass.
+
+        by_row : whether they need the rows' numbers, which may take a pass to count the rows.
+        """
+        points = self._known_points(X, sample_weight)
+        blockwise = Blockwise(points.blocks, points.in_memory)
+        try:
+            if by_row and points.n_rows is None:
+                counts = survey(points, blockwise, self.nan).counts
+                blockwise = blockwise.with_plan(blocks=points.with_counts(counts).blocks)
+            return statistics_of(blockwise, self._row_function(LabelRows), statistics)
+        except NonFiniteError:
+            survey(points, blockwise, self.nan)  # says the same, with the row's number among all
+            raise
+        finally:
+            blockwise.close()
 
     def _labelled(self, X: Any) -> Any:
         """Labels with squared distances, `LABELLED`, as `predict` gives labels."""

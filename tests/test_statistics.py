@@ -25,6 +25,7 @@ from dask_kmeans.kernels import ExactSum
 from dask_kmeans.predict import LabelRows, statistics_of
 from dask_kmeans.read import as_points
 from dask_kmeans.statistics import (
+    DrawnRows,
     FarthestRows,
     Inertia,
     figures,
@@ -33,7 +34,7 @@ from dask_kmeans.statistics import (
     nothing_known,
 )
 
-ALL = (Inertia(), FarthestRows(7))
+ALL = (Inertia(), FarthestRows(7), DrawnRows(9, seed=3))
 
 
 @dataclass(frozen=True)
@@ -92,8 +93,13 @@ def test_other_rows_in_one_pass():
 
 
 def as_bytes(found):
-    inertia, farthest = found
-    return inertia.hex(), [field.tobytes() for field in farthest]
+    inertia, farthest, (*drawn, n_rows) = found
+    return (
+        inertia.hex(),
+        [field.tobytes() for field in farthest],
+        [field.tobytes() for field in drawn],
+        n_rows,
+    )
 
 
 @given(seeds(), st.data())
@@ -132,3 +138,42 @@ def test_sizes_are_those_of_the_labels_where_rows_are_skipped():
         model = KMeans(4, nan="skip", random_state=0).fit(rows)
         labels = np.asarray(model.labels_)
         assert model.cluster_sizes_.tolist() == np.bincount(labels[labels >= 0]).tolist()
+
+
+def test_drawn_rows_are_a_uniform_sample_by_number():
+    """Each row as often as the others, over seeds; never one that is left out."""
+    X = np.arange(400.0)[:, None]
+    X[::4] = np.nan
+    model = KMeans(3, nan="skip", random_state=0).fit(X)
+    times = np.zeros(400, int)
+    for seed in range(200):
+        (drawn,) = model._figures(X, None, (DrawnRows(30, seed),), by_row=True)
+        assert len(set(drawn.rows.tolist())) == 30
+        assert drawn.n_rows == 300
+        assert drawn.values[:, 0].tolist() == drawn.rows.tolist()
+        assert drawn.labels.tolist() == model.labels_[drawn.rows].tolist()
+        times[drawn.rows] += 1
+    assert times[::4].sum() == 0
+    counted = times[np.arange(400) % 4 > 0]  # each about binomial: 200 draws of probability 0.1
+    assert counted.mean() == 20
+    assert counted.var() == pytest.approx(200 * 0.1 * 0.9, rel=0.4)
+
+
+@pytest.mark.parametrize("rows", [lambda X: X, lambda X: da.from_array(X, chunks=(97, 3))])
+def test_fewer_rows_than_are_drawn(rows):
+    X = blobs(500, 3, 4, seed=2)
+    model = KMeans(4, random_state=0).fit(X)
+    (drawn,) = model._figures(rows(X), None, (DrawnRows(800, 0),), by_row=True)
+    assert sorted(drawn.rows.tolist()) == list(range(500))
+    assert np.array_equal(drawn.values, X[drawn.rows])
+
+
+def test_rows_of_unknown_number_are_counted_first():
+    X = blobs(500, 3, 4, seed=2)
+    model = KMeans(4, random_state=0).fit(X)
+    array = da.from_array(X, chunks=(97, 3))
+    unknown = array[da.from_array(np.ones(500, bool), chunks=97)]
+    known, counted = (
+        model._figures(rows, None, (DrawnRows(50, 0),), by_row=True)[0] for rows in (X, unknown)
+    )
+    assert known.rows.tolist() == counted.rows.tolist()

@@ -3,8 +3,10 @@
 record      what a statistic is: zero, chunk, merge, finish
 inertia     the weighted sum of squared distances
 farthest    the rows that lie farthest from their centers
+drawn       a few rows for the eye, drawn by their numbers
 """
 
+from dask_kmeans.statistics.drawn import Drawn, DrawnRows
 from dask_kmeans.statistics.farthest import Farthest, FarthestRows
 from dask_kmeans.statistics.inertia import Inertia
 from dask_kmeans.statistics.record import (
@@ -20,6 +22,8 @@ from dask_kmeans.statistics.record import (
 
 __all__ = [
     "AT_ONCE",
+    "Drawn",
+    "DrawnRows",
     "Farthest",
     "FarthestRows",
     "Inertia",
