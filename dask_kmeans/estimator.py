@@ -10,6 +10,7 @@ from dask_kmeans import checks
 from dask_kmeans.fit import fit
 from dask_kmeans.fit_parameters import checkpoint_file, fit_parameters
 from dask_kmeans.fitted import FittedClusters
+from dask_kmeans.interop import from_sklearn
 from dask_kmeans.parameters import Thresholds
 from dask_kmeans.progress import told
 from dask_kmeans.read import as_points
@@ -224,6 +225,41 @@ class KMeans(FittedClusters):
     def fit_transform(self, X, y=None, sample_weight=None):
         """Find the clusters of X and return the distances of its rows to their centers."""
         return self.fit(X, sample_weight=sample_weight).transform(X)
+
+    @classmethod
+    def from_sklearn(cls, model):
+        """A fitted model with the centers of one of scikit-learn: nothing is fitted again.
+
+        Parameters
+        ----------
+        model : sklearn.cluster.KMeans, sklearn.cluster.MiniBatchKMeans or sklearn.pipeline.Pipeline
+            Fitted. A pipeline may have one step before it, as those of `to_sklearn` have: a
+            `StandardScaler`, or a `Normalizer` before centers of length one, which is
+            `metric="cosine"`.
+
+        Returns
+        -------
+        KMeans
+            It gives the labels of `model`, but where rounding decides: scikit-learn compares in the
+            dtype of the rows. It takes over `n_clusters`, `max_iter`, `labels_` and, of what these
+            belong to, `inertia_` and `cluster_sizes_`. What the other does not know is empty:
+            `history_`, `n_passes_`, and, where it has no `labels_`, `cluster_sizes_`, which are 0
+            then. Its other parameters are left at their defaults: they mean something else there.
+
+        Raises
+        ------
+        TypeError
+            For any other model.
+        ValueError
+            For centers behind a `Normalizer` that are not of length one.
+        sklearn.exceptions.NotFittedError
+        """
+        stored, labels = from_sklearn(model)
+        own = cls(**stored.parameters)
+        own._restore(stored)
+        if labels is not None:
+            own.labels_ = labels
+        return own
 
     def __repr__(self, N_CHAR_MAX=700):  # the name is scikit-learn's
         return checks.shown_url(super().__repr__(N_CHAR_MAX))

@@ -7,8 +7,13 @@ from typing import Any
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils.validation import check_is_fitted
 
+from dask_kmeans import checks
+from dask_kmeans.kernels import of_length_one
+from dask_kmeans.metrics import METRICS
 from dask_kmeans.read.transforms import Standardization, Transform, inward
+from dask_kmeans.result import FittedModel
 
 
 def to_sklearn(model: Any) -> Any:
@@ -70,3 +75,71 @@ def _scaler(standardization: Standardization, n_rows: int) -> Any:
     scaler.mean_, scaler.scale_, scaler.var_ = mean.copy(), scale.copy(), scale**2
     scaler.n_samples_seen_ = n_rows
     return scaler
+
+
+def from_sklearn(model: Any) -> tuple[FittedModel, np.ndarray | None]:
+    """See `KMeans.from_sklearn`: what a model of ours stores, and the labels where it has them."""
+    kmeans, steps = _taken_apart(model)
+    centers = np.array(kmeans.cluster_centers_, np.float64)
+    standardization, metric = None, "euclidean"
+    for step in steps:
+        if type(step).__name__ == "StandardScaler":
+            standardization = _standardization(step)
+            centers = standardization.undo(centers)
+        else:
+            metric = "cosine"
+            if not of_length_one(centers):
+                raise checks.no_unit_centers_error()
+    labels = getattr(kmeans, "labels_", None)
+    labels = None if labels is None else np.array(labels, np.int32)
+    n_iter, names = getattr(kmeans, "n_iter_", 0), getattr(model, "feature_names_in_", None)
+    name = type(kmeans).__name__
+    converged = not name.startswith("MiniBatch") and n_iter < kmeans.max_iter
+    said = "converged" if converged else "does not say whether it converged"
+    fitted = FittedModel(
+        cluster_centers=centers,
+        cluster_sizes=np.bincount([] if labels is None else labels, minlength=len(centers)),
+        inertia=METRICS[metric].of_square * float(getattr(kmeans, "inertia_", np.nan)),
+        n_iter=int(n_iter),
+        n_passes=0,
+        converged=converged,
+        stop_reason=f"fitted by scikit-learn: its {name} {said}",
+        feature_names=None if names is None else tuple(map(str, names)),
+        parameters={
+            "n_clusters": len(centers), "max_iter": int(kmeans.max_iter), "metric": metric,
+            "standardize": standardization is not None,
+        },
+        history=[],
+        standardization=None if standardization is None else standardization.as_dict(),
+        metric=metric,
+    )  # fmt: skip
+    return fitted, labels
+
+
+def _taken_apart(model: Any) -> tuple[Any, list[Any]]:
+    """The k-means of scikit-learn, fitted, and what a pipeline does to rows before it."""
+    from sklearn.cluster import KMeans as SklearnKMeans
+    from sklearn.cluster import MiniBatchKMeans
+    from sklearn.pipeline import Pipeline
+    from sklearn.preprocessing import Normalizer, StandardScaler
+
+    kmeans, steps = model, []
+    if isinstance(model, Pipeline) and model.steps:
+        *steps, kmeans = [step for _, step in model.steps if step not in (None, "passthrough")]
+    known = all(
+        isinstance(step, StandardScaler) or (isinstance(step, Normalizer) and step.norm == "l2")
+        for step in steps
+    )
+    # Of a BisectingKMeans the labels are found down its tree: they need not be the nearest centers.
+    if not isinstance(kmeans, SklearnKMeans | MiniBatchKMeans) or not known or len(steps) > 1:
+        raise checks.foreign_model_error(model)
+    check_is_fitted(kmeans)
+    return kmeans, steps
+
+
+def _standardization(scaler: Any) -> Standardization:
+    n_features = scaler.n_features_in_
+    return Standardization(
+        np.array(scaler.mean_ if scaler.with_mean else np.zeros(n_features), np.float64),
+        np.array(scaler.scale_ if scaler.with_std else np.ones(n_features), np.float64),
+    )

@@ -154,6 +154,32 @@ def unstorable_model_error(reason: str) -> ValueError:
     )
 
 
+def foreign_model_error(given: Any) -> TypeError:
+    """For a model of another library that cannot become one of ours."""
+    steps = getattr(given, "steps", None)
+    shown = type(given).__name__
+    if steps is not None:
+        shown += " of " + ", ".join(type(step).__name__ for _, step in steps)
+    return TypeError(
+        text(
+            "from_sklearn takes a fitted KMeans or MiniBatchKMeans of scikit-learn, or a Pipeline "
+            "of a StandardScaler, or a Normalizer(norm='l2'), and one of these. "
+            f"Got {shown}"
+        )
+    )
+
+
+def no_unit_centers_error() -> ValueError:
+    """For a k-means behind a Normalizer whose centers are means of unit vectors, as they are."""
+    return ValueError(
+        text(
+            "The centers behind the Normalizer are not of length one, so that the nearest of them "
+            "is not the one with the largest cosine. Give them as init to a "
+            f"{ESTIMATOR}(metric='cosine') and fit that"
+        )
+    )
+
+
 def check_sweep(n_clusters: Iterable[int], parameters: Mapping[str, Any]) -> list[int]:
     """The numbers of clusters of a sweep: at least one, none twice; and parameters all share."""
     ks = list(n_clusters)

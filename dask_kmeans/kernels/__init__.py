@@ -57,7 +57,7 @@ from .feature_moments import FeatureMoments
 from .margins import NO_MARGINS, Drift, Margins, drift_after, failing, no_drift, no_margins
 from .prepared_centers import PreparedCenters, prepare
 from .sums import FixedPoint, Moments, Sums, merge_sums
-from .unit_vectors import unit_vectors
+from .unit_vectors import of_length_one, unit_vectors
 
 __all__ = [
     "NO_MARGINS",
@@ -93,6 +93,7 @@ __all__ = [
     "nearest",
     "no_drift",
     "no_margins",
+    "of_length_one",
     "prepare",
     "register",
     "rows_with_nan",

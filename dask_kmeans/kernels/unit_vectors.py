@@ -16,6 +16,9 @@ from .layout import numeric
 LEAST_SQUARE = 2.0**-900
 """Sum of squares below which some of them may have lost digits."""
 
+ROUNDED = 2.0**-40
+"""By how much rounding may take the length of a unit vector from one, at most."""
+
 
 def unit_vectors(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Rows divided by their lengths, float64 (m, d), and these lengths, float64 (m,).
@@ -36,6 +39,11 @@ def unit_vectors(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     others = others[np.isfinite(units[others]).all(axis=1)]
     units[others], lengths[others] = _scaled(units[others])
     return units, lengths
+
+
+def of_length_one(X: np.ndarray) -> bool:
+    """Whether all rows (m, d) are unit vectors, but for rounding."""
+    return bool((abs(unit_vectors(X)[1] - 1) <= ROUNDED).all())
 
 
 def _scaled(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dask_kmeans import checks
-from dask_kmeans.kernels import unit_vectors
+from dask_kmeans.kernels import of_length_one
 from dask_kmeans.metrics import METRICS
 from dask_kmeans.read import Standardization
 from dask_kmeans.result import FittedModel
@@ -37,9 +37,6 @@ had the centers of standardized features as they are compared, not in the unit o
 
 ARRAYS = {"cluster_centers": ("float64", 2, np.nan), "cluster_sizes": ("int64", 1, -1)}
 """Name of each array: dtype, dimensions, and what a lost chunk would read as."""
-
-ROUNDED = 2.0**-40
-"""By how much rounding may take the length of a unit vector from one, at most."""
 
 CODECS, CRC_BYTES = ("bytes", "crc32c"), 4
 
@@ -192,7 +189,7 @@ def _checked(attributes: Mapping[str, Any], centers: np.ndarray) -> dict[str, An
     for name, found in told:
         if found is not None and len(found) != n_features:
             raise ValueError(f"{name} has {len(found)} entries for {n_features} features")
-    if values["metric"] == "cosine" and (abs(unit_vectors(centers)[1] - 1) > ROUNDED).any():
+    if values["metric"] == "cosine" and not of_length_one(centers):
         raise ValueError("cluster_centers are not of length one, and the metric is cosine")
     return values
 
