@@ -52,20 +52,27 @@ class FittedClusters(
     _fitted_metric = "euclidean"
     """Name of the metric of the fit, whatever becomes of the parameter."""
 
-    def predict(self, X):
+    def predict(self, X, return_distance=False):
         """Index of the nearest center for each row of X.
 
         Parameters
         ----------
         X : as in `fit`
             The features of the fit, in the same order.
+        return_distance : bool, default=False
+            Whether to give the distance to that center, too.
 
         Returns
         -------
         labels : int32, one for each row, in the kind of X
             Lazy for lazy X, which is then read once; -1 for rows left out under `nan="skip"`.
+        distances : float64, one for each row, in the kind of X
+            Only by `return_distance`: as `transform` tells them, NaN for rows left out. Computed
+            together, `dask.compute(labels, distances)`, both take one read.
         """
-        return self._apply(LabelRows, X, np.int32)
+        if not return_distance:
+            return self._apply(LabelRows, X, np.int32)
+        return self._apply(LabelledRows, X, LABELLED, fields=("label", "distance"))
 
     def transform(self, X):
         """Distances of each row of X to each center: Euclidean, or 1 - cos.
@@ -209,11 +216,11 @@ class FittedClusters(
             blockwise.close()
 
     def _labelled(self, X: Any) -> Any:
-        """Labels with squared distances, `LABELLED`, as `predict` gives labels."""
+        """Labels with distances, `LABELLED`, as `predict` gives labels."""
         return self._apply(LabelledRows, X, LABELLED)
 
-    def _apply(self, kind: type[RowFunction], X: Any, dtype: Any, n_outputs: int | None = None):
-        return self._known_points(X).apply(self._row_function(kind), dtype, n_outputs)
+    def _apply(self, kind: type[RowFunction], X: Any, dtype: Any, *form: Any, **named: Any):
+        return self._known_points(X).apply(self._row_function(kind), dtype, *form, **named)
 
     def _fitted_columns(self) -> FittedColumns:
         names = getattr(self, "feature_names_in_", None)

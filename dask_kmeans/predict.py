@@ -77,19 +77,20 @@ class LabelRows(RowFunction):
         return labels
 
 
-LABELLED = np.dtype([("label", np.int32), ("inertia", np.float64)])
-"""A row's label, and what it adds to the inertia; NaN for a row that is skipped."""
+LABELLED = np.dtype([("label", np.int32), ("distance", np.float64), ("inertia", np.float64)])
+"""A row's label, its distance to that center, and what it adds to the inertia; NaN for both where
+the row is skipped."""
 
 
 class LabelledRows(LabelRows):
-    """The nearest center of each row and what that costs: (m, d) -> (m,) `LABELLED`."""
+    """The nearest center of each row and how far that is: (m, d) -> (m,) `LABELLED`."""
 
     def __call__(self, values: np.ndarray) -> np.ndarray:
         out = np.empty(len(values), LABELLED)
         out["label"] = labels = super().__call__(values)
-        out["inertia"] = self.metric.of_square * labelled_distances(
-            values, self.prepared.centers, labels, np.empty(len(values))
-        )
+        squares = labelled_distances(values, self.prepared.centers, labels, np.empty(len(values)))
+        out["inertia"] = self.metric.of_square * squares
+        out["distance"] = self.metric.distances(squares)
         return out
 
 

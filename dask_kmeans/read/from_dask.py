@@ -122,7 +122,7 @@ class DaskArray(Kind):
             shape: dict[str, Any] = {"drop_axis": 1}
         else:
             shape = {"chunks": (self.X.chunks[0], (results.n_outputs,))}
-        return self.X.map_blocks(
+        values = self.X.map_blocks(
             _results_of_chunk,
             results=shared(results),
             starts=np.cumsum([0, *self.X.chunks[0]]),  # not a number where they are not counted
@@ -130,6 +130,7 @@ class DaskArray(Kind):
             meta=np.empty((0,) * (2 - (results.n_outputs is None)), results.dtype),
             **shape,
         )
+        return results.given(values, lambda each: each)
 
 
 def _results_of_chunk(values, results, starts, block_id=None):

@@ -118,12 +118,18 @@ class DaskFrame(Kind):
     features: Features
 
     def apply(self, points: Points, results: RowResults) -> Any:
-        return self.X.map_partitions(
+        values = self.X.map_partitions(
             _results_of_partition,
             shared(results),
             self.features,
             meta=from_pandas.empty_result(results.dtype, results.n_outputs),
         )
+        # A field has the name of its column, and results have none.
+        return results.given(values, _nameless if results.fields else lambda each: each)
+
+
+def _nameless(series: Any) -> Any:
+    return series.rename(None)
 
 
 def _results_of_partition(frame, results, features, partition_info=None):

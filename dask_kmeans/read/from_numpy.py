@@ -100,22 +100,30 @@ class InMemory(Kind):
 
     def apply(self, points: Points, results: RowResults) -> Any:
         assert points.n_rows is not None
-        out = np.empty((points.n_rows, *results.row_shape), results.dtype)
+        out: Any
+        if results.fields:
+            out = {name: np.empty(points.n_rows, results.dtype[name]) for name in results.fields}
+        else:
+            out = np.empty((points.n_rows, *results.row_shape), results.dtype)
         blockwise = Blockwise(points.blocks, in_memory=True)
         try:
             # The pieces of an open block have been through the transforms.
             blockwise.run(_fill, replace(results, transforms=()), out, merge=_nothing)
         finally:
             blockwise.close()
-        return self.wrap(out)
+        return results.given(out, self.wrap)
 
 
-def _fill(block: OpenBlock, results: RowResults, out: np.ndarray) -> None:
-    """Write the results of a block's rows into their place in `out`."""
+def _fill(block: OpenBlock, results: RowResults, out: Any) -> None:
+    """Write the results of a block's rows into their place in `out`: an array, or one a field."""
     start = block.start
     for values in results.pieces(block, RowsFrom(block.start)):
-        out[start : start + len(values)] = values
-        start += len(values)
+        rows = slice(start, start + len(values))
+        if not results.fields:
+            out[rows] = values
+        for name in results.fields:
+            out[name][rows] = values[name]
+        start = rows.stop
 
 
 def _nothing(a: None, b: None) -> None:

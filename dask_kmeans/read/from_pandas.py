@@ -196,7 +196,10 @@ def _read_back(column: pd.Series, name: Hashable) -> pd.Series:
 
 
 def as_series_or_frame(values: np.ndarray, index: pd.Index) -> pd.Series | pd.DataFrame:
-    """(n,) as a Series, (n, n_outputs) as a DataFrame with the columns "0", "1", ..."""
+    """(n,) as a Series, (n, n_outputs) as a DataFrame with the columns "0", "1", ..., and (n,) of
+    fields as one with these."""
+    if values.dtype.names:
+        return pd.DataFrame(values, index=index)
     if values.ndim == 1:
         return pd.Series(values, index=index)
     return pd.DataFrame(values, index=index, columns=[str(n) for n in range(values.shape[1])])

@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import dask.array as da
@@ -249,7 +250,7 @@ class LazyRaster(Kind):
     """With the features last."""
     template: xr.DataArray
 
-    def apply(self, points: Points, results: RowResults) -> xr.DataArray:
+    def apply(self, points: Points, results: RowResults) -> Any:
         data = one_chunk_wide(self.X.data, [self.X.ndim - 1])
         if results.n_outputs is None:
             shape: dict[str, Any] = {"drop_axis": data.ndim - 1}
@@ -263,7 +264,7 @@ class LazyRaster(Kind):
             meta=np.empty((0,) * (data.ndim - (results.n_outputs is None)), results.dtype),
             **shape,
         )
-        return labelled(self.template, values)
+        return results.given(values, partial(labelled, self.template))
 
 
 def _results_of_chunk(values, results, edges, block_id=None):

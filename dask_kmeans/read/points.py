@@ -125,7 +125,11 @@ class Points:
         return replace(self, blocks=blocks, n_rows=sum(counts))
 
     def apply(
-        self, function: RowFunction, dtype: np.dtype | type, n_outputs: int | None = None
+        self,
+        function: RowFunction,
+        dtype: np.dtype | type,
+        n_outputs: int | None = None,
+        fields: tuple[str, ...] = (),
     ) -> Any:
         """`function` of all rows, as the kind of thing that the rows came as.
 
@@ -136,10 +140,13 @@ class Points:
         dtype : dtype
             Of the result.
         n_outputs : int, optional
+        fields : tuple of str
+            Of a structured dtype. Lazy fields share their tasks: computed together, they cost one
+            read.
 
         Returns
         -------
-        ndarray, dask array, xarray.DataArray, Series or DataFrame
+        ndarray, dask array, xarray.DataArray, Series or DataFrame, or with `fields` a tuple of them
             NumPy, lists: an ndarray, computed on threads. Dask: a lazy array with the same row
             chunks (unknown ones stay unknown). xarray: a DataArray with the sample dimensions and
             coordinates, lazy where the data is. pandas: a Series or DataFrame with the index. Dask
@@ -147,7 +154,7 @@ class Points:
             array, chunked by block.
         """
         return self.kind.apply(
-            self, RowResults(function, np.dtype(dtype), n_outputs, self.transforms)
+            self, RowResults(function, np.dtype(dtype), n_outputs, self.transforms, fields)
         )
 
     def in_kind(self, values: np.ndarray) -> Any:

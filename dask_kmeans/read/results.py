@@ -38,6 +38,8 @@ class RowResults:
     n_outputs: int | None = None
     """None for one number a row."""
     transforms: tuple[Transform, ...] = ()
+    fields: tuple[str, ...] = ()
+    """Of a structured dtype, what is given back, each field by itself; of none: the whole."""
 
     @property
     def row_shape(self) -> tuple[int, ...]:
@@ -48,6 +50,15 @@ class RowResults:
     def row_bytes(self) -> int:
         """Bytes of the result of one row."""
         return self.dtype.itemsize * (self.n_outputs or 1)
+
+    def given(self, values: Any, wrap: Callable[[Any], Any]) -> Any:
+        """What the caller gets of results: wrapped in kind, or a tuple of their fields, each so.
+
+        values : anything that gives a field by its name
+        """
+        if not self.fields:
+            return wrap(values)
+        return tuple(wrap(values[name]) for name in self.fields)
 
     def pieces(self, source: RowSource, name: RowName) -> Iterator[np.ndarray]:
         """Results of the rows of a source, piece by piece; no function is called for no rows."""

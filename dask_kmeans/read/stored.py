@@ -138,7 +138,7 @@ class Stored(Kind):
         # Named by counting the rows before them, if need be: a list that all blocks share.
         uncounted = any(block.start is None for block in blocks)
         sources = shared([block.source for block in blocks] if uncounted else [])
-        return da.concatenate(
+        values = da.concatenate(
             [
                 da.from_delayed(
                     # A partial, since Dask would look for graphs inside of an argument.
@@ -150,6 +150,7 @@ class Stored(Kind):
             ],
             allow_unknown_chunksizes=True,
         )
+        return results.given(values, lambda each: each)
 
 
 def _results_of_block(block, results, sources):
