@@ -351,6 +351,32 @@ def test_exact_sum_is_fsum():
     assert len(pickle.dumps(kernels.ExactSum().add(np.ones(10)))) < 1000
 
 
+def test_exact_sums_are_fsums_by_label():
+    rng = np.random.default_rng(2)
+    values = rng.standard_normal(4000) * 10.0 ** rng.integers(-320, 300, 4000)
+    values[::100] = np.nan
+    labels, weights = rng.integers(-1, 4, 4000).astype(np.int32), rng.random(4000)
+    total = kernels.ExactSums(5)
+    for part in np.array_split(rng.permutation(4000), 6):
+        some = kernels.ExactSums(5).add(values[part], labels[part], weights[part])
+        total.merge(pickle.loads(pickle.dumps(some)))
+    by_label = [(values * weights)[(labels == j) & ~np.isnan(values)] for j in range(5)]
+    assert total.values().tolist() == [math.fsum(each) for each in by_label]
+    values = values[:400] * 1e-30
+    doubled = kernels.ExactSums(1).add(values, np.zeros(400, np.int32))
+    exact = sum(map(Fraction, values[~np.isnan(values)].tolist()))
+    for _ in range(50):
+        doubled.merge(pickle.loads(pickle.dumps(doubled)))
+    assert doubled.values()[0] == float(exact * 2**50)
+    one = np.zeros(2, np.int32)
+    assert kernels.ExactSums(1).add(np.array([1.0, np.inf]), one).values() == np.inf
+    assert kernels.ExactSums(1).add(np.array([5e-324, 5e-324]), one).values() == 1e-323
+    largest = np.full(2, np.finfo(float).max)
+    assert kernels.ExactSums(1).add(largest, one).values() == np.inf
+    assert kernels.ExactSums(1).add(largest * [1, -1], one).values() == 0
+    assert len(pickle.dumps(kernels.ExactSums(1).add(np.ones(10), np.zeros(10, np.int32)))) < 1000
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (1000, 1), (1000, 2), (777, 5), (100, 300)])
 @pytest.mark.parametrize("dtype", ["f4", "f8", "i2", "f2"])
 def test_extent(shape, dtype):

@@ -28,13 +28,21 @@ from dask_kmeans.statistics import (
     DrawnRows,
     FarthestRows,
     Inertia,
+    MeanDistances,
+    SimplifiedSilhouette,
     figures,
     learn,
     merge_known,
     nothing_known,
 )
 
-ALL = (Inertia(), FarthestRows(7), DrawnRows(9, seed=3))
+ALL = (
+    Inertia(),
+    MeanDistances(),
+    SimplifiedSilhouette(),
+    FarthestRows(7),
+    DrawnRows(9, seed=3),
+)
 
 
 @dataclass(frozen=True)
@@ -93,12 +101,14 @@ def test_other_rows_in_one_pass():
 
 
 def as_bytes(found):
-    inertia, farthest, (*drawn, n_rows) = found
+    inertia, means, silhouette, farthest, (*drawn, n_rows) = found
     return (
         inertia.hex(),
         [field.tobytes() for field in farthest],
         [field.tobytes() for field in drawn],
         n_rows,
+        means.tobytes(),
+        silhouette.hex(),
     )
 
 
@@ -129,6 +139,34 @@ def test_neither_chunks_nor_order_change_a_bit(seed, data):
         merged = merge_known(ALL, merged, part)
     assert as_bytes(figures(ALL, merged, centers)) == whole
     assert np.isin(np.frombuffer(whole[1][1], np.int64), np.flatnonzero(labels >= 0)).all()
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_distances_to_the_own_and_the_second_center(weighted):
+    """As brute force has them: all rows, all centers, the two least distances."""
+    rng = np.random.default_rng(4)
+    X = np.r_[blobs(900, 4, 5, seed=4), np.full((1, 4), np.nan)]
+    centers = np.r_[X[[0, 200, 400, 600]], [[1e6] * 4], X[[0]]]  # one without rows, one twice
+    weights = rng.integers(0, 4, len(X)) / 2 if weighted else None
+    apart = np.sort(np.sqrt(naive.squared_distances(X[:-1], centers)), axis=1)
+    labels = naive.nearest(X, centers)
+    statistics = (MeanDistances(), SimplifiedSilhouette())
+    known = nothing_known(statistics, centers)
+    known = learn(statistics, known, X, weights, labels, centers, 0)
+    means, silhouette = figures(statistics, known, centers)
+    of_rows = np.ones(len(X)) if weights is None else weights
+    counted, own = of_rows[:-1], labels[:-1]
+    expected = [
+        np.average(apart[own == j, 0], weights=counted[own == j]) if (own == j).any() else np.nan
+        for j in range(6)
+    ]
+    np.testing.assert_allclose(means, expected, rtol=1e-12)
+    assert np.isnan(means[4:]).all()
+    s = np.zeros(len(apart))
+    np.divide(apart[:, 1] - apart[:, 0], apart[:, 1], out=s, where=apart[:, 1] > 0)
+    assert silhouette == pytest.approx(np.average(s, weights=counted), rel=1e-12)
+    alone = figures(statistics, nothing_known(statistics, centers[:1]), centers[:1])
+    assert np.isnan(alone[1])
 
 
 def test_sizes_are_those_of_the_labels_where_rows_are_skipped():

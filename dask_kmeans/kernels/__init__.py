@@ -18,7 +18,7 @@ assign            labels, as float64 brute force gives them, and the sums of row
   margins           which labels stand without another look at their rows
 sums              integer sums of rows: any order, the same bits; scatter_add: a row into them
 distances         every distance that is reported, compared or drawn from
-exact_sum         the sum of such numbers, rounded once
+exact_sum         the sum of such numbers, rounded once; exact_sums: by label
 extent            minimum, maximum and what is not finite, for the survey
 feature_moments   exact means and deviations of features
 unit_vectors      rows and centers of length one, for cosine
@@ -53,6 +53,7 @@ from .compiled import say_if_not_compiled
 from .content_hash import content_hash, join_hashes
 from .draws import exponential, uniform
 from .exact_sum import ExactSum, exact_total, weighted
+from .exact_sums import ExactSums
 from .feature_moments import FeatureMoments
 from .margins import NO_MARGINS, Drift, Margins, drift_after, failing, no_drift, no_margins
 from .prepared_centers import PreparedCenters, prepare
@@ -65,6 +66,7 @@ __all__ = [
     "Backend",
     "Drift",
     "ExactSum",
+    "ExactSums",
     "FeatureMoments",
     "FixedPoint",
     "Margins",

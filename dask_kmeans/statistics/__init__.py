@@ -1,14 +1,17 @@
 """Statistics of a pass: any number of figures from one read of the rows and their labels.
 
-record      what a statistic is: zero, chunk, merge, finish
-inertia     the weighted sum of squared distances
-farthest    the rows that lie farthest from their centers
-drawn       a few rows for the eye, drawn by their numbers
+record          what a statistic is: zero, chunk, merge, finish
+inertia         the weighted sum of squared distances
+farthest        the rows that lie farthest from their centers
+mean_distances  how far rows lie from their center, by cluster
+silhouette      how much nearer they are to it than to the next one
+drawn           a few rows for the eye, drawn by their numbers
 """
 
 from dask_kmeans.statistics.drawn import Drawn, DrawnRows
 from dask_kmeans.statistics.farthest import Farthest, FarthestRows
 from dask_kmeans.statistics.inertia import Inertia
+from dask_kmeans.statistics.mean_distances import MeanDistances
 from dask_kmeans.statistics.record import (
     AT_ONCE,
     Known,
@@ -19,6 +22,7 @@ from dask_kmeans.statistics.record import (
     merge_known,
     nothing_known,
 )
+from dask_kmeans.statistics.silhouette import SimplifiedSilhouette
 
 __all__ = [
     "AT_ONCE",
@@ -29,6 +33,8 @@ __all__ = [
     "Inertia",
     "Known",
     "LabelledRows",
+    "MeanDistances",
+    "SimplifiedSilhouette",
     "Statistic",
     "figures",
     "learn",
