@@ -29,6 +29,7 @@ from dask_kmeans.predict import (
 from dask_kmeans.read import (
     FittedColumns,
     Points,
+    Source,
     Standardization,
     Transform,
     as_points,
@@ -192,6 +193,7 @@ class FittedClusters(
             self.n_features_in_,
             points.feature_names,
             points.n_features,
+            X.description if isinstance(X, Source) else None,
         )
         return points.through(*self._transforms)
 

@@ -21,6 +21,8 @@ import dask.dataframe as dd
 import h5py
 import numpy as np
 import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 import scipy.sparse
 import xarray as xr
@@ -28,9 +30,8 @@ import zarr
 from fsspec.registry import known_implementations
 
 import dask_kmeans
-from dask_kmeans import KMeans, checks, cli, sweep
+from dask_kmeans import KMeans, checks, cli, open_source, sweep
 from dask_kmeans.cli.commands import command_line
-from dask_kmeans.read import open_source
 
 CHECKS = Path(dask_kmeans.__file__).parent / "checks"
 TYPE = re.compile(r"\b[Tt]ype (?!error)")
@@ -88,6 +89,11 @@ def with_nan():
 
 def frame(*names):
     return pd.DataFrame(ROWS, columns=list(names))
+
+
+def on_disk(folder, table):
+    table.to_parquet(folder / "on_disk.parquet")
+    return str(folder / "on_disk.parquet")
 
 
 def of_unknown_chunks(values):
@@ -209,8 +215,17 @@ IN_PYTHON = {
         (lambda _: array(X=np.array(ROWS), model=KMeans(2, init=ROWS[:2], n_init=3)), fit)
     ],
     "_names_differ": [
+        (lambda folder: {"model": fitted(frame("b", "a")[["b"]]),
+                         "X": open_source(on_disk(folder, frame("a", "b")))}, predict),
         (lambda _: {"model": fitted(frame("a", "b")), "X": frame("b", "a")}, predict),
         (lambda _: {"model": fitted(frame("a", "b")), "X": frame("a", "b").assign(c=1)}, predict),
+    ],
+    "warn_identifiers": [
+        (lambda _: array(X=frame("a", "user_id")), fit),
+        (lambda _: array(X=dd.from_pandas(frame("a", "user_id"), npartitions=1)), fit),
+        (lambda _: array(X=pa.table(dict(frame("a", "user_id")))), fit),
+        (lambda _: array(X=pl.DataFrame(ROWS, schema=["a", "user_id"], orient="row")), fit),
+        (lambda folder: array(X=on_disk(folder, frame("a", "user_id"))), fit),
     ],
     "check_parameters": [
         (lambda _: array(X=np.array(ROWS), init=KMeans(2), model=KMeans(2, init=KMeans(2))), fit)
@@ -305,7 +320,8 @@ def do_in_python(code, names):
         given = {each.arg for each in call.keywords}
         names["model"].set_params(**{name: value.get_params()[name] for name in given})
         return
-    roots = [node.id for node in ast.walk(call) if isinstance(node, ast.Name) and node.id in names]
+    data = names.keys() - {"model"}
+    roots = [node.id for node in ast.walk(call) if isinstance(node, ast.Name) and node.id in data]
     if value is not None:
         names[roots[0] if roots else "X"] = value
 
@@ -410,6 +426,9 @@ IN_SHELL = {
     "check_n_clusters_against_rows": [lambda folder: fit_command(table(folder), k=5)],
     "warn_fewer_distinct_rows": [lambda folder: fit_command(table(folder, a=ONES, b=ONES))],
     "warn_dropped_columns": [text_columns],
+    "warn_identifiers": [
+        lambda folder: fit_command(table(folder, **{"order id": ONES, "id": ONES}))
+    ],
     "text_among_numbers_error": [lambda folder: fit_command(late_text(folder))],
     "parameter_error": [
         lambda folder, name=name: fit_command(many_rows(folder), f"--{name}", "-7")

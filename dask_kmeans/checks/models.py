@@ -221,8 +221,11 @@ def check_same_features(
     fitted_count: int,
     names: Sequence[str] | None,
     count: int,
+    opened: str | None = None,
 ) -> None:
     """Raise ValueError unless X has the features the model was fitted to.
+
+    opened : what X is the source of, if it was opened
 
     Warns, as scikit-learn does, where only one of both has names.
     """
@@ -242,7 +245,7 @@ def check_same_features(
             stacklevel=user_stack_level(),
         )
     elif fitted_names is not None and names is not None and tuple(fitted_names) != tuple(names):
-        raise ValueError(_names_differ(list(fitted_names), list(names)))
+        raise ValueError(_names_differ(list(fitted_names), list(names), opened))
     if count != fitted_count:
         raise ValueError(
             text(
@@ -253,7 +256,7 @@ def check_same_features(
         )
 
 
-def _names_differ(fitted: list[str], given: list[str]) -> str:
+def _names_differ(fitted: list[str], given: list[str], opened: str | None) -> str:
     unseen, missing = sorted(set(given) - set(fitted)), sorted(set(fitted) - set(given))
     said = "The feature names should match those that were passed during fit.\n"
     if unseen:
@@ -264,10 +267,11 @@ def _names_differ(fitted: list[str], given: list[str]) -> str:
         said += "Feature names must be in the same order as they were in fit.\n"
     if missing:  # no choice of columns brings them
         return text(said, "Give the features of the fit: ", ", ".join(map(repr, fitted[:5])))
+    names = "list(model.feature_names_in_)"
     return text(
         said,
         typed(
-            "Type X[list(model.feature_names_in_)]",
+            f"Type X[{names}]" if opened is None else f"Type open_source({opened!r}, {names})",
             "Leave out --columns and --column: the columns of the model are found by name",
         ),
     )

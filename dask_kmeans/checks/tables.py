@@ -67,6 +67,25 @@ def warn_unnamed_columns(names: Sequence[Any]) -> None:
         )
 
 
+def warn_identifiers(reasons: Mapping[Any, str], leave_out: str) -> None:
+    """Warn of features (name -> reason) that look like identifiers of rows.
+
+    leave_out : what to type in Python to leave them out
+    """
+    if reasons:
+        names = ", ".join(f"{name!r} ({reason})" for name, reason in reasons.items())
+        excluded = " ".join(f"--exclude {shlex.quote(str(name))}" for name in reasons)
+        warnings.warn(
+            text(
+                f"{len(reasons)} feature(s) look like identifiers of rows, which measure nothing "
+                f"but count in every distance: {names}. To leave them out type ",
+                typed(leave_out, excluded),
+            ),
+            UserWarning,
+            stacklevel=user_stack_level(),
+        )
+
+
 def check_columns_differ(names: Iterable[Any], source: str) -> None:
     """Raise ValueError for columns of one name: which of them is meant cannot be told."""
     names = list(names)

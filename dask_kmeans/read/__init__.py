@@ -15,7 +15,7 @@ import dask
 
 from dask_kmeans import checks
 from dask_kmeans.read import from_numpy, stored
-from dask_kmeans.read.columns import FittedColumns, chosen
+from dask_kmeans.read.columns import FittedColumns, chosen, several
 from dask_kmeans.read.folder import Listing
 from dask_kmeans.read.pieces import Piece, RowSource
 from dask_kmeans.read.points import Points
@@ -30,6 +30,7 @@ __all__ = [
     "Points",
     "RowName",
     "RowSource",
+    "Source",
     "Standardization",
     "Transform",
     "as_points",
@@ -124,37 +125,56 @@ def is_path(X: Any) -> bool:
 
 def open_source(
     url: str | os.PathLike | Sequence[str | os.PathLike],
-    columns: Sequence[Any] | FittedColumns | None = None,
+    columns: str | int | Sequence[Any] | FittedColumns | None = None,
     weight_column: Any = None,
-    exclude: Sequence[Any] = (),
+    exclude: str | int | Sequence[Any] = (),
 ) -> Source:
-    """Open what lies at a path or an fsspec URL.
+    """What lies at a path or an fsspec URL, opened: its columns are chosen, no row is read.
+
+    `KMeans.fit(url)` does this by itself where all columns are features.
 
     Parameters
     ----------
     url : str or path, or a sequence of them
         A Zarr array or group member; Parquet, CSV or `.npy` files, or folders or globs of them,
         which follow each other; the dataset of an HDF5 file (`file.h5::name`, or its only one).
-    columns : sequence or FittedColumns, optional
-        The features: names in a table, positions in an array; or what a model remembers of its own.
-        Default: all (that hold numbers).
+    columns : str, int or sequence of them, optional
+        The features: names in a table, positions from 0 in an array. Default: all (that hold
+        numbers). The package itself gives what a model remembers of its own (`FittedColumns`).
     weight_column : str or int, optional
         The column of the sample weights, which then is no feature.
-    exclude : sequence, optional
+    exclude : str, int or sequence of them, optional
         Columns that are no features, of those chosen or of all; each has to be there.
 
     Returns
     -------
     Source
-        Something `as_points` takes.
+        What `KMeans.fit`, `predict` and `score` and `sweep` take as X; also on other processes and
+        machines that reach the URL, since it can be pickled. It says of itself `n_rows` (None for
+        CSV, which is counted by reading), `n_features`, `feature_names` (None in an array), `dtype`
+        and `weighted`.
 
     Raises
     ------
     ValueError, TypeError, FileNotFoundError, ImportError
         For what is missing or cannot be read; the text says what to type.
+
+    Examples
+    --------
+    >>> import tempfile, pandas as pd
+    >>> from dask_kmeans import KMeans, open_source
+    >>> path = tempfile.mkdtemp() + "/stars.parquet"
+    >>> pd.DataFrame({"id": [7, 8, 9], "x": [1.0, 2.0, 9.0]}).to_parquet(path)
+    >>> stars = open_source(path, exclude="id")
+    >>> stars.n_rows, stars.feature_names
+    (3, ('x',))
+    >>> KMeans(2, random_state=0).fit(stars).cluster_sizes_.sum()
+    np.int64(3)
     """
     paths = [url] if isinstance(url, (str, os.PathLike)) else list(url)
-    of_table, of_array = chosen(_of_table(columns), exclude), chosen(_of_array(columns), exclude)
+    fitted = columns if isinstance(columns, FittedColumns) else None
+    names, positions = (fitted.names, fitted.positions) if fitted else (several(columns),) * 2
+    of_table, of_array = (chosen(each, several(exclude)) for each in (names, positions))
     if len(paths) == 1 and is_hdf5(os.fspath(paths[0])):
         from dask_kmeans.read import from_hdf5
 
@@ -180,11 +200,3 @@ def open_source(
 
         return NpySource(place.fs, listing, name, of_array, weight_column)
     raise checks.unknown_format_error(name)
-
-
-def _of_table(columns: Sequence[Any] | FittedColumns | None) -> Sequence[Any] | None:
-    return columns.names if isinstance(columns, FittedColumns) else columns
-
-
-def _of_array(columns: Sequence[Any] | FittedColumns | None) -> Sequence[Any] | None:
-    return columns.positions if isinstance(columns, FittedColumns) else columns

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from dask_kmeans import checks
+from dask_kmeans.read.identifiers import suspects
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,11 @@ class AllBut:
     def kept(self, names: Sequence[Any]) -> list[Any]:
         """What is left of these columns."""
         return [name for name in names if name not in self.excluded]
+
+
+def several(columns: Any) -> Any:
+    """One column, by its name or position, as a list of it; anything else as it is."""
+    return [columns] if isinstance(columns, str | int) else columns
 
 
 def chosen(columns: Any, exclude: Sequence[Any]) -> Any:
@@ -159,6 +165,8 @@ def numeric_columns(
     weight_column: Hashable | None = None,
     source: str = "X",
     widths: Mapping[Any, Callable[[], int | None]] = MappingProxyType({}),
+    in_order: Callable[[Any], bool] = lambda name: False,
+    leave_out: str = "X.drop(columns={})",
 ) -> Features:
     """The columns of a table that are features: the rule for tables of every kind.
 
@@ -179,14 +187,17 @@ def numeric_columns(
     widths : mapping
         Name of a column of vectors -> what finds how long they are (None: there is no vector). It
         is asked of features only.
+    in_order : callable
+        Name of a column -> whether its integers tell rows apart, as far as is seen at once.
+    leave_out : str
+        What to type in Python to leave out a list of columns: {} stands for it.
 
     Notes
     -----
-    Left out, with a warning, are columns without numbers and, since they number the rows more often
-    than not, those without a name.
+    Where none are chosen, columns without numbers are left out with a warning, and so are, since
+    they number the rows more often than not, those without a name. One that looks like an
+    identifier otherwise is a feature, with a warning.
     """
-    if columns is not None and isinstance(columns, str):
-        columns = [columns]
     if isinstance(columns, AllBut):
         names, columns = columns.of(names, source), None
     parts = columns or ()
@@ -205,6 +216,8 @@ def numeric_columns(
         raise checks.vector_weights_error(weight_column, types[weight_column], source)
     if columns is None:
         columns = _all_numeric(dtypes, types, [name for name in names if name != weight_column])
+        like = suspects([name for name in columns if name not in widths], in_order)
+        checks.warn_identifiers(like, leave_out.format(list(like)))
     elif not columns:
         raise checks.no_numeric_column_error({})
     checks.check_columns_differ(columns, "The choice of columns")

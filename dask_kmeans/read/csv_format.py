@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from dask_kmeans import checks
+from dask_kmeans.read.identifiers import FIRST_ROWS, first_in_order
 from dask_kmeans.read.retry import Part, retried
 from dask_kmeans.read.url import full_name
 
@@ -72,6 +73,8 @@ class CsvHead:
     """Mean length of the rows that are seen."""
     types: dict[str, Any]
     """Arrow type of each column in those rows; of nulls where it has no value there."""
+    in_order: frozenset[str]
+    """Columns whose integers tell those rows apart: see `identifiers.first_in_order`."""
 
 
 def read_head(fs: Any, path: str) -> CsvHead:
@@ -102,7 +105,7 @@ def read_head(fs: Any, path: str) -> CsvHead:
     layout = CsvFormat(header, separator, line_end, first_row, breaks, compression)
     size = retried(partial(fs.size, path), name, Part("its size"))
     line_bytes = max(1, len(rows) // max(1, rows.count(line_end.encode())))
-    return CsvHead(layout, size, line_bytes, _types(layout, rows, name))
+    return CsvHead(layout, size, line_bytes, *_types(layout, rows, name))
 
 
 def _read(fs: Any, path: str, compression: str | None, length: int) -> bytes:
@@ -192,13 +195,13 @@ def ends_in_quotes(rows: bytes) -> bool:
     return OPEN_QUOTE.search(QUOTED_TEXT.sub(b"", rows)) is not None
 
 
-def _types(layout: CsvFormat, rows: bytes, name: str) -> dict[str, Any]:
-    """Arrow type of each column, as the first rows show it."""
+def _types(layout: CsvFormat, rows: bytes, name: str) -> tuple[dict[str, Any], frozenset[str]]:
+    """Arrow type of each column, and which are in order, as the first rows show it."""
     import pyarrow as pa
     import pyarrow.csv as pacsv
 
     if not rows.strip():
-        return dict.fromkeys(layout.header, pa.null())
+        return dict.fromkeys(layout.header, pa.null()), frozenset()
     # Columns are found by their places: two of one name are refused by whoever asks.
     places = [str(place) for place in range(len(layout.header))]
     try:
@@ -211,7 +214,14 @@ def _types(layout: CsvFormat, rows: bytes, name: str) -> dict[str, Any]:
         )
     except pa.ArrowInvalid as error:
         raise checks.invalid_file_error(name, "CSV", error) from error
-    return dict(zip(layout.header, table.schema.types, strict=True))
+    types = dict(zip(layout.header, table.schema.types, strict=True))
+    first = table.slice(0, FIRST_ROWS)
+    in_order = (
+        column
+        for column, values in zip(layout.header, first.columns, strict=True)
+        if pa.types.is_integer(values.type) and first_in_order(values.to_numpy())
+    )
+    return types, frozenset(in_order)
 
 
 def common_type(kinds: Sequence[Any]) -> Any:

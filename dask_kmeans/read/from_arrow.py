@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +14,7 @@ from dask_kmeans import checks
 from dask_kmeans.read import arrow_columns, from_numpy
 from dask_kmeans.read.casts import common_dtype
 from dask_kmeans.read.columns import numeric_columns
+from dask_kmeans.read.identifiers import FIRST_ROWS, first_in_order
 from dask_kmeans.read.pieces import ColumnRows
 from dask_kmeans.read.points import Points
 
@@ -61,16 +62,27 @@ def _points(
     names: Sequence[str],
     column: Callable[[str], pa.Array | pa.ChunkedArray],
     sample_weight: Any,
-    kind: from_numpy.InMemory,
+    kind: ArrowTable | PolarsFrame,
 ) -> Points:
     """Points of columns of these types; `shown`: the types as the user knows them."""
+
+    def first_rows(name: str) -> pa.Array | pa.ChunkedArray:
+        return column(name).slice(0, FIRST_ROWS)
+
     dtypes = {name: arrow_columns.numpy_dtype(each) for name, each in types.items()}
     widths = {
         name: partial(_width, each, name, column)
         for name, each in types.items()
         if arrow_columns.is_vector(each)
     }
-    features = numeric_columns(dtypes, shown, names, widths=widths)
+    features = numeric_columns(
+        dtypes,
+        shown,
+        names,
+        widths=widths,
+        in_order=lambda name: first_in_order(arrow_columns.numbers(first_rows(name))),
+        leave_out=kind.leave_out,
+    )
     values = tuple(
         arrow_columns.numbers(column(name))
         if width is None
@@ -99,6 +111,7 @@ class ArrowTable(from_numpy.InMemory):
 
     table: Any
     """`pyarrow.Table` or `pyarrow.RecordBatch`."""
+    leave_out: ClassVar[str] = "X.drop_columns({})"
 
     def wrap(self, values: np.ndarray) -> Any:
         if values.ndim == 1:
@@ -109,6 +122,8 @@ class ArrowTable(from_numpy.InMemory):
 @dataclass(frozen=True)
 class PolarsFrame(from_numpy.InMemory):
     """Results as polars Series, or DataFrames with the columns "0", "1", ..."""
+
+    leave_out: ClassVar[str] = "X.drop({})"
 
     def wrap(self, values: np.ndarray) -> Any:
         import polars

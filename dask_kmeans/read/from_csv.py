@@ -75,7 +75,11 @@ class CsvSource(Source):
             name: "text" if values is None else "int64" for name, values in folders.items()
         }
         names = [*header, *folders]
-        self.columns = numeric_columns(dtypes, shown, names, columns, weight_column, url).columns
+        self.columns = numeric_columns(
+            dtypes, shown, names, columns, weight_column, url,
+            in_order=heads[0].in_order.__contains__,
+            leave_out=f"open_source({url!r}, exclude={{}})",
+        ).columns  # fmt: skip
         self.feature_names = checks.check_feature_names(self.columns)
         self.n_features = len(self.columns)
         self.weight_column = weight_column

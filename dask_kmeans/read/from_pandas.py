@@ -21,6 +21,7 @@ from dask_kmeans.read.casts import (
     not_a_number,
     with_gaps,
 )
+from dask_kmeans.read.identifiers import FIRST_ROWS, first_in_order
 from dask_kmeans.read.pieces import ColumnRows, Rows
 from dask_kmeans.read.points import Points
 from dask_kmeans.read.weights import weights_along_index
@@ -31,7 +32,12 @@ VECTORS = (list, tuple, np.ndarray)
 
 def read(X: pd.DataFrame, sample_weight: Any = None) -> Points:
     """Points of the numeric columns of a DataFrame; a warning names the others."""
-    features, _ = numeric_columns(X, lambda position: X.iloc[:, position])
+
+    def in_order(name: Any) -> bool:
+        column = X.iloc[:FIRST_ROWS][name]
+        return pd.api.types.is_integer_dtype(column) and first_in_order(column.to_numpy())
+
+    features, _ = numeric_columns(X, lambda position: X.iloc[:, position], in_order)
     return from_numpy.read_rows(
         frame_rows(X, features),
         weights_along_index(sample_weight, X.index),
@@ -41,7 +47,9 @@ def read(X: pd.DataFrame, sample_weight: Any = None) -> Points:
 
 
 def numeric_columns(
-    X: Any, rows_of: Callable[[int], pd.Series]
+    X: Any,
+    rows_of: Callable[[int], pd.Series],
+    in_order: Callable[[Any], bool] = lambda name: False,
 ) -> tuple[columns.Features, np.dtype]:
     """The columns of a DataFrame, pandas' or Dask's, that hold numbers or vectors of numbers.
 
@@ -51,6 +59,8 @@ def numeric_columns(
     rows_of : callable
         Position of a column -> its values, or the first of them. Asked for objects, and for vectors
         of which the type does not say how long they are.
+    in_order : callable
+        See `columns.numeric_columns`.
 
     Returns
     -------
@@ -70,7 +80,7 @@ def numeric_columns(
             if first is not None:
                 widths[name] = partial(len, first)
     types = dict(zip(names, X.dtypes, strict=True))
-    features = columns.numeric_columns(dtypes, types, names, widths=widths)
+    features = columns.numeric_columns(dtypes, types, names, widths=widths, in_order=in_order)
     return features, np.result_type(*(dtypes[name] for name in features.columns))
 
 

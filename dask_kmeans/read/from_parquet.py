@@ -111,8 +111,9 @@ class ParquetSource(Source):
             for name, values in folders.items()
         }
         self.features = numeric_columns(
-            dtypes, types, [*names, *folders], columns, weight_column, url, widths
-        )
+            dtypes, types, [*names, *folders], columns, weight_column, url, widths,
+            footers[0].in_order.__contains__, f"open_source({url!r}, exclude={{}})",
+        )  # fmt: skip
         self.feature_names = checks.check_feature_names(self.features.names)
         self.weight_column = weight_column
         self.weighted = weight_column is not None

@@ -10,6 +10,7 @@ from typing import Any
 from dask_kmeans import checks
 from dask_kmeans.read import arrow_columns
 from dask_kmeans.read.arrow_columns import index_columns, is_vector, numpy_dtype
+from dask_kmeans.read.identifiers import ranges_in_order
 from dask_kmeans.read.retry import Part, retried
 from dask_kmeans.read.url import full_name, is_local
 
@@ -35,6 +36,8 @@ class Footer:
     with_nulls: frozenset[str]
     """Columns of integers or bools, or of vectors of them, that have, or may have, nulls, and those
     of nothing but nulls."""
+    in_order: frozenset[str]
+    """Columns whose integers seem to tell rows apart: see `identifiers.ranges_in_order`."""
 
     def seen(self, columns: Sequence[str] | None) -> dict[str, Any]:
         """Types of the chosen columns, as far as they are there; None: of all but the index."""
@@ -88,7 +91,25 @@ def read_footer(fs: Any, path: str) -> Footer:
         index=frozenset(index_columns(schema)),
         group_rows=[group.num_rows for group in groups],
         with_nulls=frozenset(_with_nulls(metadata, groups, types)),
+        in_order=frozenset(_in_order(metadata, groups[:2], types)),
     )
+
+
+def _in_order(metadata: Any, groups: list[Any], types: dict[str, Any]) -> Iterator[str]:
+    import pyarrow as pa
+
+    for number in range(metadata.num_columns):
+        name = metadata.schema.column(number).path
+        if not pa.types.is_integer(types.get(name, pa.string())):
+            continue
+        ranges = [
+            (statistics.min, statistics.max, group.num_rows)
+            for group in groups
+            if (statistics := group.column(number).statistics) is not None
+            and statistics.has_min_max
+        ]
+        if len(ranges) == len(groups) and ranges_in_order(ranges):
+            yield name
 
 
 def _with_nulls(metadata: Any, groups: list[Any], types: dict[str, Any]) -> Iterator[str]:

@@ -38,6 +38,11 @@ class Source:
     is_local: bool
     """Whether reading waits for a disk at most, not for a network."""
 
+    def __repr__(self) -> str:
+        rows = "rows not counted" if self.n_rows is None else f"{self.n_rows} rows"
+        weights = ", weighted" if self.weighted else ""
+        return f"<{self.description}: {rows}, {self.n_features} features of {self.dtype}{weights}>"
+
     def blocks(self, threads: int, max_block_rows: int | None = None) -> tuple[Block, ...]:
         """All rows, in order, in a few blocks a thread, of at most `max_block_rows` if possible."""
         raise NotImplementedError
