@@ -71,6 +71,13 @@ class KMeans(FittedClusters):
     nan : {"raise", "skip"}, default="raise"
         What to do about a row with a NaN (or of zeros, by cosine): refuse the data, or leave the
         row out (label -1).
+    nodata : number, False or None, default=None
+        A number that stands for "no value", as integer rasters have it. A row with it in any of
+        its features is left out (label -1), whatever `nan` says of NaN: so a pixel counts where
+        all of its bands have values. A value is the number if it equals it in its own dtype
+        (1e20 is the float32 nearest to it; int64 is compared exactly). None asks the attributes
+        `_FillValue`, `missing_value` and `nodata` of an xarray object, for each variable of a
+        Dataset, and logs what they say; False counts every number. The model keeps what it found.
     random_state : int, Generator, RandomState or None, default=None
         The same int (from 0 to 2**64 - 1) gives the same bits, whatever the chunks, threads,
         workers or machine. A generator of NumPy gives the next of its numbers to each fit.
@@ -163,6 +170,7 @@ class KMeans(FittedClusters):
         metric="euclidean",
         standardize=False,
         nan="raise",
+        nodata=None,
         random_state=None,
         verbose=0,
         callbacks=None,
@@ -181,6 +189,7 @@ class KMeans(FittedClusters):
         self.metric = metric
         self.standardize = standardize
         self.nan = nan
+        self.nodata = nodata
         self.random_state = random_state
         self.verbose = verbose
         self.callbacks = callbacks
@@ -286,7 +295,7 @@ def fit_together(models: Sequence[KMeans], X: Any, sample_weight: Any = None) ->
     first = models[0]
     for model in models:
         checks.check_parameters(model)
-    points = as_points(X, sample_weight, feature_dim=first.feature_dim)
+    points = as_points(X, sample_weight, feature_dim=first.feature_dim, nodata=first.nodata)
     parameters = fit_parameters(first, X, points)
     parameters = dataclasses.replace(
         parameters, n_clusters=tuple(int(model.n_clusters) for model in models)

@@ -28,6 +28,7 @@ from dask_kmeans.predict import (
 )
 from dask_kmeans.read import (
     FittedColumns,
+    NoData,
     Points,
     Source,
     Standardization,
@@ -53,6 +54,9 @@ class FittedClusters(
     _fitted_metric = "euclidean"
     """Name of the metric of the fit, whatever becomes of the parameter."""
 
+    _nodata: NoData | None = None
+    """What stood for no value in the data of the fit."""
+
     def predict(self, X, return_distance=False):
         """Index of the nearest center for each row of X.
 
@@ -66,7 +70,8 @@ class FittedClusters(
         Returns
         -------
         labels : int32, one for each row, in the kind of X
-            Lazy for lazy X, which is then read once; -1 for rows left out under `nan="skip"`.
+            Lazy for lazy X, which is then read once; -1 for rows left out under `nan="skip"` and
+            for those with nodata.
         distances : float64, one for each row, in the kind of X
             Only by `return_distance`: as `transform` tells them, NaN for rows left out. Computed
             together, `dask.compute(labels, distances)`, both take one read.
@@ -143,6 +148,7 @@ class FittedClusters(
         self.cluster_centers_ = result.centers
         self.standardization_ = result.standardization
         self._fitted_metric = result.metric
+        self._nodata = points.nodata
         self.inertia_ = result.inertia
         self.n_iter_ = len(result.history)
         self.n_passes_ = result.passes
@@ -187,7 +193,10 @@ class FittedClusters(
         fitted = self._fitted_columns()
         if is_path(X):
             X = open_source(X, fitted)
-        points = as_points(X, sample_weight, feature_dim=feature_dim)
+        points = as_points(
+            X, sample_weight, feature_dim=feature_dim, nodata=self.nodata,
+            fitted_nodata=self._nodata,
+        )  # fmt: skip
         checks.check_same_features(
             fitted.names,
             self.n_features_in_,
@@ -247,6 +256,7 @@ class FittedClusters(
             history=[record._asdict() for record in self.history_],
             standardization=None if standardization is None else standardization.as_dict(),
             metric=self._fitted_metric,
+            nodata=None if self._nodata is None else self._nodata.as_list(),
         )
 
     def _restore(self, stored: FittedModel) -> None:
@@ -258,6 +268,7 @@ class FittedClusters(
             else Standardization.from_dict(stored.standardization)
         )
         self._fitted_metric = stored.metric
+        self._nodata = None if stored.nodata is None else NoData.of(stored.nodata)
         self.cluster_sizes_ = stored.cluster_sizes
         self.inertia_ = stored.inertia
         self.n_iter_ = stored.n_iter

@@ -25,6 +25,7 @@ from dask_kmeans.statistics import (
     merge_known,
     nothing_known,
 )
+from dask_kmeans.survey import first_unusable
 
 
 class RowFunction:
@@ -55,17 +56,15 @@ class RowFunction:
         raise NotImplementedError
 
     def check(self, values: np.ndarray, name: RowName = str) -> None:
-        """Raise for an infinity, and for a NaN unless rows with one are to be skipped."""
+        """Raise for an infinity, and for a NaN unless its row is to be skipped."""
         if values.dtype.kind != "f":
             return
         bounds = np.full((2, values.shape[1]), [[math.inf], [-math.inf]])
-        row, column, _, _ = extent(values, bounds[0], bounds[1])
-        if row >= 0 and self.nan == "skip":
-            infinite = np.argwhere(np.isinf(dense(values)))
-            row, column = infinite[0] if len(infinite) else (-1, -1)
-        if row >= 0:
-            value = float(dense(values[row : row + 1])[0, column])
-            raise checks.non_finite_error(name(int(row)), int(column), value, self.feature_names)
+        row, *_ = extent(values, bounds[0], bounds[1])
+        bad = first_unusable(dense(values), self.nan) if row >= 0 else None
+        if bad is not None:
+            row, column, value = bad
+            raise checks.non_finite_error(name(row), column, value, self.feature_names)
 
 
 class LabelRows(RowFunction):

@@ -102,6 +102,8 @@ class FittedModel:
         {"mean": [...], "scale": [...]} where rows and centers are standardized before they are
         compared.
     metric : str
+    nodata : list of list of numbers, or None
+        What stands for no value: in each feature, or one list for all of them.
     """
 
     cluster_centers: np.ndarray
@@ -117,3 +119,4 @@ class FittedModel:
     columns: tuple[int, ...] | None = None
     standardization: dict[str, Any] | None = None
     metric: str = "euclidean"
+    nodata: list[list[float]] | None = None

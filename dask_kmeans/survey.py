@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -32,10 +31,8 @@ class BlockSurvey:
     minimum: np.ndarray
     maximum: np.ndarray
     """Of the rows that count: no NaN, weight above zero."""
-    non_finite: tuple[int, int, int, float] | None
-    """(block, row in it, feature, value) of the first value that is not finite."""
-    infinite: tuple[int, int, int, float] | None
-    """The same for the first infinity."""
+    unusable: tuple[int, int, int, float] | None
+    """(block, row in it, feature, value) of the first value that is an error."""
     nan_rows: int
     bad_weight: tuple[int, int, float] | None
     """(block, row in it, weight) of the first weight that is negative, infinite or NaN."""
@@ -109,24 +106,21 @@ class Survey:
 
 
 def survey_block(
-    block: OpenBlock, n_features: int, with_moments: bool, with_content: bool
+    block: OpenBlock, n_features: int, nan: str, with_moments: bool, with_content: bool
 ) -> BlockSurvey:
     """One block's share of the survey."""
     minimum, maximum = np.full(n_features, np.inf), np.full(n_features, -np.inf)
-    non_finite = infinite = bad_weight = None
+    unusable = bad_weight = None
     rows = nan_rows = positive = content = 0
     max_weight = 0.0
     moments = FeatureMoments(n_features) if with_moments else None
     for values, weights in block.pieces():
         low, high = np.full(n_features, np.inf), np.full(n_features, -np.inf)
-        row, column, _, with_nan = extent(values, low, high)
-        if row >= 0 and non_finite is None:
-            value = float(dense(values[row : row + 1])[0, column])
-            non_finite = (block.index, rows + row, column, value)
-        if row >= 0 and infinite is None:
-            where = np.argwhere(np.isinf(dense(values)))
-            if len(where):
-                infinite = (block.index, rows + int(where[0, 0]), int(where[0, 1]), math.inf)
+        row, _, _, with_nan = extent(values, low, high)
+        if row >= 0 and unusable is None:
+            first_bad = first_unusable(dense(values), nan)
+            if first_bad is not None:
+                unusable = (block.index, rows + first_bad[0], *first_bad[1:])
         if weights is not None and bad_weight is None:
             usable = np.isfinite(weights) & (weights >= 0)
             if not usable.all():
@@ -147,9 +141,27 @@ def survey_block(
         positive += int(np.count_nonzero(counted))
         rows += len(values)
     return BlockSurvey(
-        {block.index: rows}, {block.index: content}, minimum, maximum, non_finite, infinite,
+        {block.index: rows}, {block.index: content}, minimum, maximum, unusable,
         nan_rows, bad_weight, max_weight, positive, moments,
     )  # fmt: skip
+
+
+def first_unusable(values: np.ndarray, nan: str) -> tuple[int, int, float] | None:
+    """Row, column and value of the first of rows (m, d) that is an error; None where none is.
+
+    An infinity is one, and by nan="raise" a NaN that does not stand for nodata.
+    """
+    bad = np.isinf(values)
+    if nan == "raise":
+        bad = ~np.isfinite(values)
+        if values.dtype == np.float64:
+            bits = np.ascontiguousarray(values).view(np.uint64)
+            bad &= bits != np.float64(checks.NO_VALUE).view(np.uint64)
+    where = int(np.argmax(bad))
+    if not bad.size or not bad.flat[where]:
+        return None
+    row, column = divmod(where, values.shape[1])
+    return row, column, float(values[row, column])
 
 
 def _counted(values: np.ndarray, weights: np.ndarray | None, all_finite: bool) -> np.ndarray:
@@ -165,8 +177,7 @@ def merge_surveys(a: BlockSurvey, b: BlockSurvey) -> BlockSurvey:
         a.content | b.content,
         np.minimum(a.minimum, b.minimum),
         np.maximum(a.maximum, b.maximum),
-        _first(a.non_finite, b.non_finite),
-        _first(a.infinite, b.infinite),
+        _first(a.unusable, b.unusable),
         a.nan_rows + b.nan_rows,
         _first(a.bad_weight, b.bad_weight),
         max(a.max_weight, b.max_weight),
@@ -208,15 +219,16 @@ def survey(
         For no rows, NaN or infinity (with the row and column of the first, be its weight zero),
         weights that are negative, not finite or all zero.
     """
-    merged = blockwise.run(survey_block, points.n_features, moments, content, merge=merge_surveys)
+    merged = blockwise.run(
+        survey_block, points.n_features, nan, moments, content, merge=merge_surveys
+    )
     counts = [merged.rows[block.index] for block in points.blocks]
     starts = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
     n_rows = int(starts[-1])
     checks.check_not_empty(n_rows, points.n_features)
 
-    bad = merged.non_finite if nan == "raise" else merged.infinite
-    if bad is not None:
-        block, row, column, value = bad
+    if merged.unusable is not None:
+        block, row, column, value = merged.unusable
         row += int(starts[block])
         raise checks.non_finite_error(row, column, value, points.feature_names)
     if points.weighted:

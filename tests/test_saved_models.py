@@ -32,6 +32,7 @@ PARAMETERS = {
     "init_rounds": st.sampled_from(["auto", np.int64(2)]),
     "standardize": st.sampled_from([False, True, np.bool_(True)]),
     "nan": st.sampled_from(["raise", "skip"]),
+    "nodata": st.sampled_from([None, False, 77, -0.5, np.int16(-99), np.float32(1e20)]),
     "random_state": st.sampled_from([None, 0, np.int64(7), np.uint32(2**32 - 1),
                                      np.random.RandomState(0)]),
     "verbose": st.sampled_from([0, False, np.bool_(False), np.int8(0)]),
@@ -135,7 +136,7 @@ def edit(path, **parameters):
 @pytest.mark.parametrize(
     ("parameters", "text"),
     [
-        ({"nodata": -1, "gpu": True}, "parameters that this dask_kmeans does not know: 'gpu', "),
+        ({"magic": -1, "gpu": True}, "parameters that this dask_kmeans does not know: 'gpu', "),
         ({"metric": "dot"}, "'metric' parameter of KMeans must be 'euclidean' or 'cosine'"),
         ({"nan": "drop"}, "'nan' parameter of KMeans must be"),
         ({"n_clusters": None}, "'n_clusters' parameter"),

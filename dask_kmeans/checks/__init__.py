@@ -7,6 +7,7 @@ is one, the line to type. scikit-learn's wording is kept where its own tests loo
 
 from dask_kmeans.checks.arrays import (
     NO_DIRECTION,
+    NO_VALUE,
     check_finite_inertia,
     check_not_empty,
     check_numeric,
@@ -14,6 +15,7 @@ from dask_kmeans.checks.arrays import (
     check_squares,
     check_two_dimensional,
     data_changed_error,
+    declared_nodata_text,
     masked_error,
     matrix_error,
     needs_feature_dim_error,
@@ -143,6 +145,7 @@ __all__ = [
     "ESTIMATOR",
     "INIT_NAMES",
     "NO_DIRECTION",
+    "NO_VALUE",
     "RULES",
     "UNSETTLED",
     "ClusterError",
@@ -180,6 +183,7 @@ __all__ = [
     "compiling_text",
     "data_changed_error",
     "dataset_error",
+    "declared_nodata_text",
     "empty_folder_error",
     "existing_output_error",
     "for_shell",

@@ -199,6 +199,19 @@ def unknown_columns_error(what: str) -> ValueError:
 NO_DIRECTION = float(np.array(0x7FF8000000000D1F).view(np.float64))
 """The NaN that stands for all features of a row of zeros where directions are compared."""
 
+NO_VALUE = float(np.array(0x7FF8000000000D1E).view(np.float64))
+"""The NaN that stands for nodata: its row is left out, whatever is to be done about other NaN."""
+
+
+def declared_nodata_text(declared: Sequence[Mapping[float, str]]) -> str:
+    """For numbers (of each feature, or of all) that the data itself says to stand for no value."""
+    said = {number: name for numbers in declared for number, name in numbers.items()}
+    numbers = ", ".join(f"{number!r} ({name})" for number, name in said.items())
+    return text(
+        f"{numbers} stands for no value, as attributes of X say: rows with it are left out (label "
+        "-1); nodata=False counts them"
+    )
+
 
 def non_finite_error(
     row: int | str, column: int, value: float, feature_names: Sequence[str] | None

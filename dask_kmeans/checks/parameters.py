@@ -104,6 +104,11 @@ RULES: dict[str, Rule] = {
                    typed("'euclidean' or 'cosine'", "euclidean or cosine"), "'cosine'"),
     "standardize": Rule(lambda v: isinstance(v, (bool, np.bool_)), "True or False", "True"),
     "nan": Rule(_one_of("raise", "skip"), typed("'raise' or 'skip'", "raise or skip"), "'skip'"),
+    "nodata": Rule(
+        lambda v: v is None or (isinstance(v, (bool, np.bool_)) and not v) or _is_real(v),
+        typed("None, False, or the finite number that stands for no value (for NaN: nan='skip')",
+              "the finite number that stands for no value (for NaN: --nan skip)"), "-9999",
+    ),
     "random_state": Rule(
         _is_seed,
         typed("None, an int from 0 to 2**64 - 1, a numpy.random.Generator or a "

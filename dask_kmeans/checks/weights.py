@@ -139,8 +139,8 @@ def nothing_counts_error(n_rows: int, nan_rows: int, weighted: bool) -> ValueErr
     if nan_rows == n_rows:
         return ValueError(
             text(
-                f"Every one of the {n_rows} rows contains NaN, so none is left. Look for a feature "
-                "that is always NaN and ",
+                f"Every one of the {n_rows} rows contains NaN (or nodata), so none is left. "
+                "Look for a feature that is always NaN and ",
                 typed("drop it", "leave it out by --exclude NAME"),
             )
         )

@@ -17,6 +17,7 @@ PARAMETERS = (
     "metric",
     "standardize",
     "nan",
+    "nodata",
     "random_state",
     "tol",
     "max_iter",
@@ -98,6 +99,12 @@ parameter_options = _options(
         default="raise",
         show_default=True,
         help="Rows with NaN are an error, or left out (label -1).",
+    ),
+    click.option(
+        "--nodata",
+        type=Parameter("nodata"),
+        metavar="N",
+        help="Number that stands for no value: rows with it are left out. The model keeps it.",
     ),
     click.option(
         "--random-state",

@@ -6,17 +6,20 @@ that was never imported cannot be what is given.
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Sequence
 from typing import Any
 
 import dask
+import numpy as np
 
 from dask_kmeans import checks
 from dask_kmeans.read import from_numpy, stored
 from dask_kmeans.read.columns import FittedColumns, chosen, several
 from dask_kmeans.read.folder import Listing
+from dask_kmeans.read.nodata import NoData
 from dask_kmeans.read.pieces import Piece, RowSource
 from dask_kmeans.read.points import Points
 from dask_kmeans.read.results import RowName
@@ -26,6 +29,7 @@ from dask_kmeans.read.url import Place, is_hdf5
 
 __all__ = [
     "FittedColumns",
+    "NoData",
     "Piece",
     "Points",
     "RowName",
@@ -39,7 +43,17 @@ __all__ = [
 ]
 
 
-def as_points(X: Any, sample_weight: Any = None, *, feature_dim: Any = None) -> Points:
+logger = logging.getLogger("dask_kmeans")
+
+
+def as_points(
+    X: Any,
+    sample_weight: Any = None,
+    *,
+    feature_dim: Any = None,
+    nodata: Any = None,
+    fitted_nodata: NoData | None = None,
+) -> Points:
     """Points of anything that can be clustered.
 
     Parameters
@@ -52,12 +66,35 @@ def as_points(X: Any, sample_weight: Any = None, *, feature_dim: Any = None) -> 
         Of the kind of X where that is lazy.
     feature_dim : hashable, optional
         Dimension of an xarray.DataArray that holds the features.
+    nodata : number, False or None
+        What stands for no value. None: what X says, else `fitted_nodata`.
+    fitted_nodata : NoData, optional
+        What stood for no value when a model was fitted.
 
     Raises
     ------
     ValueError, TypeError, FileNotFoundError
         For what cannot be clustered; the text says what to type.
     """
+    points = _read(X, sample_weight, feature_dim)
+    found = _nodata(points, nodata, fitted_nodata)
+    return points if found is None else points.through(found)
+
+
+def _nodata(points: Points, wanted: Any, fitted: NoData | None) -> NoData | None:
+    """What stands for no value in X; where X alone says so, that is logged."""
+    if wanted is not None:
+        return None if isinstance(wanted, bool | np.bool_) else NoData(((wanted,),))
+    own = None if points.declared is None else NoData.of(list(map(tuple, points.declared)))
+    if own is None:
+        return fitted
+    if points.declared is not None and own != fitted:
+        logger.info(checks.declared_nodata_text(points.declared))
+    return own
+
+
+def _read(X: Any, sample_weight: Any, feature_dim: Any) -> Points:
+    """Points of X as it is."""
     if is_path(X):
         X = open_source(X)
     if _is_a(X, "xarray", "DataArray"):

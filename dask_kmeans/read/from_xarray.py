@@ -22,7 +22,7 @@ import numpy as np
 import xarray as xr
 
 from dask_kmeans import checks, planning
-from dask_kmeans.read import from_dask, from_numpy
+from dask_kmeans.read import from_dask, from_numpy, nodata
 from dask_kmeans.read.casts import kernel_dtype, one_chunk_wide
 from dask_kmeans.read.pieces import Piece, as_weights, cut
 from dask_kmeans.read.points import Kind, Points
@@ -64,7 +64,8 @@ def read_dataset(X: xr.Dataset, sample_weight: Any = None) -> Points:
     stacked = X[numeric].to_dataarray(dim=features)
     for name in reversed(numeric):
         stacked = stacked.assign_attrs(_place(X[name]))
-    return read(stacked, sample_weight, features)
+    points = read(stacked, sample_weight, features)
+    return replace(points, declared=tuple(_declared(X[name]) for name in numeric))
 
 
 def read(X: xr.DataArray, sample_weight: Any, feature_dim: Hashable | None) -> Points:
@@ -87,7 +88,12 @@ def read(X: xr.DataArray, sample_weight: Any, feature_dim: Hashable | None) -> P
         points = _read_lazy(X, weights, feature_dim)
     else:
         points = _read_in_memory(X, weights, feature_dim)
-    return replace(points, feature_names=names)
+    return replace(points, feature_names=names, declared=(_declared(X),))
+
+
+def _declared(X: xr.DataArray) -> dict[float, str]:
+    """What stands for no value in X, and what says so."""
+    return nodata.declared(X.attrs, X.encoding, X.dtype)
 
 
 def _row_weights(weights: Any, sizes: dict[Hashable, int], chunks: tuple | None = None) -> Any:

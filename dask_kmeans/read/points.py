@@ -12,6 +12,7 @@ import numpy as np
 
 from dask_kmeans import checks
 from dask_kmeans.blockwise import Block
+from dask_kmeans.read.nodata import NoData
 from dask_kmeans.read.results import RowFunction, RowResults
 from dask_kmeans.read.transforms import (
     Standardization,
@@ -61,6 +62,9 @@ class Points:
         Of rows in memory: the blocks for as many clusters as each row is to be compared with.
     transforms : tuple of Transform
         What the rows go through after they are read: `dtype` and `bytes` are those of before.
+    declared : tuple of dict, or None
+        What the data says of numbers that stand for no value: of each feature, or of all, the
+        numbers and what names them.
     """
 
     blocks: tuple[Block, ...]
@@ -74,6 +78,7 @@ class Points:
     weighted: bool = False
     cut: Callable[[int], tuple[Block, ...]] | None = field(default=None, repr=False)
     transforms: tuple[Transform, ...] = ()
+    declared: tuple[dict[float, str], ...] | None = None
 
     def __post_init__(self) -> None:
         checks.check_not_empty(1 if self.n_rows is None else self.n_rows, self.n_features)
@@ -100,8 +105,15 @@ class Points:
     @property
     def standardization(self) -> Standardization | None:
         """The standardization among the transforms."""
-        found = [each for each in self.transforms if isinstance(each, Standardization)]
-        return found[0] if found else None
+        return self._first(Standardization)
+
+    @property
+    def nodata(self) -> NoData | None:
+        """What stands for no value, among the transforms."""
+        return self._first(NoData)
+
+    def _first(self, kind: type) -> Any:
+        return next((each for each in self.transforms if isinstance(each, kind)), None)
 
     def forward(self, rows: Any) -> Any:
         """A batch of rows (m, d) as they were read, as they are compared."""

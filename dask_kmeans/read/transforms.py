@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from dask_kmeans import checks
+from dask_kmeans import checks, planning
 from dask_kmeans.kernels import RowBatch, dense, unit_vectors
 from dask_kmeans.read.pieces import Piece
 
@@ -24,7 +24,7 @@ class Transform(Protocol):
     """A map of rows, each for itself. Picklable."""
 
     def forward(self, values: np.ndarray) -> np.ndarray:
-        """Rows (m, d) as they were read -> as they are compared, float64.
+        """Rows (m, d) as they were read -> as they are compared: float64 where they are others.
 
         Rows that come in batches of another kind are made an ndarray before.
         """
@@ -42,7 +42,7 @@ def transformed(pieces: Iterator[Piece], transforms: Sequence[Transform]) -> Ite
         yield from pieces
         return
     for values, weights in pieces:
-        step = max(1, STRIP_VALUES // values.shape[1])
+        step = max(planning.TILE_ROWS, STRIP_VALUES // values.shape[1])
         for first in range(0, len(values), step):
             strip = slice(first, first + step)
             yield Piece(

@@ -102,8 +102,8 @@ def load_fitted(url: str | os.PathLike) -> FittedModel:
         raise checks.invalid_model_error(place.url, f"it has no {ZARR_MARKER}")
     try:
         group = zarr.open_group(zarr_store(place, read_only=True), mode="r", zarr_format=3)
-        # The first models kept no columns, and knew one metric.
-        attributes = {"columns": None, "metric": "euclidean", **group.attrs}
+        # The first models kept no columns, knew one metric, and no nodata.
+        attributes = {"columns": None, "metric": "euclidean", "nodata": None, **group.attrs}
         _check_kind(attributes)
         _check_known("arrays", dict(group.members()), ARRAYS)
         _check_known("attributes", attributes, (SIGNATURE, "format_version", *ATTRIBUTES))
@@ -185,7 +185,11 @@ def _checked(attributes: Mapping[str, Any], centers: np.ndarray) -> dict[str, An
         values["feature_names"] = tuple(names)
     if columns is not None:
         values["columns"] = tuple(columns)
-    told = (("feature_names", names), ("columns", columns), *(standardization or {}).items())
+    nodata = values["nodata"]
+    told = (
+        ("feature_names", names), ("columns", columns), *(standardization or {}).items(),
+        ("nodata", nodata if nodata and len(nodata) > 1 else None),
+    )  # fmt: skip
     for name, found in told:
         if found is not None and len(found) != n_features:
             raise ValueError(f"{name} has {len(found)} entries for {n_features} features")
@@ -248,5 +252,9 @@ ATTRIBUTES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "history": (_list_of(_is_record), "a list of records of iterations, all numbers finite"),
     "standardization": (_is_standardization, "means and positive scales"),
     "metric": (lambda value: isinstance(value, str) and value in METRICS, "a metric known here"),
+    "nodata": (
+        lambda value: value is None or _list_of(_list_of(_is_number))(value),
+        "lists of numbers",
+    ),
 }
 """Attributes of a model: what each has to be."""
