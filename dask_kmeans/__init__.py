@@ -12,11 +12,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dask_kmeans import plot
     from dask_kmeans.estimator import KMeans, load_model
     from dask_kmeans.read import open_source
     from dask_kmeans.sweeps import sweep
 
-__all__ = ["KMeans", "load_model", "open_source", "sweep"]
+__all__ = ["KMeans", "load_model", "open_source", "plot", "sweep"]
 __version__ = "0.1.0"
 
 _HOMES = {
@@ -28,8 +29,13 @@ _HOMES = {
 """Where names come from when they are first asked for: scikit-learn and numba, which the estimator
 needs, take a second to import, and workers and command lines often do without them."""
 
+_PARTS = ("plot",)
+"""Modules that need not be imported by their own name."""
+
 
 def __getattr__(name: str) -> Any:
+    if name in _PARTS:
+        return import_module(f"dask_kmeans.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(_HOMES[name]), name)

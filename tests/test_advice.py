@@ -30,7 +30,7 @@ import zarr
 from fsspec.registry import known_implementations
 
 import dask_kmeans
-from dask_kmeans import KMeans, checks, cli, open_source, sweep
+from dask_kmeans import KMeans, checks, cli, open_source, plot, sweep
 from dask_kmeans.cli.commands import command_line
 
 CHECKS = Path(dask_kmeans.__file__).parent / "checks"
@@ -247,6 +247,10 @@ IN_PYTHON = {
     "dataset_error": [
         (lambda folder: array(X=datasets(folder)), fit),
         (lambda folder: array(X=f"{datasets(folder)}::other"), fit),
+    ],
+    "check_label_map": [
+        (lambda _: {"labels": xr.DataArray(np.zeros((2, 3, 4), int), dims=["time", "y", "x"])},
+         lambda names: plot.label_map(names["labels"]))
     ],
     "existing_output_error": [(saved_twice, save)],
     "missing_folder_error": [
@@ -557,6 +561,7 @@ OTHERWISE = {
     "lazy_frame_error": "test_a_query_is_collected, which needs polars",
     "break_in_quotes_error": "test_a_file_that_pandas_can_read",
     "open_for_writing_error": "tests/test_shards.py, with such a file",
+    "missing_matplotlib_error": "tests/test_plot.py, but for installing it",
     "missing_h5py_error": "tests/test_shards.py, but for installing it",
     "check_spread": "tests/test_saved_models.py, with what it refuses",
     "check_weight_scale": "tests/test_rows_that_do_not_count.py, with what it refuses",

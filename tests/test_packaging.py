@@ -30,7 +30,7 @@ ORDER = [
     ["checkpoint_schedule"],
     ["fit"],
     ["write"],
-    ["interop"],
+    ["interop", "plot"],
     ["fit_parameters", "fitted"],
     ["estimator"],
     ["sweeps"],

@@ -1,0 +1,14 @@
+"""Pictures, by matplotlib (`pip install 'dask-kmeans[plot]'`).
+
+fits    convergence, sizes        of what a model knows: nothing is read
+rows    clusters, silhouette      of a sample of rows: one pass over the data
+maps    label_map                 of labels on a grid
+
+Each function takes the axes to draw on, `ax`, or makes a figure, and returns the axes.
+"""
+
+from dask_kmeans.plot.fits import convergence, sizes
+from dask_kmeans.plot.maps import label_map
+from dask_kmeans.plot.rows import clusters, silhouette
+
+__all__ = ["clusters", "convergence", "label_map", "silhouette", "sizes"]
