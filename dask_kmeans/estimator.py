@@ -78,6 +78,14 @@ class KMeans(FittedClusters):
         (1e20 is the float32 nearest to it; int64 is compared exactly). None asks the attributes
         `_FillValue`, `missing_value` and `nodata` of an xarray object, for each variable of a
         Dataset, and logs what they say; False counts every number. The model keeps what it found.
+    fit_fraction : float, default=1.0
+        The share of the rows that the fit looks at, above 0 and at most 1. Below 1, each row is
+        drawn with this probability, by a hash of `random_state` and its number. The centers,
+        `history_` and, by `standardize`, `standardization_` are those of a fit to the drawn rows
+        alone; `labels_`, `cluster_sizes_` and `inertia_`, by which the best of several runs is
+        chosen, are of all rows, which the last pass looks at. Of data in memory the drawn rows are
+        copied. Lazy data is read whole for them in every pass, but for those that a
+        `memory_budget` keeps.
     random_state : int, Generator, RandomState or None, default=None
         The same int (from 0 to 2**64 - 1) gives the same bits, whatever the chunks, threads,
         workers or machine. A generator of NumPy gives the next of its numbers to each fit.
@@ -171,6 +179,7 @@ class KMeans(FittedClusters):
         standardize=False,
         nan="raise",
         nodata=None,
+        fit_fraction=1.0,
         random_state=None,
         verbose=0,
         callbacks=None,
@@ -190,6 +199,7 @@ class KMeans(FittedClusters):
         self.standardize = standardize
         self.nan = nan
         self.nodata = nodata
+        self.fit_fraction = fit_fraction
         self.random_state = random_state
         self.verbose = verbose
         self.callbacks = callbacks

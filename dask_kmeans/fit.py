@@ -19,21 +19,20 @@ import numpy as np
 
 from dask_kmeans import checks
 from dask_kmeans.accelerate import Accelerator
-from dask_kmeans.blockwise import Blockwise, OpenBlock
+from dask_kmeans.blockwise import OpenBlock
 from dask_kmeans.capacity import check_capacity
-from dask_kmeans.centers import total_inertia
 from dask_kmeans.checkpoint_schedule import Checkpoint, CheckpointSchedule
 from dask_kmeans.kernels import say_if_not_compiled
 from dask_kmeans.metrics import METRICS
 from dask_kmeans.parameters import FitParameters
 from dask_kmeans.read import Points
 from dask_kmeans.result import FitResult, FitState
+from dask_kmeans.rows import Rows, all_rows, as_compared, rows_for_steps
 from dask_kmeans.sample import SampledRows
 from dask_kmeans.start import Start, sample_for
-from dask_kmeans.state import IterationRecord, Rules, timed
+from dask_kmeans.state import IterationRecord, RunState, new_run, timed
 from dask_kmeans.statistics import Statistic
 from dask_kmeans.step.advance import FinalFigures, Savings, advance, final_pass
-from dask_kmeans.survey import Survey, survey
 
 logger = logging.getLogger("dask_kmeans")
 
@@ -55,20 +54,19 @@ def fit(
     if not points.in_memory:
         say_if_not_compiled()
     with ExitStack() as stack:
-        blockwise = Blockwise(points.blocks, points.in_memory, parameters.memory_budget)
-        stack.callback(blockwise.close)
-        points, found, data = _surveyed(points, blockwise, parameters, checkpoint is not None)
-        blockwise = blockwise.with_plan(blocks=points.blocks)
+        points = points.through(*metric.transforms)
+        logger.info("reading the data: rows, ranges, missing values", extra={"may_wait": True})
+        every = all_rows(points, parameters, stack, content=checkpoint is not None)
+        data = every.identity()
         state, parameters = _resumed(checkpoint, data, parameters)
+        rows, every = as_compared(rows_for_steps(every, parameters, stack), every, parameters)
+        points, blockwise, found = rows
         passes_before = 0 if state is None else state.passes
         sample = sample_for(points, found.n_rows, parameters)
         sampled = None if sample is None else SampledRows(sample, blockwise, points.forward)
         if sampled is not None:
             stack.callback(sampled.close)
-        rules = Rules(
-            metric.rule(found.fixed_point()), found.positive_rows,
-            parameters.tol, parameters.max_iter,
-        )  # fmt: skip
+        rules = rows.rules(parameters)
         budget, needed = blockwise.row_budget(), points.bytes or 0
         savings = Savings(
             parameters.thresholds,
@@ -105,35 +103,12 @@ def fit(
         runs = [
             run._replace(centers=points.inward(points.outward(run.centers))) for run in state.runs
         ]
-        final = final_pass(runs, statistics, rules, savings, stepping, found)
+        if rows is every:
+            final = final_pass(runs, statistics, rules, savings, stepping, found)
+        else:
+            final = _figures_of(runs, statistics, every, parameters)
         state = state.after(runs, passes_before + blockwise.passes)
-        return _results(state, final, points, parameters, rules, blockwise)
-
-
-def _surveyed(
-    points: Points, blockwise: Blockwise, parameters: FitParameters, with_content: bool
-) -> tuple[Points, Survey, dict[str, Any]]:
-    """The points as they are compared, what the first pass tells of them, and what identifies them.
-
-    with_content : whether they are to be identified by a hash of all rows.
-
-    Where rows are numbered beforehand, the sample is collected on the way of this pass.
-    """
-    points = points.through(*METRICS[parameters.metric].transforms)
-    sample = sample_for(points, points.n_rows or 0, parameters)
-    collecting = blockwise.with_plan(blocks=points.blocks, collector=sample)
-    logger.info("reading the data: rows, ranges, missing values", extra={"may_wait": True})
-    found = survey(
-        points, collecting, parameters.nan, moments=parameters.standardize, content=with_content
-    )
-    checks.check_n_clusters_against_rows(max(parameters.n_clusters), found.positive_rows)
-    data = _identity(points, found)
-    points = points.with_counts(found.counts)
-    if parameters.standardize:
-        standardization = found.standardization()
-        points, found = points.through(standardization), found.through(standardization)
-    found.check_spread()
-    return points, found, data
+        return _results(state, final, every, parameters)
 
 
 def _resumed(
@@ -144,29 +119,36 @@ def _resumed(
     return state, parameters if state is None else replace(parameters, seed=state.seed)
 
 
-def _results(
-    state: FitState,
-    final: list[FinalFigures],
-    points: Points,
+def _figures_of(
+    runs: Sequence[RunState],
+    statistics: tuple[Statistic, ...],
+    rows: Rows,
     parameters: FitParameters,
-    rules: Rules,
-    blockwise: Blockwise,
+) -> list[FinalFigures]:
+    """The figures of runs about rows that their steps have not looked at."""
+    anew = [new_run(run.number, run.centers) for run in runs]
+    return final_pass(
+        anew, statistics, rows.rules(parameters), Savings(parameters.thresholds), rows.blockwise,
+        rows.found,
+    )  # fmt: skip
+
+
+def _results(
+    state: FitState, final: list[FinalFigures], rows: Rows, parameters: FitParameters
 ) -> list[FitResult]:
     """Of the restarts for a number of clusters the lowest inertia wins, ties to the first."""
     metric, results = METRICS[parameters.metric], []
     for first, k in zip(count(0, parameters.n_init), parameters.n_clusters, strict=False):
         restarts = range(first, first + parameters.n_init)
         best = min(restarts, key=lambda number: (final[number].inertia, number))
-        run, (inertia, sizes, more) = state.runs[best], final[best]
+        run, (inertia, sizes, total, more) = state.runs[best], final[best]
         assert run.reason is not None
-        assert run.latest is not None
         found = int(np.count_nonzero(sizes))
         if found < k:
             checks.warn_fewer_distinct_rows(k, found)
-        total = total_inertia(rules.center_rule, run.latest.sums, run.scatter_offset)
         result = FitResult(
-            points.outward(run.centers), points.standardization,
-            _labels(best, points, blockwise), metric.of_square * inertia, sizes,
+            rows.points.outward(run.centers), rows.points.standardization,
+            _labels(best, rows), metric.of_square * inertia, sizes,
             list(map(metric.told, run.history)), run.reason, state.passes,
             metric.of_square * total, more, parameters.metric,
         )  # fmt: skip
@@ -174,24 +156,12 @@ def _results(
     return results
 
 
-def _labels(run: int, points: Points, blockwise: Blockwise) -> np.ndarray | None:
+def _labels(run: int, rows: Rows) -> np.ndarray | None:
     """Labels that the last pass left in the caches; only of data that lies here."""
-    if not points.in_memory:
+    if not rows.points.in_memory:
         return None
-    return np.concatenate(blockwise.gather(_labels_of, run))
+    return np.concatenate(rows.blockwise.gather(_labels_of, run))
 
 
 def _labels_of(block: OpenBlock, run: int) -> np.ndarray:
     return block.cache["labels", run][1]
-
-
-def _identity(points: Points, found: Survey) -> dict[str, Any]:
-    """What tells this data from other data: known after the survey, whatever the chunks."""
-    return {
-        "rows": found.n_rows,
-        "features": points.n_features,
-        "rows_with_nan": found.nan_rows,
-        "rows_that_count": found.positive_rows,
-        "largest_weight": found.max_weight,
-        "content": None if found.content is None else f"{found.content:016x}",
-    }

@@ -47,6 +47,7 @@ def fit_parameters(model: Any, X: Any, points: Points) -> FitParameters:
         nan=model.nan,
         metric=model.metric,
         standardize=bool(model.standardize),
+        fit_fraction=float(model.fit_fraction),
         memory_budget=parse_bytes(str(model.memory_budget or 0)),
         accelerated=model.algorithm == "auto" and isinstance(init, str),
         bounded=model.algorithm != "lloyd",

@@ -37,6 +37,8 @@ class FitParameters:
     metric: str
     standardize: bool
     """Whether features are brought to mean 0 and deviation 1."""
+    fit_fraction: float
+    """Share of the rows that the fit looks at."""
     memory_budget: int
     """Bytes of lazy rows that each process may keep between passes."""
     accelerated: bool

@@ -43,7 +43,7 @@ class IterationRecord(NamedTuple):
     examined : int
         Rows whose distances were computed.
     bytes_read : int
-        Bytes of the blocks read, as they lie in memory; restarts that share a pass share them.
+        Bytes of the rows read, as they lie in memory; restarts that share a pass share them.
     seconds : float
         Wall time of the iteration; those that a task took on end (small data in memory) have
         equal shares of it.

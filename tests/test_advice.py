@@ -206,6 +206,9 @@ IN_PYTHON = {
         (lambda _: {"model": fitted(), "X": with_nan()}, predict),
     ],
     "check_n_clusters_against_rows": [(lambda _: array(X=np.array(ROWS), model=KMeans(5)), fit)],
+    "too_few_drawn_error": [
+        (lambda _: array(X=SOME, model=KMeans(2, fit_fraction=1e-9, random_state=0)), fit)
+    ],
     "warn_fewer_distinct_rows": [(lambda _: array(X=np.ones((5, 2))), fit)],
     "check_sweep": [
         (lambda _: {"X": SOME}, lambda names: sweep(names["X"], [])),
@@ -427,6 +430,9 @@ def text_columns(folder):
 
 IN_SHELL = {
     "non_finite_error": [infinity, null_in_new_file],
+    "too_few_drawn_error": [
+        lambda folder: fit_command(table(folder), "--fit-fraction", "1e-9"),
+    ],
     "check_n_clusters_against_rows": [lambda folder: fit_command(table(folder), k=5)],
     "warn_fewer_distinct_rows": [lambda folder: fit_command(table(folder, a=ONES, b=ONES))],
     "warn_dropped_columns": [text_columns],

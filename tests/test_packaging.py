@@ -27,7 +27,7 @@ ORDER = [
     ["state"],
     ["metrics", "seed", "step"],
     ["accelerate", "predict", "progress", "result", "start"],
-    ["checkpoint_schedule"],
+    ["checkpoint_schedule", "rows"],
     ["fit"],
     ["write"],
     ["interop", "plot"],

@@ -62,6 +62,12 @@ class Blockwise:
         other.plan = self.plan._replace(**changes)
         return other
 
+    def over(self, blocks: Sequence[Block], budget: int) -> Blockwise:
+        """Passes over other blocks, with caches and threads of their own; counted with these."""
+        other = Blockwise(blocks, self.in_memory, budget)
+        other._counted = self._counted
+        return other
+
     @property
     def passes(self) -> int:
         """How often every block has been read."""

@@ -47,6 +47,18 @@ def check_n_clusters_against_rows(n_clusters: int, n_rows: int) -> None:
         )
 
 
+def too_few_drawn_error(n_clusters: int, n_drawn: int, fit_fraction: float) -> ValueError:
+    """For more clusters than rows (that count) of those that a fit looks at."""
+    return ValueError(
+        text(
+            typed(f"fit_fraction={fit_fraction}", f"--fit-fraction {fit_fraction}"),
+            f" leaves {n_drawn} rows that count, and each of the {n_clusters} clusters needs one. "
+            "Type ",
+            typed(f"{ESTIMATOR}(fit_fraction=1.0)", "--fit-fraction 1.0"),
+        )
+    )
+
+
 def _n_clusters(number: int) -> str:
     return typed(f"{ESTIMATOR}(n_clusters={number})", f"--n-clusters {number}")
 

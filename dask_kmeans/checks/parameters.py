@@ -109,6 +109,9 @@ RULES: dict[str, Rule] = {
         typed("None, False, or the finite number that stands for no value (for NaN: nan='skip')",
               "the finite number that stands for no value (for NaN: --nan skip)"), "-9999",
     ),
+    "fit_fraction": Rule(lambda v: _is_real(v) and 0 < v <= 1,
+                         "a number above 0 and at most 1, the share of the rows that the fit looks "
+                         "at", "0.9"),
     "random_state": Rule(
         _is_seed,
         typed("None, an int from 0 to 2**64 - 1, a numpy.random.Generator or a "

@@ -18,6 +18,7 @@ PARAMETERS = (
     "standardize",
     "nan",
     "nodata",
+    "fit_fraction",
     "random_state",
     "tol",
     "max_iter",
@@ -105,6 +106,14 @@ parameter_options = _options(
         type=Parameter("nodata"),
         metavar="N",
         help="Number that stands for no value: rows with it are left out. The model keeps it.",
+    ),
+    click.option(
+        "--fit-fraction",
+        type=Parameter("fit_fraction"),
+        default=1.0,
+        show_default=True,
+        metavar="F",
+        help="The share of the rows that the fit looks at; labels are of all rows.",
     ),
     click.option(
         "--random-state",

@@ -23,6 +23,7 @@ from dask_kmeans.read.nodata import NoData
 from dask_kmeans.read.pieces import Piece, RowSource
 from dask_kmeans.read.points import Points
 from dask_kmeans.read.results import RowName
+from dask_kmeans.read.share import Share
 from dask_kmeans.read.stored import Source
 from dask_kmeans.read.transforms import Standardization, Transform
 from dask_kmeans.read.url import Place, is_hdf5
@@ -34,6 +35,7 @@ __all__ = [
     "Points",
     "RowName",
     "RowSource",
+    "Share",
     "Source",
     "Standardization",
     "Transform",

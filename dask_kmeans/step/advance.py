@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dask_kmeans.blockwise import Blockwise
-from dask_kmeans.centers import Update
+from dask_kmeans.centers import Update, total_inertia
 from dask_kmeans.kernels import Drift, Sums, drift_after, merge_sums
 from dask_kmeans.parameters import Thresholds
 from dask_kmeans.state import FarRowsNeeded, Found, Rules, RunState, next_state
@@ -57,6 +57,8 @@ class FinalFigures(NamedTuple):
     inertia: float
     sizes: np.ndarray
     """int64 (k,): rows of each cluster."""
+    total_inertia: float
+    """Of all rows about their one center."""
     statistics: list[Any]
     """The figures that it was asked for."""
 
@@ -113,6 +115,7 @@ def final_pass(
 ) -> list[FinalFigures]:
     """Go over all rows once more: the figures of each run, about its centers.
 
+    Runs without a step are as good: their rows may be others than those that steps have looked at.
     Labels are left in the caches: those that margins prove, or that belong to these very centers,
     are the ones of the latest step.
 
@@ -143,12 +146,17 @@ def final_pass(
     )
     found = []
     for run, outcome in zip(runs, passed.outcomes, strict=True):
-        assert run.latest is not None
-        sums = merge_sums(outcome.sums, run.latest.sums)
-        update = _check_sums(sums, run, rules, survey)
         inertia, *more = figures((Inertia(), *statistics), outcome.known, run.centers)
-        check_inertia(inertia, update, run, survey)
-        found.append(FinalFigures(inertia, sums.counts, more))
+        sums, offset = outcome.sums, run.scatter_offset
+        if run.latest is None:
+            update = _check_sums(sums, run, rules, survey)
+            offset = inertia - update.scatter
+        else:
+            sums = merge_sums(sums, run.latest.sums)
+            update = _check_sums(sums, run, rules, survey)
+            check_inertia(inertia, update, run, survey)
+        total = total_inertia(rules.center_rule, sums, offset)
+        found.append(FinalFigures(inertia, sums.counts, total, more))
     return found
 
 
