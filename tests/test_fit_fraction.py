@@ -118,6 +118,17 @@ def test_rows_that_do_not_count():
     np.testing.assert_array_equal(model.labels_[keep], nearest(X[keep], model.cluster_centers_))
 
 
+@pytest.mark.parametrize("lazy", [False, True])
+def test_rows_without_a_value(lazy):
+    X = np.rint(blobs()).astype(np.int16)
+    X[::7, 3] = -99
+    model = fitted(da.from_array(X, chunks=(90, 5)) if lazy else X, nodata=-99)
+    same(model, fitted(X[drawn(len(X))], 1.0, nodata=-99))
+    labels = as_numpy(model.labels_)
+    assert (labels[::7] == -1).all()
+    assert model.cluster_sizes_.sum() == (labels >= 0).sum() == len(X) - len(X[::7])
+
+
 def test_a_sweep_explains_all_rows():
     X = blobs()
     models = sweep(X, [1, 2, 4], fit_fraction=0.3, random_state=3)
