@@ -363,6 +363,14 @@ WRONG = {
         (*FIT, "--scheduler", "tcp://a:1", "--workers", "2"),
         "--scheduler has its own workers",
     ),
+    "two schedulers": (
+        (*FIT, "--scheduler", "tcp://a:1", "--scheduler-file", "s.json"),
+        "--scheduler and --scheduler-file name one each",
+    ),
+    "a scheduler's workers": (
+        (*FIT, "--scheduler-file", "s.json", "--threads", "2"),
+        "--scheduler-file has its own workers",
+    ),
     "limit of nothing": ((*FIT, "--memory-limit", "1GB"), "type --workers N as well"),
     "limit no size": (
         (*FIT, "--workers", "1", "--memory-limit", "much"),

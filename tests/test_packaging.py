@@ -288,6 +288,17 @@ def test_the_readmes_python_runs(clone, monkeypatch):
     assert namespace["model"].labels_.numblocks == (6,)
 
 
+def test_the_readmes_options_in_a_file_exist(tmp_path):
+    (job,) = blocks("toml")
+    (tmp_path / "job.toml").write_text(job)
+    ran = shell("dask-kmeans predict --config job.toml --show-config", tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    shown = tomllib.loads(ran.stdout)["predict"]
+    own = tomllib.loads(job)
+    own = own["predict"] | {"threads": own["threads"]}
+    assert {name: shown[name] for name in own} == own
+
+
 def test_the_readmes_links_and_options_exist():
     for path in re.findall(r"\]\((?!http)([^)#]+)\)", README):
         assert (ROOT / path).exists(), path

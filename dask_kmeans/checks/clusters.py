@@ -31,6 +31,16 @@ def workers_lost_error(times: int, task: str) -> ClusterError:
     )
 
 
+def scheduler_file_error(file: str, reason: Exception) -> ClusterError:
+    """For a file that ought to tell where a scheduler is."""
+    return ClusterError(
+        text(
+            f"{file} does not say where a scheduler is ({type(reason).__name__}: {reason}). Start "
+            "the scheduler first: dask scheduler --scheduler-file writes it"
+        )
+    )
+
+
 def client_closed_error() -> ClusterError:
     return ClusterError(
         text(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import signal
 from collections.abc import Iterator
@@ -11,6 +12,8 @@ from typing import Any
 
 import dask
 from dask.system import CPU_COUNT
+
+from dask_kmeans import checks
 
 OWN_CLUSTER = {
     "logging.distributed": "critical",
@@ -30,7 +33,11 @@ done on two cores.
 
 @contextlib.contextmanager
 def tasks_on(
-    scheduler: str | None, workers: int | None, threads: int | None, memory_limit: int | None
+    scheduler: str | None = None,
+    scheduler_file: str | None = None,
+    workers: int | None = None,
+    threads: int | None = None,
+    memory_limit: int | None = None,
 ) -> Iterator[Any]:
     """Run Dask's tasks there until the block ends.
 
@@ -39,6 +46,8 @@ def tasks_on(
     distributed.Client or None
         None for threads of this process.
     """
+    if scheduler_file is not None:
+        scheduler = _address_in(scheduler_file)
     if scheduler is None and workers is None:
         settings: dict[str, Any] = {"scheduler": "threads"}
         if threads is not None:
@@ -67,6 +76,14 @@ def tasks_on(
         if scheduler is None:
             client.register_plugin(_deaf_to_interrupts(), name="dask-kmeans-interrupts")
         yield client
+
+
+def _address_in(file: str) -> str:
+    """The address that a scheduler has left in its file; for want of one Dask would wait for it."""
+    try:
+        return json.loads(Path(file).read_text())["address"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise checks.scheduler_file_error(file, error) from error
 
 
 def _deaf_to_interrupts() -> Any:

@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+from dask_kmeans.cli.codes import DONE
+from dask_kmeans.cli.config import PREFIX, Job, shown
 from dask_kmeans.cli.imports import quick_imports
 from dask_kmeans.cli.options import (
     CLUSTER,
@@ -35,11 +37,14 @@ def command_line() -> None:
 
     Exit codes: 0 done; 1 the job failed, with one line on stderr; 2 wrong usage; 3 stopped at
     --max-iter where --require-convergence is given; 130 and 143 stopped by SIGINT and SIGTERM.
+
+    Options may also stand in a file (--config job.toml) or in the environment (DASK_KMEANS_TOL for
+    --tol).
     """
 
 
-@command_line.command()
-@click.argument("source")
+@command_line.command(cls=Job)
+@click.argument("source", envvar=f"{PREFIX}_SOURCE")
 @click.option(
     "--n-clusters", "-k", type=Parameter("n_clusters"), required=True, metavar="N", help="Clusters."
 )
@@ -69,6 +74,8 @@ def fit(**options: Any) -> int:
         raise click.UsageError("--resume needs the --checkpoint URL to go on from.")
     check_parameters(options)
     check_usage(options, ("source", "model", "labels", "report", "checkpoint"))
+    if options.pop("show_config"):
+        return show_config()
     with quick_imports():
         from dask_kmeans.cli.fit import Kept, run
         from dask_kmeans.cli.log import log_of
@@ -84,8 +91,8 @@ def fit(**options: Any) -> int:
         )  # fmt: skip
 
 
-@command_line.command()
-@click.argument("source")
+@command_line.command(cls=Job)
+@click.argument("source", envvar=f"{PREFIX}_SOURCE")
 @click.option("--model", metavar="URL", required=True, help="A model that fit wrote.")
 @click.option(
     "--labels",
@@ -105,6 +112,8 @@ def fit(**options: Any) -> int:
 def predict(**options: Any) -> int:
     """Label the rows of SOURCE by the nearest center of a model."""
     check_usage(options, ("source", "model", "labels", "report"))
+    if options.pop("show_config"):
+        return show_config()
     with quick_imports():
         from dask_kmeans.cli.log import log_of
         from dask_kmeans.cli.outputs import Outputs
@@ -114,6 +123,14 @@ def predict(**options: Any) -> int:
     outputs = Outputs(**taken(options, OUTPUTS))
     with log_of(outputs.quiet):
         return run(features=features, cluster=cluster, outputs=outputs, **options)
+
+
+def show_config() -> int:
+    """Print the options in force of the command that runs."""
+    from dask_kmeans.cli.streams import hand_over
+
+    hand_over(shown(click.get_current_context()))
+    return DONE
 
 
 @command_line.command()

@@ -11,7 +11,7 @@ import click
 
 from dask_kmeans.cli.types import Columns, Parameter, Size
 
-CLUSTER = ("scheduler", "workers", "threads", "memory_limit")
+CLUSTER = ("scheduler", "scheduler_file", "workers", "threads", "memory_limit")
 OUTPUTS = ("labels", "report", "overwrite", "quiet")
 PARAMETERS = (
     "metric",
@@ -55,8 +55,9 @@ columns_options = _options(
 
 # Looked for by `main`, which has to know even when the command line is not understood.
 debug_option = click.option(
-    "--debug", is_flag=True, expose_value=False, help="Print the traceback of an error."
-)
+    "--debug", is_flag=True, expose_value=False, allow_from_autoenv=False,
+    help="Print the traceback of an error.",
+)  # fmt: skip
 
 output_options = _options(
     click.option("--report", metavar="FILE.json", help="Write what was done as JSON; - is stdout."),
@@ -67,6 +68,11 @@ output_options = _options(
 
 cluster_options = _options(
     click.option("--scheduler", metavar="ADDRESS", help="Run on the workers of this scheduler."),
+    click.option(
+        "--scheduler-file", metavar="FILE",
+        help="Run on the workers of the scheduler that wrote FILE (dask scheduler "
+        "--scheduler-file FILE).",
+    ),
     click.option(
         "--workers", type=click.IntRange(min=1), metavar="N", help="Start N worker processes here."
     ),
@@ -170,8 +176,12 @@ def _plain(place: str | None) -> str:
 
 def check_usage(options: dict[str, Any], places: tuple[str, ...]) -> None:
     """Raise UsageError for what the command line alone shows to be wrong."""
-    if options["scheduler"] and (options["workers"] or options["threads"]):
-        raise click.UsageError("--scheduler has its own workers: leave out --workers, --threads.")
+    scheduler = [n for n in ("scheduler", "scheduler_file") if options[n] is not None]
+    if len(scheduler) == 2:
+        raise click.UsageError("--scheduler and --scheduler-file name one each: leave out one.")
+    if scheduler and (options["workers"] or options["threads"]):
+        name = scheduler[0].replace("_", "-")
+        raise click.UsageError(f"--{name} has its own workers: leave out --workers, --threads.")
     if options["memory_limit"] and not options["workers"]:
         raise click.UsageError("--memory-limit is that of a worker: type --workers N as well.")
     labels = options["labels"]
