@@ -280,13 +280,6 @@ class KMeans(FittedClusters):
             own.labels_ = labels
         return own
 
-    def __repr__(self, N_CHAR_MAX=700):  # the name is scikit-learn's
-        return checks.shown_url(super().__repr__(N_CHAR_MAX))
-
-    def _repr_mimebundle_(self, **kwargs):
-        shown = super()._repr_mimebundle_(**kwargs)
-        return {kind: checks.shown_url(text) for kind, text in shown.items()}
-
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = self.nan == "skip"

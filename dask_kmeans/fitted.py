@@ -18,6 +18,7 @@ from dask_kmeans.blockwise import Blockwise
 from dask_kmeans.checks import NonFiniteError
 from dask_kmeans.interop import to_sklearn
 from dask_kmeans.metrics import METRICS, Metric
+from dask_kmeans.pages import fitted_table
 from dask_kmeans.predict import (
     LABELLED,
     DistanceRows,
@@ -136,6 +137,25 @@ class FittedClusters(
         """
         check_is_fitted(self)
         return to_sklearn(self)
+
+    def __repr__(self, N_CHAR_MAX=700):  # the name is scikit-learn's
+        return checks.shown_url(super().__repr__(N_CHAR_MAX))
+
+    @property
+    def _repr_html_(self):
+        shown = super()._repr_html_  # none where scikit-learn is set to show text
+        return lambda: self._with_table(shown())
+
+    def _repr_mimebundle_(self, **kwargs):
+        shown = super()._repr_mimebundle_(**kwargs)
+        if "text/html" in shown:
+            shown["text/html"] = self._with_table(shown["text/html"])
+        return shown
+
+    def _with_table(self, diagram: str) -> str:
+        """HTML: scikit-learn's diagram, and what the fit found."""
+        found = fitted_table(self) if hasattr(self, "history_") else ""
+        return checks.shown_url(diagram) + found
 
     @property
     def _n_features_out(self) -> int:

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "dask_kmeans"
 
 ORDER = [
-    ["buffer_pool", "checks", "parameters"],
+    ["buffer_pool", "checks", "palette", "parameters"],
     ["kernels"],
     ["blockwise"],
     ["planning"],
@@ -30,7 +30,7 @@ ORDER = [
     ["checkpoint_schedule", "rows"],
     ["fit"],
     ["write"],
-    ["interop", "plot"],
+    ["interop", "pages", "plot"],
     ["fit_parameters", "fitted"],
     ["estimator"],
     ["sweeps"],

@@ -11,20 +11,10 @@ from typing import Any
 import numpy as np
 
 from dask_kmeans import checks
+from dask_kmeans.palette import LEFT_OUT, PALETTE
 
 SIZE = (6.4, 4.0)
 """Inches of a picture of its own: the width of a notebook's cell."""
-
-PALETTE = (
-    "#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7",
-    "#9933FF", "#CC0033", "#99CC66", "#993366",
-)  # fmt: skip
-"""Okabe and Ito's colors but black and yellow, which dark and light paper swallow, and four more.
-Any two differ by 15 in CIELAB at least with each kind of dichromacy (Machado et al., 2009), and all
-have a contrast of 1.8 at least with white and of 2.9 with black."""
-
-LEFT_OUT = "#8c8c8c"
-"""Color of what has no cluster."""
 
 LIGHTER, DARKER = 0.5, 0.6
 """The palette a second time, this far on the way to white, and a third time, with this share of its

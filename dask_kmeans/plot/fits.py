@@ -6,7 +6,8 @@ from typing import Any
 
 from sklearn.utils.validation import check_is_fitted
 
-from dask_kmeans.plot.canvas import PALETTE, axes, colors, ink, share_axis, whole_numbers
+from dask_kmeans.palette import PALETTE
+from dask_kmeans.plot.canvas import axes, colors, ink, share_axis, whole_numbers
 
 FEW, MANY = 12, 100
 """Clusters whose bars have room for the numbers of their rows, and for gaps between them."""
@@ -33,7 +34,7 @@ def convergence(model: Any, ax: Any = None) -> Any:
     history = model.history_
     iterations = [record.iteration for record in history]
     counted = history[0].changed or 1  # the first iteration gives each row that counts its label
-    rows, most = max(counted, int(model.cluster_sizes_.sum())), max(r.bytes_read for r in history)
+    rows, most = history[0].examined or 1, max(record.bytes_read for record in history)
     ax = axes(ax)
     shares = share_axis(ax, min(1.0 / counted, 0.1))
     marker = "o" if len(history) <= 40 else ""

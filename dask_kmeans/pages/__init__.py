@@ -1,0 +1,5 @@
+"""HTML that needs no network and no library: what notebooks show, and the report of a fit."""
+
+from dask_kmeans.pages.notebook import fitted_table
+
+__all__ = ["fitted_table"]
