@@ -14,6 +14,8 @@ from dask_kmeans.interop import from_sklearn
 from dask_kmeans.parameters import Thresholds
 from dask_kmeans.progress import told
 from dask_kmeans.read import as_points
+from dask_kmeans.result import FitResult
+from dask_kmeans.statistics import Statistic
 from dask_kmeans.write.model import load_fitted
 from dask_kmeans.write.model_parameters import restored_parameters
 
@@ -287,13 +289,16 @@ class KMeans(FittedClusters):
         return tags
 
 
-def fit_together(models: Sequence[KMeans], X: Any, sample_weight: Any = None) -> float:
+def fit_together(
+    models: Sequence[KMeans],
+    X: Any,
+    sample_weight: Any = None,
+    statistics: tuple[Statistic, ...] = (),
+    transitions: bool = False,
+) -> list[FitResult]:
     """Fit models that differ in nothing but n_clusters, in shared passes over X.
 
-    Returns
-    -------
-    float
-        The inertia of X about its mean.
+    The last pass learns `statistics` and `transitions`, see `dask_kmeans.fit.fit`.
     """
     first = models[0]
     for model in models:
@@ -306,12 +311,13 @@ def fit_together(models: Sequence[KMeans], X: Any, sample_weight: Any = None) ->
     points = points.for_clusters(sum(parameters.n_clusters) * parameters.n_init)
     checkpoint = checkpoint_file(first, parameters)
     with told(first.verbose, first.max_iter) as own:
-        results = fit(points, parameters, [*own, *(first.callbacks or ())], checkpoint)
+        callbacks = [*own, *(first.callbacks or ())]
+        results = fit(points, parameters, callbacks, checkpoint, statistics, transitions)
         for each in own:
             each.finish(str(results[0].reason))
     for model, result in zip(models, results, strict=True):
         model._adopt(result, points)
-    return results[0].total_inertia
+    return results
 
 
 def load_model(url: str) -> KMeans:

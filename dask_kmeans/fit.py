@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from itertools import count
+from itertools import pairwise, product
 from typing import Any
 
 import numpy as np
@@ -32,7 +32,7 @@ from dask_kmeans.sample import SampledRows
 from dask_kmeans.start import Start, sample_for
 from dask_kmeans.state import IterationRecord, RunState, new_run, timed
 from dask_kmeans.statistics import Statistic
-from dask_kmeans.step.advance import FinalFigures, Savings, advance, final_pass
+from dask_kmeans.step.advance import FinalPass, Savings, advance, final_pass
 
 logger = logging.getLogger("dask_kmeans")
 
@@ -43,11 +43,13 @@ def fit(
     callbacks: Sequence[Callable[[IterationRecord], None]] = (),
     checkpoint: Checkpoint | None = None,
     statistics: tuple[Statistic, ...] = (),
+    transitions: bool = False,
 ) -> list[FitResult]:
     """Cluster `points`, once for each number of clusters, in shared passes.
 
     Each callback is called after every pass with the record of the first run that still moved. The
-    last pass learns `statistics` too.
+    last pass learns `statistics` too, and `transitions` of rows from one number of clusters to the
+    next.
     """
     metric, n_runs = METRICS[parameters.metric], len(parameters.n_clusters) * parameters.n_init
     check_capacity(points, sum(parameters.n_clusters) * parameters.n_init, n_runs)
@@ -103,10 +105,11 @@ def fit(
         runs = [
             run._replace(centers=points.inward(points.outward(run.centers))) for run in state.runs
         ]
+        pairs = _neighbors(parameters) if transitions else ()
         if rows is every:
-            final = final_pass(runs, statistics, rules, savings, stepping, found)
+            final = final_pass(runs, statistics, rules, savings, stepping, found, pairs)
         else:
-            final = _figures_of(runs, statistics, every, parameters)
+            final = _figures_of(runs, statistics, every, parameters, pairs)
         state = state.after(runs, passes_before + blockwise.passes)
         return _results(state, final, every, parameters)
 
@@ -119,29 +122,52 @@ def _resumed(
     return state, parameters if state is None else replace(parameters, seed=state.seed)
 
 
+def _neighbors(parameters: FitParameters) -> tuple[tuple[int, int], ...]:
+    """Pairs of runs with a number of clusters and with the next larger one.
+
+    Which of the restarts will be the best is not known before the last pass: all pairs of them.
+    """
+    restarts = _restarts(parameters)
+    by_size = [restarts[at] for at in np.argsort(parameters.n_clusters)]
+    return tuple(pair for one, other in pairwise(by_size) for pair in product(one, other))
+
+
+def _restarts(parameters: FitParameters) -> list[range]:
+    """The numbers of the runs for each number of clusters."""
+    each = parameters.n_init
+    return [range(at * each, (at + 1) * each) for at in range(len(parameters.n_clusters))]
+
+
 def _figures_of(
     runs: Sequence[RunState],
     statistics: tuple[Statistic, ...],
     rows: Rows,
     parameters: FitParameters,
-) -> list[FinalFigures]:
+    pairs: Sequence[tuple[int, int]],
+) -> FinalPass:
     """The figures of runs about rows that their steps have not looked at."""
     anew = [new_run(run.number, run.centers) for run in runs]
     return final_pass(
         anew, statistics, rows.rules(parameters), Savings(parameters.thresholds), rows.blockwise,
-        rows.found,
+        rows.found, pairs,
     )  # fmt: skip
 
 
 def _results(
-    state: FitState, final: list[FinalFigures], rows: Rows, parameters: FitParameters
+    state: FitState, final: FinalPass, rows: Rows, parameters: FitParameters
 ) -> list[FitResult]:
     """Of the restarts for a number of clusters the lowest inertia wins, ties to the first."""
-    metric, results = METRICS[parameters.metric], []
-    for first, k in zip(count(0, parameters.n_init), parameters.n_clusters, strict=False):
-        restarts = range(first, first + parameters.n_init)
-        best = min(restarts, key=lambda number: (final[number].inertia, number))
-        run, (inertia, sizes, total, more) = state.runs[best], final[best]
+    metric, results, figures = METRICS[parameters.metric], [], final.figures
+    winners = [
+        min(runs, key=lambda number: (figures[number].inertia, number))
+        for runs in _restarts(parameters)
+    ]
+    # A pair of winners is that of a number of clusters and the next larger one.
+    transitions = {
+        one: final.pairs[one, other] for one, other in final.pairs if {one, other} <= set(winners)
+    }
+    for best, k in zip(winners, parameters.n_clusters, strict=True):
+        run, (inertia, sizes, total, moments, more) = state.runs[best], figures[best]
         assert run.reason is not None
         found = int(np.count_nonzero(sizes))
         if found < k:
@@ -150,7 +176,8 @@ def _results(
             rows.points.outward(run.centers), rows.points.standardization,
             _labels(best, rows), metric.of_square * inertia, sizes,
             list(map(metric.told, run.history)), run.reason, state.passes,
-            metric.of_square * total, more, parameters.metric,
+            metric.of_square * total, run.centers, moments, more, parameters.metric,
+            transitions.get(best),
         )  # fmt: skip
         results.append(result)
     return results

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from dask_kmeans.kernels import Moments
 from dask_kmeans.read import Standardization
 from dask_kmeans.state import IterationRecord, RunState, StopReason
 
@@ -59,9 +60,16 @@ class FitResult:
         How often the data was read, whole.
     total_inertia : float
         Of all rows about their mean: what a single cluster would cost.
+    compared_centers : ndarray of shape (n_clusters, n_features), float64
+        As they are compared: with standardized features, or of length one.
+    moments : Moments
+        Means and weights of the clusters, of rows as they are compared.
     statistics : list
         Figures that the last pass was asked for, in that order.
     metric : str
+    transitions : ndarray of shape (n_clusters, next n_clusters), int64, or None
+        Rows by their labels here and with the next larger number of clusters. None where that was
+        not asked for, and for the largest.
     """
 
     centers: np.ndarray
@@ -73,8 +81,11 @@ class FitResult:
     reason: StopReason
     passes: int
     total_inertia: float
+    compared_centers: np.ndarray
+    moments: Moments
     statistics: list[Any]
     metric: str
+    transitions: np.ndarray | None = None
 
 
 @dataclass

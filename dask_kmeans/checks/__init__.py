@@ -68,6 +68,7 @@ from dask_kmeans.checks.models import (
     unknown_fields_text,
     unstorable_model_error,
     warn_fewer_distinct_rows,
+    warn_no_elbow,
     warn_single_start,
 )
 from dask_kmeans.checks.outputs import (
@@ -268,6 +269,7 @@ __all__ = [
     "warn_dropped_columns",
     "warn_fewer_distinct_rows",
     "warn_identifiers",
+    "warn_no_elbow",
     "warn_passed_over",
     "warn_single_start",
     "warn_unnamed_columns",

@@ -216,6 +216,19 @@ def check_sweep(n_clusters: Iterable[int], parameters: Mapping[str, Any]) -> lis
     return ks
 
 
+def warn_no_elbow(n_clusters: Sequence[int], strength: float, needed: float) -> None:
+    """Warn that the inertia bends nowhere as it does where clusters come to an end."""
+    warnings.warn(
+        text(
+            f"The inertia of {min(n_clusters)} to {max(n_clusters)} clusters has no elbow "
+            f"(strength {strength:.3g}, where {needed:.3g} is needed): there are no clusters, or "
+            "they overlap, or there are more of them than were tried. Choose by what they are for",
+        ),
+        UserWarning,
+        stacklevel=user_stack_level(),
+    )
+
+
 def warn_single_start(n_init: int) -> None:
     """Warn that restarts from the same given centers would all be the same run."""
     warnings.warn(

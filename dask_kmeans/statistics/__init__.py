@@ -6,10 +6,12 @@ farthest        the rows that lie farthest from their centers
 mean_distances  how far rows lie from their center, by cluster
 silhouette      how much nearer they are to it than to the next one
 drawn           a few rows for the eye, drawn by their numbers
+indices         of clusters, from such figures
 """
 
 from dask_kmeans.statistics.drawn import Drawn, DrawnRows
 from dask_kmeans.statistics.farthest import Farthest, FarthestRows
+from dask_kmeans.statistics.indices import calinski_harabasz, davies_bouldin, mean_of_means
 from dask_kmeans.statistics.inertia import Inertia
 from dask_kmeans.statistics.mean_distances import MeanDistances
 from dask_kmeans.statistics.record import (
@@ -36,8 +38,11 @@ __all__ = [
     "MeanDistances",
     "SimplifiedSilhouette",
     "Statistic",
+    "calinski_harabasz",
+    "davies_bouldin",
     "figures",
     "learn",
+    "mean_of_means",
     "merge_known",
     "nothing_known",
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,9 +26,6 @@ class SimplifiedSilhouette:
     Campello, "Evolutionary algorithms for clustering gene-expression data", ICDM 2004).
     """
 
-    distance: Callable[[np.ndarray], np.ndarray] = np.sqrt
-    """Distances of squared Euclidean distances (m,)."""
-
     def zero(self, centers: np.ndarray) -> Sums:
         """See `Statistic`."""
         return ExactSum(), ExactSum()
@@ -39,8 +35,8 @@ class SimplifiedSilhouette:
         silhouettes, weights = known
         if len(rows.centers) == 1:
             return known
-        own = self.distance(rows.distances)
-        other = self.distance(second_distances(rows.values, rows.centers, rows.labels))
+        own = np.sqrt(rows.distances)
+        other = np.sqrt(second_distances(rows.values, rows.centers, rows.labels))
         with np.errstate(invalid="ignore", divide="ignore"):
             ratio = np.where(other > 0, own / other, 1.0)  # both are 0 where the other one is
         ratio[rows.labels < 0] = np.nan

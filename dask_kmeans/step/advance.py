@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from dask_kmeans.blockwise import Blockwise
 from dask_kmeans.centers import Update, total_inertia
-from dask_kmeans.kernels import Drift, Sums, drift_after, merge_sums
+from dask_kmeans.kernels import Drift, Moments, Sums, drift_after, merge_sums
 from dask_kmeans.parameters import Thresholds
 from dask_kmeans.state import FarRowsNeeded, Found, Rules, RunState, next_state
 from dask_kmeans.statistics import FarthestRows, Inertia, Statistic, figures
@@ -59,8 +60,19 @@ class FinalFigures(NamedTuple):
     """int64 (k,): rows of each cluster."""
     total_inertia: float
     """Of all rows about their one center."""
+    moments: Moments
+    """Means and weights of the clusters, of rows as they are compared."""
     statistics: list[Any]
     """The figures that it was asked for."""
+
+
+class FinalPass(NamedTuple):
+    """What the last pass tells."""
+
+    figures: list[FinalFigures]
+    """Of each run."""
+    pairs: dict[tuple[int, int], np.ndarray]
+    """For each pair of runs that was asked for, how many rows have each pair of their labels."""
 
 
 def advance(
@@ -112,7 +124,8 @@ def final_pass(
     savings: Savings,
     blockwise: Blockwise,
     survey: Survey,
-) -> list[FinalFigures]:
+    pairs: Sequence[tuple[int, int]] = (),
+) -> FinalPass:
     """Go over all rows once more: the figures of each run, about its centers.
 
     Runs without a step are as good: their rows may be others than those that steps have looked at.
@@ -123,6 +136,8 @@ def final_pass(
     ----------
     statistics : tuple of Statistic
         What to learn beside the inertia and the sizes of the clusters.
+    pairs : sequence of (int, int)
+        Places of two runs each, whose pairs of labels are counted.
 
     Raises
     ------
@@ -142,7 +157,7 @@ def final_pass(
         for run in runs
     ]
     passed = blockwise.run(
-        assign_block, requests, rules.center_rule.fixed_point, merge=merge_for(requests)
+        assign_block, requests, rules.center_rule.fixed_point, pairs, merge=merge_for(requests)
     )
     found = []
     for run, outcome in zip(runs, passed.outcomes, strict=True):
@@ -156,8 +171,8 @@ def final_pass(
             update = _check_sums(sums, run, rules, survey)
             check_inertia(inertia, update, run, survey)
         total = total_inertia(rules.center_rule, sums, offset)
-        found.append(FinalFigures(inertia, sums.counts, total, more))
-    return found
+        found.append(FinalFigures(inertia, sums.counts, total, update.moments, more))
+    return FinalPass(found, dict(zip(pairs, passed.pairs, strict=True)))
 
 
 def _check_sums(sums: Sums, run: RunState, rules: Rules, survey: Survey) -> Update:

@@ -92,6 +92,9 @@ class Assigned(NamedTuple):
 
     bytes_read: int
     outcomes: tuple[Outcome, ...]
+    pairs: tuple[np.ndarray, ...] = ()
+    """For each pair of runs that was asked for, how many rows have each pair of their labels: int64
+    (clusters of the one, clusters of the other)."""
 
     def count_passes(self) -> int:
         """How often the data was read for it: not at all where margins and kept rows did."""
@@ -102,9 +105,15 @@ class Assigned(NamedTuple):
 
 
 def assign_block(
-    block: OpenBlock, requests: Sequence[Request], fixed_point: FixedPoint
+    block: OpenBlock,
+    requests: Sequence[Request],
+    fixed_point: FixedPoint,
+    pairs: Sequence[tuple[int, int]] = (),
 ) -> Assigned:
-    """New labels for the rows of a block; how the sums, counts and labels have changed."""
+    """New labels for the rows of a block; how the sums, counts and labels have changed.
+
+    pairs : of two requests each, by their places; the pairs of their new labels are counted.
+    """
     kept = kept_rows(block)
     steps = [_Step(block, request, fixed_point, block.quota > 0) for request in requests]
     cached = all(step.needs_no_more_than(kept) for step in steps)
@@ -114,9 +123,10 @@ def assign_block(
                 step.take_kept(kept)
     else:
         _read(block, steps)
+    counts = tuple(steps[one].pairs_with(steps[other]) for one, other in pairs)
     for step in steps:
         step.leave(block)
-    return Assigned(block.bytes_read, tuple(step.outcome for step in steps))
+    return Assigned(block.bytes_read, tuple(step.outcome for step in steps), counts)
 
 
 def _read(block: OpenBlock, steps: Sequence[_Step]) -> None:
@@ -250,6 +260,11 @@ class _Step:
             lifetime = (margins - drift.total[labels]) / np.maximum(drift.latest, 1e-300)[labels]
         lifetime[labels < 0] = np.inf
         return lifetime
+
+    def pairs_with(self, other: _Step) -> np.ndarray:
+        """How many rows have each pair of a new label of this run and one of the other run."""
+        one, two = (len(step.request.prepared.centers) for step in (self, other))
+        return self.labels.pairs_with(other.labels, (one, two))
 
     def leave(self, block: OpenBlock) -> None:
         """Leave what is known in the block's cache."""
