@@ -373,3 +373,13 @@ def unreadable_error(
     return ReadError(
         text(f"Cannot read {part}{rows} of {source}: {type(reason).__name__}: {detail}. {advice}")
     )
+
+
+def no_columns_to_keep_error(source: str) -> ValueError:
+    return ValueError(
+        text(
+            f"{source} is an array, which has no columns beside its features to keep: rows of its "
+            "labels stand in its order. Leave out ",
+            typed("the columns", "--keep"),
+        )
+    )

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
+from dask_kmeans.read.carry import Batch, batches_of
 from dask_kmeans.read.pieces import Piece
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -17,9 +20,15 @@ class Ahead:
     rows: Any
 
     def pieces(self) -> Iterator[Piece]:
-        pieces = self.rows.pieces()
-        with ThreadPoolExecutor(1, thread_name_prefix="dask-kmeans-ahead") as reader:
-            coming = reader.submit(next, pieces, None)
-            while (piece := coming.result()) is not None:
-                coming = reader.submit(next, pieces, None)
-                yield piece
+        return _ahead(self.rows.pieces())
+
+    def batches(self) -> Iterator[Batch]:
+        return _ahead(batches_of(self.rows))
+
+
+def _ahead(items: Iterator[T]) -> Iterator[T]:
+    with ThreadPoolExecutor(1, thread_name_prefix="dask-kmeans-ahead") as reader:
+        coming = reader.submit(next, items, None)
+        while (item := coming.result()) is not None:
+            coming = reader.submit(next, items, None)
+            yield item

@@ -85,6 +85,43 @@ def read_head(fs: Any, path: str) -> CsvHead:
     checks.InvalidFileError
         For anything but text with a header of names.
     """
+    return _seen(fs, path)[0]
+
+
+def kept_types(fs: Any, path: str, columns: Sequence[str]) -> dict[str, Any]:
+    """Arrow type of columns that are kept: of numbers, or texts as they stand there.
+
+    Texts that a number would not give back, such as the whole number 007, stay texts.
+    """
+    import pyarrow as pa
+
+    head, rows = _seen(fs, path)
+    if not rows.strip():
+        return {name: pa.null() for name in columns}
+    types, found = {}, _first_rows(head.format, rows, full_name(fs, path), as_text=True)
+    for name in columns:
+        kind = head.types[name]
+        if pa.types.is_integer(kind):
+            texts = found.column(str(head.format.header.index(name)))
+            is_exact = texts.cast(kind).cast(pa.string()).equals(texts)
+            kind = kind if is_exact else pa.string()
+        is_number = pa.types.is_integer(kind) or pa.types.is_floating(kind)
+        types[name] = kind if is_number or pa.types.is_null(kind) else pa.string()
+    return types
+
+
+def common_kept(kinds: Sequence[Any]) -> Any:
+    """The type of a kept column that several files show."""
+    import pyarrow as pa
+
+    known = {kind for kind in kinds if not pa.types.is_null(kind)}
+    if len(known) == 1:
+        return known.pop()
+    return pa.float64() if known == {pa.int64(), pa.float64()} else pa.string()
+
+
+def _seen(fs: Any, path: str) -> tuple[CsvHead, bytes]:
+    """The head of a file, and the whole rows in it."""
     name = full_name(fs, path)
     begin = retried(partial(_read, fs, path, None, 6), name, Part("the first bytes"))
     if begin[:4] == b"PAR1":
@@ -105,7 +142,7 @@ def read_head(fs: Any, path: str) -> CsvHead:
     layout = CsvFormat(header, separator, line_end, first_row, breaks, compression)
     size = retried(partial(fs.size, path), name, Part("its size"))
     line_bytes = max(1, len(rows) // max(1, rows.count(line_end.encode())))
-    return CsvHead(layout, size, line_bytes, *_types(layout, rows, name))
+    return CsvHead(layout, size, line_bytes, *_types(layout, rows, name)), rows
 
 
 def _read(fs: Any, path: str, compression: str | None, length: int) -> bytes:
@@ -198,22 +235,10 @@ def ends_in_quotes(rows: bytes) -> bool:
 def _types(layout: CsvFormat, rows: bytes, name: str) -> tuple[dict[str, Any], frozenset[str]]:
     """Arrow type of each column, and which are in order, as the first rows show it."""
     import pyarrow as pa
-    import pyarrow.csv as pacsv
 
     if not rows.strip():
         return dict.fromkeys(layout.header, pa.null()), frozenset()
-    # Columns are found by their places: two of one name are refused by whoever asks.
-    places = [str(place) for place in range(len(layout.header))]
-    try:
-        table = pacsv.read_csv(
-            io.BytesIO(rows),
-            read_options=pacsv.ReadOptions(column_names=places, use_threads=False),
-            parse_options=pacsv.ParseOptions(
-                delimiter=layout.separator, newlines_in_values=layout.breaks_in_quotes
-            ),
-        )
-    except pa.ArrowInvalid as error:
-        raise checks.invalid_file_error(name, "CSV", error) from error
+    table = _first_rows(layout, rows, name)
     types = dict(zip(layout.header, table.schema.types, strict=True))
     first = table.slice(0, FIRST_ROWS)
     in_order = (
@@ -222,6 +247,29 @@ def _types(layout: CsvFormat, rows: bytes, name: str) -> tuple[dict[str, Any], f
         if pa.types.is_integer(values.type) and first_in_order(values.to_numpy())
     )
     return types, frozenset(in_order)
+
+
+def _first_rows(layout: CsvFormat, rows: bytes, name: str, as_text: bool = False) -> Any:
+    """Rows as an Arrow table, whose columns are called by their places: two of one name are refused
+    by whoever asks."""
+    import pyarrow as pa
+    import pyarrow.csv as pacsv
+
+    places = [str(place) for place in range(len(layout.header))]
+    try:
+        return pacsv.read_csv(
+            io.BytesIO(rows),
+            read_options=pacsv.ReadOptions(column_names=places, use_threads=False),
+            parse_options=pacsv.ParseOptions(
+                delimiter=layout.separator, newlines_in_values=layout.breaks_in_quotes
+            ),
+            convert_options=pacsv.ConvertOptions(
+                column_types=dict.fromkeys(places, pa.string()) if as_text else None,
+                strings_can_be_null=as_text,
+            ),
+        )
+    except pa.ArrowInvalid as error:
+        raise checks.invalid_file_error(name, "CSV", error) from error
 
 
 def common_type(kinds: Sequence[Any]) -> Any:

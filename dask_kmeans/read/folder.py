@@ -48,11 +48,15 @@ class Listing:
     files : tuple of str
     partitions : tuple of dict
         Of each file: key -> text of the folders `key=text` that it lies in.
+    names : tuple of str
+        Of each file: its path from the folder, or from the part of a glob that is no pattern; of a
+        single file its name. Where several places were given, its whole path.
     """
 
     format: str | None
     files: tuple[str, ...]
     partitions: tuple[dict[str, str | None], ...] = field(repr=False)
+    names: tuple[str, ...] = field(repr=False)
 
     @classmethod
     def of(cls, place: Place) -> Listing:
@@ -62,7 +66,8 @@ class Listing:
         """
         fs, path, url = place.fs, place.path, place.url
         if place.is_file():
-            return cls(_format_of(path) or _content_of(fs, path, url), (path,), ({},))
+            name = os.path.basename(without_query(path))
+            return cls(_format_of(path) or _content_of(fs, path, url), (path,), ({},), (name,))
         if retried(lambda: fs.exists(path), url, Part("its directory entry")):
             return cls._of_folder(fs, path, url)
         if any(character in path for character in "*?["):
@@ -81,7 +86,8 @@ class Listing:
             raise checks.mixed_paths_error(url, Counter(kinds))
         files = tuple(file for each in listings for file in each.files)
         partitions = tuple(keys for each in listings for keys in each.partitions)
-        return cls(listings[0].format, files, partitions)
+        names = listings[0].names if len(places) == 1 else tuple(map(checks.shown_url, files))
+        return cls(listings[0].format, files, partitions, names)
 
     @classmethod
     def _of_folder(cls, fs: Any, root: str, url: str) -> Listing:
@@ -123,7 +129,8 @@ class Listing:
             raise checks.empty_folder_error(url, sorted(passed_over, key=natural_sort_key))
         checks.warn_passed_over(url, sorted(passed_over, key=natural_sort_key))
         partitions = tuple(dict(_partitions(path[prefix:])) for path in files)
-        return cls(kinds.pop(), tuple(files), partitions)
+        names = tuple(path[prefix:] for path in files)
+        return cls(kinds.pop(), tuple(files), partitions, names)
 
 
 def partition_columns(listing: Listing, taken: Iterable[str]) -> dict[str, list[float] | None]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 import io
 import lzma
 import zlib
@@ -16,12 +18,15 @@ import numpy as np
 from dask_kmeans import checks, planning
 from dask_kmeans.blockwise import Block
 from dask_kmeans.read.arrow_columns import numbers
+from dask_kmeans.read.carry import Batch, Carry, folder_types
 from dask_kmeans.read.columns import AllBut, numeric_columns
 from dask_kmeans.read.csv_format import (
     HEAD_BYTES,
     CsvFormat,
+    common_kept,
     common_type,
     ends_in_quotes,
+    kept_types,
     read_head,
 )
 from dask_kmeans.read.folder import Listing, constants_of, partition_columns
@@ -66,7 +71,8 @@ class CsvSource(Source):
                     listing.files[0], path, header, head.format.header
                 )
         types = {name: common_type([head.types[name] for head in heads]) for name in header}
-        folders = partition_columns(listing, types)
+        self._listing = listing
+        self._folders = folders = partition_columns(listing, types)
         dtypes = {name: self.dtype if _is_number(kind) else None for name, kind in types.items()}
         dtypes |= {
             name: values if values is None else self.dtype for name, values in folders.items()
@@ -94,17 +100,41 @@ class CsvSource(Source):
             for number, (path, head) in enumerate(zip(listing.files, heads, strict=True))
         ]  # fmt: skip
         self._line_bytes = heads[0].line_bytes
+        self.n_files = len(heads)
+
+    def carrying(self, columns: Sequence[str] | None) -> CsvSource:
+        names = () if columns is None else columns
+        here = [name for name in self._tables[0].format.header if name in names]
+        heads = [kept_types(self._fs, table.path, here) for table in self._tables if here]
+        types = {name: common_kept([head[name] for head in heads]) for name in here}
+        known = dict.fromkeys(self._tables[0].format.header) | types | folder_types(self._folders)
+        if columns is None:
+            carry = Carry.of_places()
+        else:
+            carry = Carry.of_columns(columns, known, self.description)
+        other = copy.copy(self)
+        other.carry = carry
+        other._tables = [
+            dataclasses.replace(table, types=types | table.types, carry=in_file)
+            for table, in_file in zip(
+                self._tables, carry.in_files(self._listing, self._folders), strict=True
+            )
+        ]
+        return other
 
     def blocks(self, threads: int, max_block_rows: int | None = None) -> tuple[Block, ...]:
         most = BLOCK_BYTES
         if max_block_rows is not None:
             most = max(1, min(most, max_block_rows * self._line_bytes))
-        rows = []
+        rows: list[Any] = []
         for table in self._tables:
-            rows += [
+            parts = [
                 CsvRows(table, start, stop, self.columns, self.weight_column)
                 for start, stop in table.ranges(most, threads)
             ]
+            # The number of a row in its file is that of the rows before it, which are counted.
+            located = self.carry is not None and self.carry.located
+            rows += [CsvInTurn(tuple(parts))] if located else parts
         return uncounted(rows)
 
 
@@ -120,6 +150,8 @@ class CsvTable:
     """Arrow type of each column that is read."""
     constants: dict[str, float]
     """Values of the columns that the folders of the file stand for."""
+    carry: Carry | None = None
+    """What is carried beside the features."""
 
     @property
     def name(self) -> str:
@@ -161,7 +193,8 @@ class CsvTable:
             convert_options=pacsv.ConvertOptions(
                 include_columns=list(types) or [self.format.header[0]],
                 column_types=types,
-                strings_can_be_null=True,
+                # Texts are only read to be kept, as they stand there, or to be looked at.
+                strings_can_be_null=as_text,
             ),
         )
 
@@ -199,6 +232,19 @@ class CsvRows:
     weight_column: str | None
 
     def pieces(self) -> Iterator[Piece]:
+        return (batch.piece for batch in self.batches())
+
+    def batches(self, first: int = 0) -> Iterator[Batch]:
+        """The rows; `first`: number of the first of them in the file."""
+        for piece, batch in self._read_rows():
+            carried, carry = None, self.table.carry
+            if carry is not None:
+                carried = carry.table(first, len(piece.values), batch.column)
+            yield Batch(piece, carried)
+            first += len(piece.values)
+
+    def _read_rows(self) -> Iterator[tuple[Piece, Any]]:
+        """Pieces, each with the Arrow batch that it was in."""
         if self.stop is None:
             yield from self._streamed()
             return
@@ -218,7 +264,7 @@ class CsvRows:
                 file, self.start - 1, length, delimiter=self.table.format.line_end.encode()
             )
 
-    def _streamed(self) -> Iterator[Piece]:
+    def _streamed(self) -> Iterator[tuple[Piece, Any]]:
         """A file from its beginning on; no new try, since it has no middle to begin at."""
         try:
             with self.table.open() as lines:
@@ -228,7 +274,7 @@ class CsvRows:
             name = self.table.name
             raise checks.unreadable_error(name, self._where, None, None, error) from error
 
-    def _parsed(self, file: Any, quoted: bool) -> Iterator[Piece]:
+    def _parsed(self, file: Any, quoted: bool) -> Iterator[tuple[Piece, Any]]:
         """Rows of lines without a header."""
         import pyarrow as pa
 
@@ -241,7 +287,7 @@ class CsvRows:
                 if self.weight_column is not None:
                     weights = np.empty(batch.num_rows)
                     weights[:] = self._values(batch, self.weight_column)
-                yield Piece(values.T, weights)
+                yield Piece(values.T, weights), batch
         except pa.ArrowInvalid as error:
             raise self.table.parse_error(self._where, error) from error
 
@@ -252,6 +298,23 @@ class CsvRows:
     @property
     def _where(self) -> str:
         return "a part" if self.stop is None else f"bytes {self.start} to {self.stop}"
+
+
+@dataclass(frozen=True)
+class CsvInTurn:
+    """The parts of a file, which are read one after the other, so that its rows are counted."""
+
+    parts: tuple[CsvRows, ...]
+
+    def pieces(self) -> Iterator[Piece]:
+        return (batch.piece for batch in self.batches())
+
+    def batches(self) -> Iterator[Batch]:
+        first = 0
+        for part in self.parts:
+            for batch in part.batches(first):
+                yield batch
+                first += len(batch.piece.values)
 
 
 def _is_number(kind: Any) -> bool:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import io
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import accumulate
 from typing import Any
@@ -16,6 +17,7 @@ from numpy.lib import format as npy
 
 from dask_kmeans import checks, planning
 from dask_kmeans.blockwise import Block
+from dask_kmeans.read.carry import Batch, Carry
 from dask_kmeans.read.casts import kernel_dtype
 from dask_kmeans.read.columns import AllBut, Columns
 from dask_kmeans.read.folder import AT_ONCE, Listing
@@ -56,6 +58,7 @@ class NpySource(Source):
         self.is_local = is_local(fs)
         with ThreadPoolExecutor(AT_ONCE) as pool:
             self._files = tuple(pool.map(partial(_file, fs), listing.files))
+        self._listing, self.n_files = listing, len(listing.files)
         first = self._files[0]
         for file in self._files:
             checks.check_two_dimensional(file.shape, checks.shown_url(file.name))
@@ -73,6 +76,17 @@ class NpySource(Source):
         self.n_features = len(self.columns)
         self.weighted = self.columns.weight is not None
         self.feature_names = None
+
+    def carrying(self, columns: Sequence[str] | None) -> Source:
+        if columns is not None:
+            return super().carrying(columns)
+        other = copy.copy(self)
+        other.carry = Carry.of_places()
+        in_files = other.carry.in_files(self._listing, {})
+        other._files = tuple(
+            replace(file, carry=carry) for file, carry in zip(self._files, in_files, strict=True)
+        )
+        return other
 
     def blocks(self, threads: int, max_block_rows: int | None = None) -> tuple[Block, ...]:
         row_bytes = self._files[0].shape[1] * self.dtype.itemsize
@@ -98,6 +112,8 @@ class NpyFile:
     fortran: bool
     dtype: np.dtype
     offset: int
+    carry: Carry | None = None
+    """What is carried beside its rows."""
 
     @property
     def name(self) -> str:
@@ -135,6 +151,10 @@ class NpyRows:
     columns: Columns
 
     def pieces(self) -> Iterator[Piece]:
+        for batch in self.batches():
+            yield from cut(*batch.piece)
+
+    def batches(self) -> Iterator[Batch]:
         for file, begin in self.files:
             last = min(self.stop, begin + file.shape[0])
             for start in range(max(self.start, begin), last, self.read_rows):
@@ -144,7 +164,10 @@ class NpyRows:
                     file.name,
                     Part("a part", start, stop),
                 )
-                yield from cut(*self.columns.split(values))
+                carried = None
+                if file.carry is not None:
+                    carried = file.carry.table(start - begin, len(values), None)
+                yield Batch(Piece(*self.columns.split(values)), carried)
 
 
 def _file(fs: Any, path: str) -> NpyFile:

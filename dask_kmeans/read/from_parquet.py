@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import itertools
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +23,12 @@ from dask_kmeans.read.arrow_columns import (
     numbers,
     numpy_dtype,
     vectors,
+)
+from dask_kmeans.read.carry import (
+    CARRIED_ROWS,
+    Batch,
+    Carry,
+    folder_types,
 )
 from dask_kmeans.read.casts import side_by_side, smallest_dtype
 from dask_kmeans.read.columns import AllBut, Features, numeric_columns
@@ -64,6 +71,10 @@ class RowGroup(NamedTuple):
     rows: int
     constants: dict[str, float]
     """Values of the columns that the folders of the file stand for."""
+    first: int
+    """Number of the first of these rows in the file."""
+    carry: Carry | None = None
+    """What is carried beside the features."""
     is_whole: bool = True
 
 
@@ -102,8 +113,9 @@ class ParquetSource(Source):
         types |= common_types(footers, agreeing)
         nulls = frozenset().union(*(footer.with_nulls for footer in footers))
         dtypes = {name: numpy_dtype(kind, name in nulls) for name, kind in types.items()}
+        self._footers, self._listing = footers, listing
         everything = {name for footer in footers for name in footer.names}
-        folders = partition_columns(listing, everything)
+        self._folders = folders = partition_columns(listing, everything)
         widths = _widths(fs, footers, types)
         types |= {name: "text" if values is None else "int64" for name, values in folders.items()}
         dtypes |= {
@@ -122,14 +134,28 @@ class ParquetSource(Source):
         self.dtype = np.result_type(*(dtypes[name] for name in self.features.columns))
         read = {*self.features.columns, weight_column}
         self._parts = [
-            RowGroup(
-                footer.path, group, 0, rows, constants_of(folders, number, read)
-            )
+            part._replace(constants=constants_of(folders, number, read))
             for number, footer in enumerate(footers)
-            for group, rows in enumerate(footer.group_rows)
-            if rows
-        ]  # fmt: skip
+            for part in _row_groups(footer)
+        ]
         self.n_rows = sum(part.rows for part in self._parts)
+        self.n_files = len(footers)
+
+    def carrying(self, columns: Sequence[str] | None) -> ParquetSource:
+        if columns is None:
+            carry = Carry.of_places()
+        else:
+            footers = self._footers
+            types = footers[0].types | folder_types(self._folders)
+            known = [name for name in columns if name in types and name not in self._folders]
+            types |= common_types(footers, known)
+            carry = Carry.of_columns(columns, types, self.description)
+        in_files = carry.in_files(self._listing, self._folders)
+        of_path = dict(zip(self._listing.files, in_files, strict=True))
+        other = copy.copy(self)
+        other.carry = carry
+        other._parts = [part._replace(carry=of_path[part.path]) for part in self._parts]
+        return other
 
     def blocks(self, threads: int, max_block_rows: int | None = None) -> tuple[Block, ...]:
         parts = [piece for part in self._parts for piece in _split(part, max_block_rows)]
@@ -166,12 +192,23 @@ def _widths(
     return {name: partial(width, name, kind) for name, kind in types.items() if is_vector(kind)}
 
 
+def _row_groups(footer: Footer) -> Iterator[RowGroup]:
+    """The row groups of a file that have rows."""
+    starts = itertools.accumulate(footer.group_rows, initial=0)
+    for group, (rows, first) in enumerate(zip(footer.group_rows, starts, strict=False)):
+        if rows:
+            yield RowGroup(footer.path, group, 0, rows, {}, first)
+
+
 def _split(part: RowGroup, most: int | None) -> list[RowGroup]:
     """A row group that is larger than a block may be, as several parts of it."""
     if most is None or part.rows <= most:
         return [part]
     edges = planning.spread(part.rows, -(-part.rows // most))
-    return [part._replace(skip=a, rows=b - a, is_whole=False) for a, b in pairwise(edges)]
+    return [
+        part._replace(skip=a, rows=b - a, first=part.first + a, is_whole=False)
+        for a, b in pairwise(edges)
+    ]
 
 
 @dataclass(frozen=True)
@@ -187,25 +224,34 @@ class ParquetRows:
     buffers: ReadingBufferPool
 
     def pieces(self) -> Iterator[Piece]:
+        for batch in self.batches():
+            yield from cut(*batch.piece)
+
+    def batches(self) -> Iterator[Batch]:
         start = self.start
         with self.buffers.reading(), contextlib.closing(_OpenFile(self.fs)) as file:
             for part in self.parts:
                 with contextlib.closing(_Batches(self, file, part, start)) as batches:
                     while (batch := batches.read()) is not None:
-                        yield from cut(*batch)
+                        yield batch
                 start += part.rows
 
-    def split(self, first: int, n_rows: int, part: RowGroup, column: Callable[[str], Any]) -> Piece:
-        """`n_rows` rows and their weights, from Arrow columns by their names.
+    def split(
+        self, start: int, done: int, n_rows: int, part: RowGroup, column: Callable[[str], Any]
+    ) -> Batch:
+        """`n_rows` rows of a part, those after `done` others, from Arrow columns by their names.
 
-        first : number of the first of them among all rows
+        start : number of the first row of the part among all rows
         """
+        carried = None
+        if part.carry is not None:
+            carried = part.carry.table(part.first + done, n_rows, column)
 
         def values(name: str, width: int | None = None) -> np.ndarray:
             if name in part.constants:
                 return np.broadcast_to(part.constants[name], (n_rows,))
             if width is not None:
-                return vectors(column(name), width, name, RowsFrom(first))
+                return vectors(column(name), width, name, RowsFrom(start + done))
             return numbers(column(name))
 
         rows = side_by_side(
@@ -216,21 +262,29 @@ class ParquetRows:
             empty=self.buffers.empty,
         )
         if self.weight_column is None:
-            return Piece(rows)
-        return Piece(rows, values(self.weight_column).astype(np.float64))
+            return Batch(Piece(rows), carried)
+        return Batch(Piece(rows, values(self.weight_column).astype(np.float64)), carried)
 
     @property
     def batch_rows(self) -> int:
         most = VECTOR_BATCH_BYTES if self.features.with_vectors else BATCH_BYTES
-        return planning.piece_rows(self.dtype.itemsize * len(self.features), most)
+        rows = planning.piece_rows(self.dtype.itemsize * len(self.features), most)
+        return min(rows, CARRIED_ROWS) if self._carried else rows
+
+    @property
+    def _carried(self) -> list[str]:
+        """The columns that are read to be carried."""
+        carry = self.parts[0].carry
+        return [] if carry is None else carry.read
 
     @property
     def names(self) -> list[str]:
         """The columns that are read from the files."""
-        names = [*self.features.columns]
-        if self.weight_column not in (None, *names):
-            names.append(self.weight_column)
-        return [name for name in names if name not in self.parts[0].constants]
+        names = dict.fromkeys(self.features.columns)
+        if self.weight_column is not None:
+            names[self.weight_column] = None
+        of_features = [name for name in names if name not in self.parts[0].constants]
+        return list(dict.fromkeys([*of_features, *self._carried]))
 
 
 class _Batches:
@@ -239,15 +293,15 @@ class _Batches:
     def __init__(self, rows: ParquetRows, file: _OpenFile, part: RowGroup, start: int):
         self._rows, self._file, self._part, self._start = rows, file, part, start
         self._done = 0
-        self._batches: Generator[Piece] | None = None
+        self._batches: Generator[Batch] | None = None
 
-    def read(self) -> Piece | None:
+    def read(self) -> Batch | None:
         """The next batch, or None after the last."""
         part = self._part
         if self._done == part.rows:
             return None
         batch = retried(self._next, full_name(self._rows.fs, part.path), self._named)
-        self._done += len(batch[0])
+        self._done += len(batch.piece.values)
         return batch
 
     def _named(self) -> Part:
@@ -260,7 +314,7 @@ class _Batches:
             self._batches.close()
             self._batches = None
 
-    def _next(self) -> Piece:
+    def _next(self) -> Batch:
         try:
             if self._batches is None:
                 self._batches = self._open()
@@ -270,11 +324,11 @@ class _Batches:
             self._file.close()  # the next try opens it anew
             raise
 
-    def _open(self) -> Generator[Piece]:
+    def _open(self) -> Generator[Batch]:
         """The rows from number `skip` + `done` of the row group on, to the end of the part."""
         rows, part, file = self._rows, self._part, self._file.at(self._part.path)
         if is_local(rows.fs) and part.is_whole and part.rows <= rows.batch_rows:
-            yield rows.split(self._start, part.rows, part, partial(self._column, file))
+            yield rows.split(self._start, 0, part.rows, part, partial(self._column, file))
             return
         first, stop = part.skip + self._done, part.skip + part.rows
         position = 0
@@ -286,9 +340,9 @@ class _Batches:
         ):
             begin, end = max(first - position, 0), min(stop - position, batch.num_rows)
             if begin < end:
-                number = self._start + position + begin - part.skip
+                done = position + begin - part.skip
                 taken = batch.slice(begin, end - begin)
-                yield rows.split(number, end - begin, part, taken.column)
+                yield rows.split(self._start, done, end - begin, part, taken.column)
             position += batch.num_rows
             if position >= stop:
                 return

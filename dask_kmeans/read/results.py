@@ -13,7 +13,8 @@ from typing import Any, Protocol
 import dask
 import numpy as np
 
-from dask_kmeans.read.pieces import RowSource
+from dask_kmeans.read.carry import batches_of
+from dask_kmeans.read.pieces import Piece, RowSource, cut
 from dask_kmeans.read.transforms import Transform, transformed
 
 RowName = Callable[[int], str]
@@ -62,8 +63,19 @@ class RowResults:
 
     def pieces(self, source: RowSource, name: RowName) -> Iterator[np.ndarray]:
         """Results of the rows of a source, piece by piece; no function is called for no rows."""
+        return self._of(source.pieces(), name)
+
+    def batches(self, source: RowSource, name: RowName) -> Iterator[tuple[np.ndarray, Any]]:
+        """Results of the rows of a source with what it carries beside them, batch by batch."""
         first = 0
-        for values, _ in transformed(source.pieces(), self.transforms):
+        for piece, carried in batches_of(source):
+            none = np.empty((0, *self.row_shape), self.dtype)
+            yield np.concatenate([none, *self._of(cut(*piece), _after(name, first))]), carried
+            first += len(piece.values)
+
+    def _of(self, pieces: Iterator[Piece], name: RowName) -> Iterator[np.ndarray]:
+        first = 0
+        for values, _ in transformed(pieces, self.transforms):
             if len(values):
                 self.function.check(values, _after(name, first))
                 yield np.asarray(self.function(values), self.dtype)

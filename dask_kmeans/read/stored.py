@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -13,6 +13,7 @@ import numpy as np
 from dask_kmeans import checks, planning
 from dask_kmeans.blockwise import Block, parallelism
 from dask_kmeans.read.ahead import Ahead
+from dask_kmeans.read.carry import Carry
 from dask_kmeans.read.packing import read_values
 from dask_kmeans.read.pieces import Piece, as_weights
 from dask_kmeans.read.points import Kind, Points
@@ -37,6 +38,10 @@ class Source:
     """Of features that were chosen from the columns of an array; None stands for all of them."""
     is_local: bool
     """Whether reading waits for a disk at most, not for a network."""
+    n_files: int = 1
+    """Files that the rows come from: in several, a row's number alone does not say where it is."""
+    carry: Carry | None = None
+    """What its blocks carry beside the features."""
 
     def __repr__(self) -> str:
         rows = "rows not counted" if self.n_rows is None else f"{self.n_rows} rows"
@@ -46,6 +51,21 @@ class Source:
     def blocks(self, threads: int, max_block_rows: int | None = None) -> tuple[Block, ...]:
         """All rows, in order, in a few blocks a thread, of at most `max_block_rows` if possible."""
         raise NotImplementedError
+
+    def carrying(self, columns: Sequence[str] | None) -> Source:
+        """The same rows, whose blocks carry columns of the table beside them (`CarryingRows`).
+
+        Parameters
+        ----------
+        columns : sequence of str or None
+            Of any type; None: where each row lies, as the columns `file` and `row`.
+
+        Raises
+        ------
+        ValueError
+            For columns that are not there, and for an array: it has none.
+        """
+        raise checks.no_columns_to_keep_error(self.description)
 
 
 def read(source: Source, sample_weight: Any = None) -> Points:
