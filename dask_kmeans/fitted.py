@@ -250,6 +250,10 @@ class FittedClusters(
         """Labels with distances, `LABELLED`, as `predict` gives labels."""
         return self._apply(LabelledRows, X, LABELLED)
 
+    def _labelled_streams(self, X: Any) -> Any:
+        """The same, with what a store carries beside its rows: `read.stored.Streams`."""
+        return self._known_points(X).streams(self._row_function(LabelledRows), LABELLED)
+
     def _apply(self, kind: type[RowFunction], X: Any, dtype: Any, *form: Any, **named: Any):
         return self._known_points(X).apply(self._row_function(kind), dtype, *form, **named)
 

@@ -275,7 +275,7 @@ def test_the_readmes_run_command_runs(clone):
 
 def test_the_readmes_shell_runs(clone):
     (commands,) = [block for block in blocks("sh") if block.startswith("dask-kmeans fit")]
-    for command in commands.splitlines():
+    for command in commands.replace("\\\n", " ").splitlines():
         ran = shell(command, clone)
         assert ran.returncode == 0, ran.stderr
 

@@ -60,6 +60,15 @@ def labels_dimensions_error(path: str, n_dimensions: int) -> ValueError:
     )
 
 
+def no_text_column_error(column: str, kind: str, path: str) -> ValueError:
+    return ValueError(
+        text(
+            f"Column {column!r} holds {kind}, which has no form as text in {path}. Write to a name "
+            "that ends in .parquet"
+        )
+    )
+
+
 def stdout_error(reason: OSError) -> OSError:
     return OSError(text(f"Cannot write to stdout: {reason}. Send the output elsewhere"))
 

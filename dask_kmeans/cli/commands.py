@@ -10,6 +10,7 @@ from dask_kmeans.cli.codes import DONE
 from dask_kmeans.cli.config import PREFIX, Job, shown
 from dask_kmeans.cli.imports import quick_imports
 from dask_kmeans.cli.options import (
+    BESIDE_LABELS,
     CLUSTER,
     OUTPUTS,
     PARAMETERS,
@@ -19,6 +20,7 @@ from dask_kmeans.cli.options import (
     columns_options,
     debug_option,
     features_of,
+    labels_options,
     output_options,
     parameter_options,
     taken,
@@ -52,6 +54,7 @@ def command_line() -> None:
 @click.option(
     "--labels", metavar="URL", help="Where labels go: a name in .zarr, .parquet, .csv or .npy."
 )
+@labels_options
 @columns_options
 @click.option("--sample-weight", metavar="COLUMN", help="Column that holds weights.")
 @parameter_options
@@ -82,7 +85,10 @@ def fit(**options: Any) -> int:
         from dask_kmeans.cli.outputs import Outputs
 
     parameters, cluster = taken(options, ("n_clusters", *PARAMETERS)), taken(options, CLUSTER)
-    outputs, kept = Outputs(**taken(options, OUTPUTS)), Kept(**taken(options, Kept._fields))
+    outputs, kept = (
+        Outputs(**taken(options, (*OUTPUTS, *BESIDE_LABELS))),
+        Kept(**taken(options, Kept._fields)),
+    )
     features = features_of(options) | {"weight_column": options.pop("sample_weight")}
     with log_of(outputs.quiet):
         return run(
@@ -100,6 +106,7 @@ def fit(**options: Any) -> int:
     required=True,
     help="Where labels go: a name in .zarr, .parquet, .csv or .npy.",
 )
+@labels_options
 @columns_options
 @click.option(
     "--nan",
@@ -120,7 +127,7 @@ def predict(**options: Any) -> int:
         from dask_kmeans.cli.predict import run
 
     features, cluster = features_of(options), taken(options, CLUSTER)
-    outputs = Outputs(**taken(options, OUTPUTS))
+    outputs = Outputs(**taken(options, (*OUTPUTS, *BESIDE_LABELS)))
     with log_of(outputs.quiet):
         return run(features=features, cluster=cluster, outputs=outputs, **options)
 

@@ -13,6 +13,7 @@ import click
 from dask_kmeans import __version__, checks
 from dask_kmeans.cli.cluster import peak_memory, tasks_on
 from dask_kmeans.cli.codes import DONE, UNCONVERGED, Stopped
+from dask_kmeans.cli.labels import carrying, write
 from dask_kmeans.cli.log import logger, progress
 from dask_kmeans.cli.outputs import Outputs
 from dask_kmeans.cli.report import summary, write_report
@@ -20,7 +21,7 @@ from dask_kmeans.cli.streams import say, warn
 from dask_kmeans.estimator import KMeans
 from dask_kmeans.read import open_source
 from dask_kmeans.result import FittedModel
-from dask_kmeans.write import check_output, save_model, write_labels
+from dask_kmeans.write import check_output, save_model
 from dask_kmeans.write.place import Output
 
 
@@ -53,6 +54,7 @@ def run(
     outputs.check()
     with tasks_on(**cluster) as client:
         rows = open_source(source, **features)
+        labelled = carrying(rows, outputs)
         with (
             _kept_said(checkpoint),
             contextlib.closing(progress(outputs.quiet, parameters["max_iter"])) as follow,
@@ -62,7 +64,10 @@ def run(
         fitted = estimator._fitted_model()
         refused = require_convergence and not fitted.converged
         if not refused:
-            _write(estimator, fitted, model, outputs)
+            save_model(fitted, model, outputs.overwrite)
+            if outputs.labels is not None:
+                logger.info("writing labels to %s", outputs.labels)
+                write(estimator, labelled, outputs)
         content = {
             "command": "fit",
             "version": __version__,
@@ -85,14 +90,6 @@ def run(
     if checkpoint is not None:
         _remove(checkpoint)
     return DONE
-
-
-def _write(estimator: KMeans, fitted: FittedModel, model: str, outputs: Outputs) -> None:
-    """Write the model, and the labels where they are asked for."""
-    save_model(fitted, model, outputs.overwrite)
-    if outputs.labels is not None:
-        logger.info("writing labels to %s", outputs.labels)
-        write_labels(estimator.labels_, outputs.labels, outputs.overwrite)
 
 
 def _told(fitted: FittedModel) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from dask_kmeans.cli.types import Columns, Parameter, Size
 
 CLUSTER = ("scheduler", "scheduler_file", "workers", "threads", "memory_limit")
 OUTPUTS = ("labels", "report", "overwrite", "quiet")
+BESIDE_LABELS = ("with_", "keep", "partition_by")
 PARAMETERS = (
     "metric",
     "standardize",
@@ -27,6 +28,8 @@ PARAMETERS = (
 """Of KMeans, besides n_clusters."""
 
 LABEL_ENDINGS = (".zarr", ".parquet", ".csv", ".npy")
+TABLE_ENDINGS = (".parquet", ".csv")
+"""Of labels that are a column, beside which others can stand."""
 
 
 def _options(*options: Callable) -> Callable:
@@ -38,9 +41,11 @@ def _options(*options: Callable) -> Callable:
     return decorate
 
 
+COLUMNS_USAGE = "--columns A,B,C, or --column NAME for a name with commas or spaces in it"
+
 columns_options = _options(
     click.option(
-        "--columns", type=Columns(), default=[], metavar="A,B,...",
+        "--columns", type=Columns(COLUMNS_USAGE), default=[], metavar="A,B,...",
         help="Features: names between commas, or numbers from 0.",
     ),
     click.option(
@@ -65,6 +70,23 @@ output_options = _options(
     click.option("--quiet", is_flag=True, help="Print nothing but warnings and errors."),
     debug_option,
 )
+
+labels_options = _options(
+    click.option(
+        "--with", "with_", type=click.Choice(["distance"]),
+        help="A column of distances to the own center beside the labels (.parquet, .csv).",
+    ),
+    click.option(
+        "--keep", type=Columns("--keep id,url"),
+        default=[], metavar="COLUMN,...",
+        help="Columns of SOURCE, of any type, that go before the labels (.parquet, .csv).  "
+        "[default: of several files, the file and the row in it]",
+    ),
+    click.option(
+        "--partition-by", type=click.Choice(["cluster"]),
+        help="A folder of Parquet files for each cluster: cluster=3/part-00000.parquet.",
+    ),
+)  # fmt: skip
 
 cluster_options = _options(
     click.option("--scheduler", metavar="ADDRESS", help="Run on the workers of this scheduler."),
@@ -189,6 +211,7 @@ def check_usage(options: dict[str, Any], places: tuple[str, ...]) -> None:
         raise click.BadParameter(
             f"{labels!r} must end in {', '.join(LABEL_ENDINGS)}.", param_hint="'--labels'"
         )
+    _check_beside_labels(options)
     used: dict[str, str] = {}
     for name in places:
         place = _plain(options[name])
@@ -196,6 +219,31 @@ def check_usage(options: dict[str, Any], places: tuple[str, ...]) -> None:
             raise click.UsageError(f"{used[place]} and --{name} are the same place, {place}.")
         if place:
             used[place] = "SOURCE" if name == "source" else f"--{name}"
+
+
+def _check_beside_labels(options: dict[str, Any]) -> None:
+    """Raise UsageError for what cannot stand beside labels, or not in their format."""
+    given = {f"--{name.strip('_').replace('_', '-')}": options.get(name) for name in BESIDE_LABELS}
+    asked = [option for option, value in given.items() if value]
+    if not asked:
+        return
+    labels = (options["labels"] or "").rstrip("/").lower()
+    if not labels:
+        raise click.UsageError(
+            f"{asked[0]} says what goes beside labels: type --labels URL as well."
+        )
+    if not labels.endswith(TABLE_ENDINGS):
+        raise click.UsageError(
+            f"{asked[0]} needs a table of labels: type --labels NAME.parquet or NAME.csv."
+        )
+    if options["partition_by"] and not labels.endswith(".parquet"):
+        raise click.UsageError("--partition-by needs Parquet: type --labels NAME.parquet.")
+    own = {"label", "distance", *(["cluster"] if options["partition_by"] else [])}
+    taken = [name for name in options["keep"] if name in own]
+    if taken:
+        raise click.UsageError(
+            f"--keep {taken[0]}: labels have a column of this name. Rename that of SOURCE."
+        )
 
 
 def check_parameters(options: dict[str, Any]) -> None:

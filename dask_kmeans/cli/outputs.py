@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dask_kmeans.cli.options import TABLE_ENDINGS
 from dask_kmeans.write import check_labels_output, check_output
 
 
@@ -15,6 +16,14 @@ class Outputs:
     report: str | None
     overwrite: bool
     quiet: bool
+    with_: str | None = None
+    keep: tuple[str, ...] = ()
+    partition_by: str | None = None
+
+    @property
+    def are_a_table(self) -> bool:
+        """Whether labels are a column of a table, beside which others can stand."""
+        return (self.labels or "").rstrip("/").lower().endswith(TABLE_ENDINGS)
 
     def check(self) -> None:
         """Raise for what cannot be written, before hours are spent on what goes into it."""

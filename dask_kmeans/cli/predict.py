@@ -10,12 +10,13 @@ import numpy as np
 from dask_kmeans import __version__
 from dask_kmeans.cli.cluster import peak_memory, tasks_on
 from dask_kmeans.cli.codes import DONE
+from dask_kmeans.cli.labels import carrying, write
 from dask_kmeans.cli.log import logger
 from dask_kmeans.cli.outputs import Outputs
 from dask_kmeans.cli.report import write_report
 from dask_kmeans.estimator import load_model
 from dask_kmeans.read import FittedColumns, open_source
-from dask_kmeans.write import load_fitted, write_and_count
+from dask_kmeans.write import load_fitted
 
 
 def run(
@@ -40,10 +41,10 @@ def run(
     with tasks_on(**cluster) as client:
         if features["columns"] is None and not features["exclude"]:
             features = {"columns": FittedColumns(fitted.feature_names, fitted.columns)}
-        rows = open_source(source, **features)
+        rows = carrying(open_source(source, **features), outputs)
         logger.info("labelling %s: writing %s", source, labels)
         # One read gives the labels and what there is to watch in them.
-        tally = write_and_count(estimator._labelled(rows), labels, outputs.overwrite)
+        tally = write(estimator, rows, outputs)
         sizes = np.zeros(len(fitted.cluster_centers), np.int64)
         sizes[: len(tally.sizes)] = tally.sizes
         content = {

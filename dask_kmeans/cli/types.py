@@ -37,18 +37,23 @@ def _number(text: str) -> int | float | str:
 
 
 class Columns(click.ParamType):
-    """Names, or numbers from 0, between commas."""
+    """Names, or numbers from 0, between commas.
+
+    Parameters
+    ----------
+    usage : str
+        What to type instead of an empty name.
+    """
 
     name = "columns"
+
+    def __init__(self, usage: str):
+        self.usage = usage
 
     def convert(self, value: Any, param: Any, ctx: Any) -> list[str]:
         names = [name.strip() for name in value.split(",")] if isinstance(value, str) else value
         if not all(names):
-            self.fail(
-                f"{value!r} has an empty name. Type --columns A,B,C, or --column NAME for a name "
-                "with commas or spaces in it",
-                param, ctx,
-            )  # fmt: skip
+            self.fail(f"{value!r} has an empty name. Type {self.usage}", param, ctx)
         return names
 
 

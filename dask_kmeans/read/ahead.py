@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from dask_kmeans.read.carry import Batch, batches_of
+from dask_kmeans.read.carry import Batch
 from dask_kmeans.read.pieces import Piece
 
 T = TypeVar("T")
@@ -23,7 +23,7 @@ class Ahead:
         return _ahead(self.rows.pieces())
 
     def batches(self) -> Iterator[Batch]:
-        return _ahead(batches_of(self.rows))
+        return _ahead(self.rows.batches())
 
 
 def _ahead(items: Iterator[T]) -> Iterator[T]:

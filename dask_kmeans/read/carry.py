@@ -126,13 +126,6 @@ class Carry:
         return pa.Table.from_arrays(list(map(values, self.schema)), schema=self.schema)
 
 
-def batches_of(source: Any) -> Iterator[Batch]:
-    """The batches of rows that may carry something."""
-    if hasattr(source, "batches"):
-        return source.batches()
-    return map(Batch, source.pieces())
-
-
 def folder_types(folders: Mapping[str, Any]) -> dict[str, Any]:
     """Arrow types of the columns that `folder.partition_columns` has found."""
     import pyarrow as pa

@@ -31,6 +31,10 @@ class Kind:
         """`results` of the rows of `points`, in kind: see `Points.apply`."""
         raise NotImplementedError
 
+    def streams(self, results: RowResults) -> Any:
+        """See `Points.streams`; only stores are asked for it."""
+        raise NotImplementedError
+
     def wrap(self, values: np.ndarray) -> Any:
         """See `Points.in_kind`; only kinds of data in memory are asked for it."""
         raise NotImplementedError
@@ -168,6 +172,10 @@ class Points:
         return self.kind.apply(
             self, RowResults(function, np.dtype(dtype), n_outputs, self.transforms, fields)
         )
+
+    def streams(self, function: RowFunction, dtype: np.dtype | type) -> Any:
+        """`function` of the rows of a store, with what is carried beside them: `stored.Streams`."""
+        return self.kind.streams(RowResults(function, np.dtype(dtype), None, self.transforms))
 
     def in_kind(self, values: np.ndarray) -> Any:
         """Values (n_rows,) or (n_rows, n_outputs) known already, as `apply` would give them.

@@ -13,9 +13,12 @@ from typing import Any, Protocol
 import dask
 import numpy as np
 
-from dask_kmeans.read.carry import batches_of
+from dask_kmeans.read.carry import Batch
 from dask_kmeans.read.pieces import Piece, RowSource, cut
 from dask_kmeans.read.transforms import Transform, transformed
+
+BATCH_ROWS = 2**17
+"""Rows of a batch of results at most: rows of few features may be less than their results."""
 
 RowName = Callable[[int], str]
 """Position of a row among those of a task -> what a message calls it."""
@@ -65,13 +68,17 @@ class RowResults:
         """Results of the rows of a source, piece by piece; no function is called for no rows."""
         return self._of(source.pieces(), name)
 
-    def batches(self, source: RowSource, name: RowName) -> Iterator[tuple[np.ndarray, Any]]:
-        """Results of the rows of a source with what it carries beside them, batch by batch."""
+    def batches(
+        self, source: Any, name: RowName, carrying: bool
+    ) -> Iterator[tuple[np.ndarray, Any]]:
+        """Results of the rows of a source, batch by batch, with what it carries beside them."""
         first = 0
-        for piece, carried in batches_of(source):
-            none = np.empty((0, *self.row_shape), self.dtype)
-            yield np.concatenate([none, *self._of(cut(*piece), _after(name, first))]), carried
-            first += len(piece.values)
+        for piece, carried in source.batches() if carrying else map(Batch, source.pieces()):
+            for start in range(0, len(piece.values), BATCH_ROWS):
+                rows = piece.values[start : start + BATCH_ROWS]
+                own = None if carried is None else carried.slice(start, len(rows))
+                yield np.concatenate(list(self._of(cut(rows, None), _after(name, first)))), own
+                first += len(rows)
 
     def _of(self, pieces: Iterator[Piece], name: RowName) -> Iterator[np.ndarray]:
         first = 0

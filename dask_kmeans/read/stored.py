@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -17,7 +17,7 @@ from dask_kmeans.read.carry import Carry
 from dask_kmeans.read.packing import read_values
 from dask_kmeans.read.pieces import Piece, as_weights
 from dask_kmeans.read.points import Kind, Points
-from dask_kmeans.read.results import RowResults, RowsAfter, RowsFrom, shared
+from dask_kmeans.read.results import RowName, RowResults, RowsAfter, RowsFrom, shared
 from dask_kmeans.read.weights import weight_values
 
 LABELS_BYTES, OUTPUT_BYTES = 16 * 2**20, 64 * 2**20
@@ -159,10 +159,7 @@ class Stored(Kind):
         # Blocks small enough for their results: these are held whole, whereas rows are streamed.
         most = LABELS_BYTES if results.n_outputs is None else OUTPUT_BYTES
         blocks = _blocks(self.source, max(1, most // results.row_bytes))
-        wanted = shared(results)
-        # Named by counting the rows before them, if need be: a list that all blocks share.
-        uncounted = any(block.start is None for block in blocks)
-        sources = shared([block.source for block in blocks] if uncounted else [])
+        wanted, sources = shared(results), _before(blocks)
         values = da.concatenate(
             [
                 da.from_delayed(
@@ -177,8 +174,50 @@ class Stored(Kind):
         )
         return results.given(values, lambda each: each)
 
+    def streams(self, results: RowResults) -> Streams:
+        """`results` of the rows with what the source carries, for tasks that want a batch at a
+        time: then blocks may be as large as those of a fit."""
+        return Streams(_blocks(self.source), results, self.source.carry)
+
+
+@dataclass(frozen=True)
+class Streams:
+    """Results of rows with what their source carries beside them, a stream a block."""
+
+    blocks: tuple[Block, ...]
+    results: RowResults
+    carry: Carry | None
+
+    def tasks(self, task: Callable[..., Any], arguments: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """A `Delayed` a block: `task(batches, *arguments of the block)`.
+
+        `batches` are pairs: results, and the `pyarrow.Table` that is carried, or None.
+        """
+        wanted, sources = shared(self.results), _before(self.blocks)
+        carrying = self.carry is not None
+        return [
+            dask.delayed(partial(_on_stream, task, block, carrying, own), pure=False)(
+                wanted, sources
+            )
+            for block, own in zip(self.blocks, arguments, strict=True)
+        ]
+
+
+def _on_stream(task, block, carrying, arguments, results, sources):
+    name = _row_name(block, sources)
+    return task(results.batches(block.source, name, carrying), *arguments)
+
 
 def _results_of_block(block, results, sources):
-    start = block.start
-    name = RowsAfter(sources[: block.index]) if start is None else RowsFrom(start)
-    return results.of(block.source, name)
+    return results.of(block.source, _row_name(block, sources))
+
+
+def _before(blocks: Sequence[Block]) -> Any:
+    """The sources of all blocks, in a list that all tasks share; empty where rows are counted."""
+    uncounted = any(block.start is None for block in blocks)
+    return shared([block.source for block in blocks] if uncounted else [])
+
+
+def _row_name(block: Block, sources: Sequence[Any]) -> RowName:
+    """What rows of a block are called: by counting those before it, if need be."""
+    return RowsAfter(sources[: block.index]) if block.start is None else RowsFrom(block.start)

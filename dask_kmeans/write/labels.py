@@ -10,7 +10,8 @@
 | `.npy`     | an int32 array                                | one file, block after block      |
 
 Rows keep their order. Lazy labels are computed here for the first time, a few blocks at a time, and
-never lie in memory whole.
+never lie in memory whole. Tables of the labels of a store (`write_rows`) may have more columns, and
+are written by the workers.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from dask_kmeans import checks
+from dask_kmeans.read.carry import Carry
+from dask_kmeans.read.stored import Streams
 from dask_kmeans.write.place import Output, check_output
 from dask_kmeans.write.tally import Tally
 
@@ -78,11 +81,56 @@ def write_and_count(labels: Any, url: str | os.PathLike, overwrite: bool = False
     return _writer(ending)(labels, place.url, overwrite)
 
 
+def write_rows(
+    streams: Streams,
+    url: str | os.PathLike,
+    overwrite: bool = False,
+    *,
+    with_distance: bool = False,
+    partitions: int | None = None,
+) -> Tally:
+    """Labels of a store as a table, after the columns that the store carries.
+
+    Parameters
+    ----------
+    streams : read.stored.Streams
+        Of `predict.LABELLED`.
+    url : str
+        Ends in .parquet or .csv.
+    overwrite : bool, default=False
+    with_distance : bool, default=False
+        Whether a column of distances comes after that of labels.
+    partitions : int, optional
+        Number of clusters, each of which gets a folder of its own: of Parquet.
+    """
+    place = check_labels_output(url, overwrite=overwrite)
+    from dask_kmeans.write import row_table
+
+    table = row_table.RowTable(streams, with_distance)
+    if partitions is not None:
+        from dask_kmeans.write.partitions import write_partitions
+
+        return write_partitions(table, place.url, overwrite, partitions)
+    write = row_table.write_csv if _ending(place) == ".csv" else row_table.write_parquet
+    return write(table, place.url, overwrite)
+
+
 def check_labels_output(url: str | os.PathLike, *, overwrite: bool = False) -> Output:
     """The place for labels; raises as `write_labels` would, before there are labels."""
     if _ending(Output(url)) not in ENDINGS:
         raise checks.labels_format_error(os.fspath(url), ENDINGS)
     return check_output(url, overwrite=overwrite)
+
+
+def check_carried(carry: Carry, url: str | os.PathLike) -> None:
+    """Raise for columns that cannot be written to `url` beside labels."""
+    import pyarrow as pa
+
+    if _ending(Output(url)) != ".csv":
+        return
+    for column in carry.schema:
+        if pa.types.is_nested(column.type) or pa.types.is_binary(column.type):
+            raise checks.no_text_column_error(column.name, str(column.type), os.fspath(url))
 
 
 def _writer(ending: str) -> Callable[[Any, str, bool], Tally]:

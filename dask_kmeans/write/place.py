@@ -140,6 +140,30 @@ def filled(url: str | os.PathLike, *, overwrite: bool = False) -> Iterator[Outpu
 
 
 @contextlib.contextmanager
+def parts_beside(url: str | os.PathLike) -> Iterator[Output]:
+    """A folder that many processes may fill on the way to `url`, beside it; removed in the end.
+
+    Enter it after `staged` or `filled`, which remove what earlier runs left there.
+    """
+    place = Output(url)
+    if place.is_local:
+        target = Path(place.path)
+        folder = target.with_name(f".{target.name}.{socket.gethostname()}-{os.getpid()}.parts")
+        folder.mkdir()
+        try:
+            yield Output(folder)
+        finally:
+            _remove(folder)
+        return
+    parts = Output(f"{place.url.rstrip('/')}.parts")
+    _remove_tree(parts)
+    try:
+        yield parts
+    finally:
+        _remove_tree(parts)
+
+
+@contextlib.contextmanager
 def marker_last(place: Output, name: str) -> Iterator[None]:
     """Keep the file `name` out of the folder until the block has ended well."""
     content = place.fs.cat_file(place.inside(name))
