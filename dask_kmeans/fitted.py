@@ -15,7 +15,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from dask_kmeans import checks
 from dask_kmeans.blockwise import Blockwise
-from dask_kmeans.checks import NonFiniteError
+from dask_kmeans.checks import BadWeightError, NonFiniteError
+from dask_kmeans.describe import clusters_of, statistics_for
 from dask_kmeans.interop import to_sklearn
 from dask_kmeans.metrics import METRICS, Metric
 from dask_kmeans.pages import fitted_table
@@ -104,6 +105,45 @@ class FittedClusters(
         (inertia,) = self._figures(X, sample_weight, (Inertia(),))
         checks.check_finite_inertia(inertia)
         return -self._metric.of_square * inertia
+
+    def describe(self, X, sample_weight=None, top=10):
+        """What the clusters of X are like, from one pass over it.
+
+        Parameters
+        ----------
+        X : as in `fit`
+            The features of the fit, in the same order.
+        sample_weight : array-like of shape (n,), default=None
+            As in `fit`. A row of weight 0 counts in the sizes of clusters alone.
+        top : int, default=10
+            How many of the nearest rows of each cluster to tell, and of the farthest ones; 0 for
+            none.
+
+        Returns
+        -------
+        Clusters
+            `table` has a row a cluster: size, weight, inertia, mean, maximum and quantiles of the
+            distance to its center, and mean and standard deviation of every feature in the unit of
+            the data. `nearest` and `farthest` have the `top` rows of each, by number. A cluster
+            without rows has a size of 0, and NaN. Rows that `nan="skip"` leaves out count nowhere.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from dask_kmeans import KMeans
+        >>> X = np.array([[0.0], [1.0], [2.0], [10.0], [14.0]])
+        >>> clusters = KMeans(2, random_state=0).fit(X).describe(X, top=1)
+        >>> clusters.table[["size", "mean_distance", "x0_mean"]].sort_values("x0_mean").to_numpy()
+        array([[ 3.        ,  0.66666667,  1.        ],
+               [ 2.        ,  2.        , 12.        ]])
+        >>> sorted(clusters.nearest["row"])
+        [1, 3]
+        """
+        checks.check_top(top)
+        figures = self._figures(X, sample_weight, statistics_for(self._metric, int(top)))
+        checks.check_finite_inertia(figures[0])
+        names = self._fitted_columns().names or [f"x{j}" for j in range(self.n_features_in_)]
+        return clusters_of(figures, self._metric, names)
 
     def save(self, url: str, *, overwrite: bool = False) -> None:
         """Store the fitted model as a Zarr group with JSON attributes: no pickle.
@@ -240,7 +280,7 @@ class FittedClusters(
                 counts = survey(points, blockwise, self.nan).counts
                 blockwise = blockwise.with_plan(blocks=points.with_counts(counts).blocks)
             return statistics_of(blockwise, self._row_function(LabelRows), statistics)
-        except NonFiniteError:
+        except (BadWeightError, NonFiniteError):
             survey(points, blockwise, self.nan)  # says the same, with the row's number among all
             raise
         finally:

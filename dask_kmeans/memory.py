@@ -40,6 +40,22 @@ order and rid of equal ones."""
 SUMMARY_COPIES = 8
 """Of the candidates: themselves, their cells' sums and means, and what clusters these."""
 
+MOMENT_BYTES = 92
+"""Of a feature of a cluster: the sums of its values and of their squares, in 11 digits, and where
+these begin."""
+
+CLUSTER_BYTES = 2400
+"""Of a cluster: five exact sums, and a few numbers."""
+
+OCTAVE_BYTES = 2400
+"""Of a cluster, where distances lie between two powers of two: 128 bins of two digits each."""
+
+OCTAVES = 12
+"""Powers of two over which the distances in a cluster are spread, as a rule."""
+
+INERTIA_BYTES = 34_000
+"""Of one exact sum, in bins for all exponents."""
+
 
 def reading_bytes(read_bytes: int, parquet_columns: int = 0, ahead: bool = False) -> int:
     """Bytes that reading takes at its peak.
@@ -141,6 +157,22 @@ def seeding_partial_bytes(n_features: int, itemsize: int, n_candidates: int, per
 def summary_bytes(n_candidates: int, n_features: int) -> int:
     """Bytes that the driver takes to make starting centers of the candidates' cells."""
     return SUMMARY_COPIES * 8 * n_candidates * n_features
+
+
+def description_bytes(n_clusters: int, n_features: int, top: int) -> int:
+    """Bytes of what one task of `KMeans.describe` brings back: a partial result.
+
+    Of the distances in a cluster this counts `OCTAVES` powers of two. More, or fewer, add or save
+    `OCTAVE_BYTES` each.
+
+    Parameters
+    ----------
+    n_clusters, n_features : int
+    top : int
+        Rows of each cluster that are told, nearest and farthest ones each.
+    """
+    distances = OCTAVES * OCTAVE_BYTES + 2 * 16 * top
+    return n_clusters * (MOMENT_BYTES * n_features + distances + CLUSTER_BYTES) + INERTIA_BYTES
 
 
 def label_bytes(n_clusters: int) -> int:

@@ -30,6 +30,10 @@ class Metric(NamedTuple):
     distances: Callable[[np.ndarray], np.ndarray]
     """Squared distances as `transform` gives them, in the same memory."""
 
+    def distances_of(self, squares: np.ndarray) -> np.ndarray:
+        """The same, in memory of its own."""
+        return self.distances(squares.copy())
+
     def told(self, record: IterationRecord) -> IterationRecord:
         """The record of an iteration, for users."""
         return record._replace(inertia=self.of_square * record.inertia)

@@ -21,6 +21,7 @@ from dask_kmeans.statistics import (
     Known,
     Statistic,
     figures,
+    first_row_of,
     learn,
     merge_known,
     nothing_known,
@@ -117,10 +118,11 @@ def _measure_block(
 ) -> Known:
     """What a block's rows teach."""
     centers = function.prepared.centers
-    known, first = nothing_known(statistics, centers), block.start
-    for values, weights in block.pieces():
+    known, first = nothing_known(statistics, centers), first_row_of(block)
+    for as_read, (values, weights) in block.pieces_as_read():
         function.check(values)
+        checks.check_weights(weights, first)
         labels = function(values)
-        known = learn(statistics, known, values, weights, labels, centers, first)
+        known = learn(statistics, known, values, weights, labels, centers, first, as_read)
         first += len(values)
     return known

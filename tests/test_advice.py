@@ -214,6 +214,10 @@ IN_PYTHON = {
         (lambda _: {"X": SOME}, lambda names: sweep(names["X"], [])),
         (lambda _: {"X": np.array(ROWS)}, lambda names: sweep(names["X"], [1, 2], init=ROWS[:2])),
     ],
+    "check_top": [
+        (lambda _: {"model": fitted(), "X": SOME},
+         lambda names: names["model"].describe(names["X"], top="all"))
+    ],
     "warn_single_start": [
         (lambda _: array(X=np.array(ROWS), model=KMeans(2, init=ROWS[:2], n_init=3)), fit)
     ],
@@ -333,6 +337,9 @@ def do_in_python(code, names):
         names[roots[0] if roots else "X"] = value
 
 
+DONE_BY_WHAT_IS_TYPED = ("existing_output_error", "check_sweep", "check_top")
+
+
 @pytest.mark.parametrize(
     ("function", "number"),
     [(name, n) for name, scenarios in IN_PYTHON.items() for n in range(len(scenarios))],
@@ -353,7 +360,7 @@ def test_what_is_typed_in_python_helps(function, number, tmp_path, monkeypatch):
         names = make(tmp_path) if again else names
         for code in codes:
             do_in_python(code, names)
-        if function not in ("existing_output_error", "check_sweep"):  # there it is done by now
+        if function not in DONE_BY_WHAT_IS_TYPED:
             with warnings.catch_warnings():
                 warnings.simplefilter("error")
                 action(names)

@@ -30,6 +30,7 @@ ORDER = [
     ["checkpoint_schedule", "rows"],
     ["fit"],
     ["write"],
+    ["describe"],
     ["interop", "pages", "plot"],
     ["fit_parameters", "fitted"],
     ["estimator"],

@@ -24,7 +24,8 @@ class Block(NamedTuple):
     source: Any
     """A `read.RowSource`, or a `dask.delayed.Delayed` that computes to one."""
     way: Callable[[Iterator[Any]], Iterator[Any]] | None = None
-    """What its pieces go through between the source, or what is kept of it, and the task."""
+    """What its pieces go through between the source, or what is kept of it, and the task: a map of
+    rows, in their order."""
 
     def __repr__(self) -> str:
         """What logs of Dask show; where the source lies may be secret."""
@@ -98,6 +99,18 @@ class OpenBlock:
 
     def pieces(self) -> Iterator[Any]:
         """Rows (m, d) and weights (m,) or None, piece by piece in the order of the rows."""
+        pieces = self._pieces_as_read()
+        return pieces if self._way is None else self._way(pieces)
+
+    def pieces_as_read(self) -> Iterator[tuple[Any, Any]]:
+        """The same pieces, each after the rows (m, d) that it was before its way here."""
+        for piece in self._pieces_as_read():
+            first = 0
+            for strip in (piece,) if self._way is None else self._way(iter((piece,))):
+                yield piece.values[first : first + len(strip.values)], strip
+                first += len(strip.values)
+
+    def _pieces_as_read(self) -> Iterator[Any]:
         pieces = self._caches.kept(self.index)
         if pieces is None:
             pieces = self._read()
@@ -105,7 +118,7 @@ class OpenBlock:
                 pieces = self._caches.keep(self.index, pieces, self._reading.budget)
         if self._reading.collector is not None and self.start != UNCOUNTED:
             pieces = self._reading.collector.collect(self.cache, self.start, pieces)
-        return pieces if self._way is None else self._way(pieces)
+        return pieces
 
     def zeros(self, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
         """Like `np.zeros`, for what a task brings back: in memory that others have let go of."""

@@ -27,5 +27,9 @@ class NonFiniteError(ValueError):
     """A value of the data is NaN or infinite."""
 
 
+class BadWeightError(ValueError):
+    """A sample weight is negative, NaN or infinite."""
+
+
 class ParameterError(ValueError, TypeError):
     """A parameter of the estimator has a value that it cannot have."""

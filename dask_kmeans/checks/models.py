@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from dask_kmeans.checks.arrays import check_numeric, masked_error
+from dask_kmeans.checks.errors import ParameterError
 from dask_kmeans.checks.wording import (
     ESTIMATOR,
     given_text,
@@ -227,6 +229,17 @@ def warn_no_elbow(n_clusters: Sequence[int], strength: float, needed: float) -> 
         UserWarning,
         stacklevel=user_stack_level(),
     )
+
+
+def check_top(top: Any) -> None:
+    """Raise ParameterError unless `top` is a number of rows."""
+    if not isinstance(top, numbers.Integral) or isinstance(top, bool) or top < 0:
+        raise ParameterError(
+            text(
+                "top, the number of nearest and of farthest rows of each cluster, must be an int "
+                f">= 0. Got {given_text(top)}. Type model.describe(X, top=10)"
+            )
+        )
 
 
 def warn_single_start(n_init: int) -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
+from dask_kmeans.checks.errors import BadWeightError
 from dask_kmeans.checks.wording import brief, listing, sizes, text, typed
 
 
@@ -105,9 +108,18 @@ def weight_chunks_error(weight_chunks: Any, row_chunks: Any) -> ValueError:
     )
 
 
-def bad_weight_error(row: int, weight: float) -> ValueError:
+def check_weights(weights: np.ndarray | None, first_row: int) -> None:
+    """Raise for the first of some rows' weights, float64 (m,), that is negative or not finite."""
+    if weights is not None:
+        usable = np.isfinite(weights) & (weights >= 0)
+        if not usable.all():
+            row = int(np.argmin(usable))
+            raise bad_weight_error(first_row + row, float(weights[row]))
+
+
+def bad_weight_error(row: int, weight: float) -> BadWeightError:
     kind = "negative" if weight < 0 else "not finite"
-    return ValueError(
+    return BadWeightError(
         text(
             typed("sample_weight", "The sample weight"),
             f" is {kind} at row {row}: {weight!r}. Weights must be finite and >= 0 "

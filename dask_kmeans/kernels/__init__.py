@@ -20,7 +20,8 @@ sums              integer sums of rows: any order, the same bits; scatter_add: a
 distances         every distance that is reported, compared or drawn from
 exact_sum         the sum of such numbers, rounded once; exact_sums: by label
 extent            minimum, maximum and what is not finite, for the survey
-feature_moments   exact means and deviations of features
+reproducible_sums many such sums at once, of their leading bits
+feature_moments   exact means and deviations of features; cluster_moments: of those of each cluster
 unit_vectors      rows and centers of length one, for cosine
 content_hash      what identifies rows, whatever holds them and wherever they are cut
 draws             random numbers by the number of a row
@@ -49,6 +50,7 @@ from .backend import (
     register,
     rows_with_nan,
 )
+from .cluster_moments import ClusterMoments
 from .compiled import say_if_not_compiled
 from .content_hash import content_hash, join_hashes
 from .draws import exponential, uniform
@@ -57,6 +59,7 @@ from .exact_sums import ExactSums
 from .feature_moments import FeatureMoments
 from .margins import NO_MARGINS, Drift, Margins, drift_after, failing, no_drift, no_margins
 from .prepared_centers import PreparedCenters, prepare
+from .reproducible_sums import ReproducibleSums
 from .sums import FixedPoint, Moments, Sums, merge_sums
 from .unit_vectors import of_length_one, unit_vectors
 
@@ -64,6 +67,7 @@ __all__ = [
     "NO_MARGINS",
     "Assignment",
     "Backend",
+    "ClusterMoments",
     "Drift",
     "ExactSum",
     "ExactSums",
@@ -72,6 +76,7 @@ __all__ = [
     "Margins",
     "Moments",
     "PreparedCenters",
+    "ReproducibleSums",
     "RowBatch",
     "Sums",
     "Tally",

@@ -92,18 +92,18 @@ def _add(columns, weights, counted, digits):
                 continue
             x = columns[j, i]
             w = weights[i] if len(weights) else 1.0
-            product, error = _two_product(w, x)
+            product, error = two_product(w, x)
             _add_number(w, of_weights)
             _add_number(product, of_values)
             _add_number(error, of_values)
-            square, of_square = _two_product(product, x)
+            square, of_square = two_product(product, x)
             _add_number(square, of_squares)
             _add_number(of_square, of_squares)
             _add_number(error * x, of_squares)
 
 
 @internal
-def _two_product(a, b):
+def two_product(a, b):
     """fl(a b), and the rest of a b: exact unless it over- or underflows (Dekker, 1971)."""
     product = a * b
     scaled = SPLIT * a

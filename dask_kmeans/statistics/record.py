@@ -13,10 +13,14 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from dask_kmeans.blockwise import UNCOUNTED, OpenBlock
 from dask_kmeans.kernels import labelled_distances
 
 AT_ONCE = 2**13
 """Rows of a chunk: their distances stay in cache."""
+
+BLOCK_BITS = 40
+"""Bits of a row's number in its block, where the rows of the blocks before are not counted."""
 
 
 class LabelledRows(NamedTuple):
@@ -24,7 +28,7 @@ class LabelledRows(NamedTuple):
 
     # Axes: m rows, d features, k clusters.
     values: np.ndarray
-    """(m, d), as they were read."""
+    """(m, d), as they are compared with the centers."""
     weights: np.ndarray | None
     """float64 (m,); None where rows are not weighted."""
     labels: np.ndarray
@@ -35,7 +39,18 @@ class LabelledRows(NamedTuple):
     centers: np.ndarray
     """float64 (k, d), those that the labels belong to."""
     first_row: int
-    """Global number of the first row."""
+    """Number of the first row among all rows. Where a pass does not know it, the number of the
+    block times 2**40, and that of the row in the block: in the same order (see `global_rows`)."""
+    as_read: Any
+    """(m, d), before any transform; None in the passes of a fit, which do not hand them on."""
+
+    def counted_labels(self) -> np.ndarray:
+        """int32 (m,): -1 for rows of weight 0 too."""
+        return self.labels if self.weights is None else np.where(self.weights > 0, self.labels, -1)
+
+    def all_weights(self) -> np.ndarray:
+        """float64 (m,): 1 each where rows are not weighted."""
+        return np.ones(len(self.labels)) if self.weights is None else self.weights
 
 
 class Statistic(Protocol):
@@ -71,13 +86,14 @@ def learn(
     labels: np.ndarray,
     centers: np.ndarray,
     first_row: int,
+    as_read: Any = None,
 ) -> Known:
     """What is known, and what the rows `values` (m, d) with `labels` (m,) teach.
 
-    first_row : global number of the first of them.
+    first_row, as_read : see `LabelledRows`.
     """
     if statistics:
-        for rows in _chunks(values, weights, labels, centers, first_row):
+        for rows in _chunks(values, weights, labels, centers, first_row, as_read):
             known = tuple(
                 each.chunk(so_far, rows) for each, so_far in zip(statistics, known, strict=True)
             )
@@ -90,6 +106,7 @@ def _chunks(
     labels: np.ndarray,
     centers: np.ndarray,
     first_row: int,
+    as_read: Any,
 ) -> Iterator[LabelledRows]:
     room = np.empty(min(len(values), AT_ONCE))
     for start in range(0, len(values), AT_ONCE):
@@ -98,8 +115,13 @@ def _chunks(
         distances = labelled_distances(own, centers, labels[rows], room[: len(own)])
         yield LabelledRows(
             own, None if weights is None else weights[rows], labels[rows], distances, centers,
-            first_row + start,
+            first_row + start, None if as_read is None else as_read[rows],
         )  # fmt: skip
+
+
+def first_row_of(block: OpenBlock) -> int:
+    """Number of the first row of a block: see `LabelledRows.first_row`."""
+    return block.index << BLOCK_BITS if block.start == UNCOUNTED else block.start
 
 
 def merge_known(statistics: Sequence[Statistic], a: Known, b: Known) -> Known:

@@ -1,0 +1,41 @@
+"""Means and deviations of the features of each cluster, in the unit of the data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from dask_kmeans.kernels import ClusterMoments, dense
+from dask_kmeans.statistics.record import LabelledRows
+
+
+class ClusterFeatures(NamedTuple):
+    """Of rows of positive weight, as they were read."""
+
+    means: np.ndarray
+    """float64 (k, d); NaN for a cluster without rows."""
+    deviations: np.ndarray
+    """float64 (k, d), of a sample; see `kernels.ClusterMoments`."""
+
+
+@dataclass(frozen=True)
+class FeaturesByCluster:
+    """ClusterFeatures: where the rows of each cluster lie, whatever they went through."""
+
+    def zero(self, centers: np.ndarray) -> ClusterMoments:
+        """See `Statistic`."""
+        return ClusterMoments.zero(*centers.shape)
+
+    def chunk(self, known: ClusterMoments, rows: LabelledRows) -> ClusterMoments:
+        """See `Statistic`."""
+        return known.add(dense(rows.as_read), rows.all_weights(), rows.labels)
+
+    def merge(self, a: ClusterMoments, b: ClusterMoments) -> ClusterMoments:
+        """See `Statistic`."""
+        return a.merge(b)
+
+    def finish(self, known: ClusterMoments, centers: np.ndarray) -> ClusterFeatures:
+        """See `Statistic`."""
+        return ClusterFeatures(*known.means_and_deviations())
