@@ -72,7 +72,8 @@ class KMeans(FittedClusters):
         distances of `transform` are those of the standardized features.
     nan : {"raise", "skip"}, default="raise"
         What to do about a row with a NaN (or of zeros, by cosine): refuse the data, or leave the
-        row out (label -1).
+        row out (label -1). Features of which no row has a value are left out then, of the fit and
+        of all that the model says of new rows; the centers are NaN there.
     nodata : number, False or None, default=None
         A number that stands for "no value", as integer rasters have it. A row with it in any of
         its features is left out (label -1), whatever `nan` says of NaN: so a pixel counts where
@@ -113,6 +114,7 @@ class KMeans(FittedClusters):
     ----------
     cluster_centers_ : ndarray of shape (n_clusters, n_features), float64
         Float64 whatever holds the data: the same values in another dtype give the same centers.
+        NaN in features without any value.
     labels_ : int32, one for each row, in the kind of `X`
         NumPy for NumPy, a lazy dask array for a lazy source, a Series for a DataFrame, a DataArray
         for xarray. Equal to `predict(X)`. A DataArray is named "labels" and has the coordinates and

@@ -56,7 +56,6 @@ def fit(
     if not points.in_memory:
         say_if_not_compiled()
     with ExitStack() as stack:
-        points = points.through(*metric.transforms)
         logger.info("reading the data: rows, ranges, missing values", extra={"may_wait": True})
         every = all_rows(points, parameters, stack, content=checkpoint is not None)
         data = every.identity()

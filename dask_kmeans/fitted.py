@@ -32,6 +32,7 @@ from dask_kmeans.read import (
     FittedColumns,
     NoData,
     Points,
+    PresentFeatures,
     Source,
     Standardization,
     Transform,
@@ -233,7 +234,10 @@ class FittedClusters(
     def _row_function(self, kind: type[RowFunction]) -> RowFunction:
         names = getattr(self, "feature_names_in_", None)
         centers = inward(self.cluster_centers_, self._transforms)
-        return kind(centers, self.nan, None if names is None else tuple(names), self._metric)
+        features = np.flatnonzero(~np.isnan(self.cluster_centers_).all(axis=0))
+        return kind(
+            centers, self.nan, None if names is None else tuple(names), self._metric, features
+        )
 
     @property
     def _metric(self) -> Metric:
@@ -242,7 +246,8 @@ class FittedClusters(
     @property
     def _transforms(self) -> tuple[Transform, ...]:
         """What rows go through before they are compared."""
-        own = () if self.standardization_ is None else (self.standardization_,)
+        present = PresentFeatures.of_centers(self.cluster_centers_)
+        own = [each for each in (self.standardization_, present) if each is not None]
         return (*own, *self._metric.transforms)
 
     def _known_points(self, X: Any, sample_weight: Any = None) -> Points:

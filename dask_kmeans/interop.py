@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from dask_kmeans import checks
 from dask_kmeans.kernels import of_length_one
 from dask_kmeans.metrics import METRICS
-from dask_kmeans.read.transforms import Standardization, Transform, inward
+from dask_kmeans.read.transforms import PresentFeatures, Standardization, Transform, inward
 from dask_kmeans.result import FittedModel
 
 
@@ -23,12 +23,9 @@ def to_sklearn(model: Any) -> Any:
         return kmeans
     from sklearn.pipeline import Pipeline
 
-    steps = []
-    for transform in model._transforms:
-        name, step = _step(transform, model)
-        if hasattr(model, "feature_names_in_"):
-            step.feature_names_in_ = model.feature_names_in_.copy()
-        steps.append((name, step))
+    steps = [_step(transform, model) for transform in model._transforms]
+    if hasattr(model, "feature_names_in_"):
+        steps[0][1].feature_names_in_ = model.feature_names_in_.copy()
     if hasattr(kmeans, "feature_names_in_"):
         del kmeans.feature_names_in_  # it is given the arrays that the steps make
     return Pipeline([*steps, ("kmeans", kmeans)])
@@ -38,9 +35,16 @@ def _step(transform: Transform, model: Any) -> tuple[str, Any]:
     """The transform as a step of a pipeline, and its name."""
     if isinstance(transform, Standardization):
         return "standardscaler", _scaler(transform, int(model.cluster_sizes_.sum()))
+    if isinstance(transform, PresentFeatures):
+        from sklearn.compose import ColumnTransformer
+
+        kept = ColumnTransformer([("present", "passthrough", np.flatnonzero(transform.present))])
+        return "columntransformer", kept.fit(model.cluster_centers_)
     from sklearn.preprocessing import Normalizer
 
-    return "normalizer", Normalizer().fit(model.cluster_centers_)
+    present = PresentFeatures.of_centers(model.cluster_centers_)
+    centers = model.cluster_centers_
+    return "normalizer", Normalizer().fit(centers if present is None else present.inward(centers))
 
 
 def _kmeans(model: Any, centers: np.ndarray) -> Any:

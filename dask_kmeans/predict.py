@@ -40,6 +40,8 @@ class RowFunction:
         For the message about a value that is not finite.
     metric : Metric
         How distances are told.
+    features : ndarray of int, optional
+        Positions of the centers' features among those of the data; default: the same.
     """
 
     def __init__(
@@ -48,9 +50,11 @@ class RowFunction:
         nan: str,
         feature_names: tuple[str, ...] | None,
         metric: Metric = EUCLIDEAN,
+        features: np.ndarray | None = None,
     ):
         self.prepared = prepare(centers)
         self.nan, self.feature_names, self.metric = nan, feature_names, metric
+        self.features = features
 
     def __call__(self, values: np.ndarray) -> np.ndarray:
         """Rows (m, d) -> (m,) or (m, n_outputs)."""
@@ -65,6 +69,7 @@ class RowFunction:
         bad = first_unusable(dense(values), self.nan) if row >= 0 else None
         if bad is not None:
             row, column, value = bad
+            column = column if self.features is None else int(self.features[column])
             raise checks.non_finite_error(name(row), column, value, self.feature_names)
 
 

@@ -6,17 +6,23 @@ are read, and goes back to all of them for its last pass.
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from dask_kmeans import checks
 from dask_kmeans.blockwise import Blockwise
 from dask_kmeans.metrics import METRICS
 from dask_kmeans.parameters import FitParameters
-from dask_kmeans.read import Points, Share, Transform
+from dask_kmeans.read import Points, PresentFeatures, Share, Transform
 from dask_kmeans.start import sample_for
 from dask_kmeans.state import Rules
 from dask_kmeans.survey import Survey, survey
+
+logger = logging.getLogger("dask_kmeans")
 
 
 class Rows(NamedTuple):
@@ -68,10 +74,19 @@ def all_rows(points: Points, parameters: FitParameters, stack: ExitStack, *, con
     budget = parameters.memory_budget if parameters.fit_fraction == 1 else 0
     blockwise = Blockwise(points.blocks, points.in_memory, budget)
     stack.callback(blockwise.close)
+    metric = METRICS[parameters.metric].transforms
     if parameters.fit_fraction == 1:
-        return _surveyed(points, blockwise, parameters, content)
-    found = survey(points, blockwise, parameters.nan, content=content)
-    points = points.with_counts(found.counts)
+        rows = _surveyed(points, blockwise, parameters, metric, content)
+    else:
+        found = survey(points, blockwise, parameters.nan, transforms=metric, content=content)
+        points = points.with_counts(found.counts)
+        rows = Rows(points, blockwise, found)
+    transforms, found = metric, rows.found
+    if not found.seen.all():
+        missing = np.flatnonzero(~found.seen).tolist()
+        logger.info(checks.features_left_out_text(missing, points.feature_names))
+        transforms, found = (PresentFeatures(found.seen), *metric), found.of_present_features()
+    points = rows.points.through(*transforms)
     return Rows(points, blockwise.with_plan(blocks=points.blocks), found)
 
 
@@ -86,7 +101,9 @@ def rows_for_steps(every: Rows, parameters: FitParameters, stack: ExitStack) -> 
         blockwise = every.blockwise.over(points.blocks, parameters.memory_budget)
         stack.callback(blockwise.close)
         rows = _surveyed(points, blockwise, parameters)
-    k, counting = max(parameters.n_clusters), rows.found.positive_rows
+    # A share without any value of a feature has no row that counts.
+    counting = rows.found.positive_rows if rows.found.seen.all() else 0
+    k = max(parameters.n_clusters)
     if k > counting and parameters.fit_fraction < 1:
         raise checks.too_few_drawn_error(k, counting, parameters.fit_fraction)
     checks.check_n_clusters_against_rows(k, counting)
@@ -107,13 +124,21 @@ def as_compared(rows: Rows, every: Rows, parameters: FitParameters) -> tuple[Row
 
 
 def _surveyed(
-    points: Points, blockwise: Blockwise, parameters: FitParameters, content: bool = False
+    points: Points,
+    blockwise: Blockwise,
+    parameters: FitParameters,
+    transforms: Sequence[Transform] = (),
+    content: bool = False,
 ) -> Rows:
-    """Rows for steps: where they are numbered, their sample is collected on the way of the pass."""
+    """Rows for steps: where they are numbered, their sample is collected on the way of the pass.
+
+    transforms : what they will go through once features without values are left out.
+    """
     sample = sample_for(points, points.n_rows or 0, parameters)
     collecting = blockwise.with_plan(collector=sample)
     found = survey(
-        points, collecting, parameters.nan, moments=parameters.standardize, content=content
-    )
+        points, collecting, parameters.nan, transforms=transforms, moments=parameters.standardize,
+        content=content,
+    )  # fmt: skip
     points = points.with_counts(found.counts)
     return Rows(points, blockwise.with_plan(blocks=points.blocks), found)

@@ -48,7 +48,9 @@ measured, on embeddings with 20 rows a cluster and GloVe with 100."""
 
 def sample_for(points: Points, n_rows: int, parameters: FitParameters) -> Sample | None:
     """The sample of a fit to so many rows; None where it has no use for one."""
-    sample = plan_sample(n_rows, points.n_features, max(parameters.n_clusters), parameters.seed)
+    sample = plan_sample(
+        n_rows, points.n_features_read, max(parameters.n_clusters), parameters.seed
+    )
     if sample is None or parameters.accelerated or _may_seed(sample, n_rows, parameters):
         return sample
     return None

@@ -18,6 +18,51 @@ from dask_kmeans.kernels import (
     join_hashes,
 )
 from dask_kmeans.read import Points, Standardization, Transform
+from dask_kmeans.read.transforms import forward, strips
+
+
+@dataclass
+class Counted:
+    """Figures of the rows that count: of weight above zero, with a value in each feature that has
+    one in any row of weight above zero.
+
+    Which features these are shows only when all rows have been read. But a part of the rows that
+    lacks one of them altogether has no row that counts: so each part goes by the features that it
+    has itself, and its figures are dropped where others turn out to have more.
+    """
+
+    seen: np.ndarray
+    """bool (d,): features with a value in any row of weight above zero."""
+    minimum: np.ndarray
+    maximum: np.ndarray
+    """float64 (d,); infinite for features without values."""
+    max_weight: float = 0.0
+    rows: int = 0
+    moments: FeatureMoments | None = None
+
+    @classmethod
+    def none(cls, seen: np.ndarray, with_moments: bool) -> Counted:
+        """Figures of no rows."""
+        d = len(seen)
+        moments = FeatureMoments(d) if with_moments else None
+        return cls(seen, np.full(d, np.inf), np.full(d, -np.inf), moments=moments)
+
+    def merge(self, other: Counted) -> Counted:
+        """The figures of both parts together; neither is to be used afterwards."""
+        seen = self.seen | other.seen
+        whole = [part for part in (self, other) if np.array_equal(part.seen, seen)]
+        if len(whole) == 1:
+            return whole[0]
+        if not whole:
+            return Counted.none(seen, self.moments is not None)
+        return Counted(
+            seen,
+            np.minimum(self.minimum, other.minimum),
+            np.maximum(self.maximum, other.maximum),
+            max(self.max_weight, other.max_weight),
+            self.rows + other.rows,
+            self.moments and other.moments and self.moments.merge(other.moments),
+        )
 
 
 @dataclass
@@ -28,20 +73,15 @@ class BlockSurvey:
     """Rows of each block, by its index."""
     content: dict[int, int]
     """Hash of the rows of each block, by its index; 0 where it is not asked for."""
-    minimum: np.ndarray
-    maximum: np.ndarray
-    """Of the rows that count: no NaN, weight above zero."""
     unusable: tuple[int, int, int, float] | None
     """(block, row in it, feature, value) of the first value that is an error."""
     nan_rows: int
+    weightless: int
+    """Rows of weight zero."""
     bad_weight: tuple[int, int, float] | None
     """(block, row in it, weight) of the first weight that is negative, infinite or NaN."""
-    max_weight: float
+    counted: Counted
     """Of the rows that count."""
-    positive_rows: int
-    """Rows that count."""
-    moments: FeatureMoments | None
-    """Of the rows that count, where they are asked for."""
 
 
 @dataclass(frozen=True)
@@ -55,13 +95,18 @@ class Survey:
     counts : list of int
         Rows of each block.
     minimum, maximum : ndarray of shape (n_features,), float64
-        Of the rows that count.
+        Of the rows that count; 0 for features without values.
+    seen : ndarray of shape (n_features,), bool
+        Which features have a value in any row of weight above zero.
     nan_rows : int
-        Rows with a NaN somewhere.
+        Rows with a NaN somewhere, be it in a feature without values.
+    labelled_rows : (int, int)
+        How many rows get a label: between the two, which are the same where all features have
+        values or no row has weight zero.
     max_weight : float or None
         Largest sample weight of the rows that count; None for unweighted data.
     positive_rows : int
-        Rows that count: without NaN and of weight above zero.
+        Rows that count: of weight above zero, without NaN in the features that have values.
     content : int or None
         A hash of all rows and weights, in order; None where it was not asked for.
     moments : FeatureMoments or None
@@ -72,7 +117,9 @@ class Survey:
     counts: list[int]
     minimum: np.ndarray
     maximum: np.ndarray
+    seen: np.ndarray
     nan_rows: int
+    labelled_rows: tuple[int, int]
     max_weight: float | None
     positive_rows: int
     content: int | None = None
@@ -83,6 +130,17 @@ class Survey:
         ends = np.stack([self.minimum, self.maximum])
         minimum, maximum = transform.forward(ends)
         return replace(self, minimum=minimum, maximum=maximum, moments=None)
+
+    def of_present_features(self) -> Survey:
+        """The survey of the same rows without the features that have no values."""
+        seen = self.seen
+        return replace(
+            self,
+            minimum=self.minimum[seen],
+            maximum=self.maximum[seen],
+            seen=seen[seen],
+            moments=self.moments and self.moments.of_features(seen),
+        )
 
     def standardization(self) -> Standardization:
         """What brings features to mean 0 and deviation 1; needs moments."""
@@ -106,19 +164,23 @@ class Survey:
 
 
 def survey_block(
-    block: OpenBlock, n_features: int, nan: str, with_moments: bool, with_content: bool
+    block: OpenBlock,
+    n_features: int,
+    nan: str,
+    transforms: Sequence[Transform],
+    with_moments: bool,
+    with_content: bool,
 ) -> BlockSurvey:
-    """One block's share of the survey."""
-    minimum, maximum = np.full(n_features, np.inf), np.full(n_features, -np.inf)
+    """One block's share of the survey; moments and content are those of before the transforms."""
     unusable = bad_weight = None
-    rows = nan_rows = positive = content = 0
-    max_weight = 0.0
-    moments = FeatureMoments(n_features) if with_moments else None
-    for values, weights in block.pieces():
+    rows = nan_rows = weightless = content = 0
+    counted = Counted.none(np.zeros(n_features, bool), with_moments)
+    for values, weights in strips(block.pieces()) if transforms else block.pieces():
+        compared = forward(values, transforms)
         low, high = np.full(n_features, np.inf), np.full(n_features, -np.inf)
-        row, _, _, with_nan = extent(values, low, high)
+        row, _, _, with_nan = extent(compared, low, high)
         if row >= 0 and unusable is None:
-            first_bad = first_unusable(dense(values), nan)
+            first_bad = first_unusable(dense(compared), nan)
             if first_bad is not None:
                 unusable = (block.index, rows + first_bad[0], *first_bad[1:])
         if weights is not None and bad_weight is None:
@@ -126,24 +188,33 @@ def survey_block(
             if not usable.all():
                 first = int(np.argmin(usable))
                 bad_weight = (block.index, rows + first, float(weights[first]))
-        counted = _counted(values, weights, row < 0)
-        if not counted.all():
-            low[:], high[:] = np.inf, -np.inf
-            extent(values[counted], low, high)
-        minimum, maximum = np.minimum(minimum, low), np.maximum(maximum, high)
+        positive = np.ones(len(values), bool)
         if weights is not None:
-            max_weight = max(max_weight, float(np.max(weights, where=counted, initial=0.0)))
-        if moments is not None:
-            moments.add(dense(values), weights, counted)
+            positive = (weights > 0) & np.isfinite(weights)
+        if len(values) and row < 0 and positive.all():
+            found = Counted(np.ones(n_features, bool), low, high, rows=len(values))
+            if weights is not None:
+                found.max_weight = float(np.max(weights, initial=0.0))
+            if with_moments:
+                found.moments = FeatureMoments(n_features)
+                found.moments.add(dense(values), weights, positive)
+        else:
+            found = _counted(dense(values), weights, positive, transforms, with_moments)
+        counted = counted.merge(found)
         if with_content:
             content = content_hash(dense(values), weights, content)
         nan_rows += with_nan
-        positive += int(np.count_nonzero(counted))
+        weightless += len(values) - int(np.count_nonzero(positive))
         rows += len(values)
     return BlockSurvey(
-        {block.index: rows}, {block.index: content}, minimum, maximum, unusable,
-        nan_rows, bad_weight, max_weight, positive, moments,
-    )  # fmt: skip
+        {block.index: rows},
+        {block.index: content},
+        unusable,
+        nan_rows,
+        weightless,
+        bad_weight,
+        counted,
+    )
 
 
 def first_unusable(values: np.ndarray, nan: str) -> tuple[int, int, float] | None:
@@ -164,10 +235,32 @@ def first_unusable(values: np.ndarray, nan: str) -> tuple[int, int, float] | Non
     return row, column, float(values[row, column])
 
 
-def _counted(values: np.ndarray, weights: np.ndarray | None, all_finite: bool) -> np.ndarray:
-    """Which rows count, bool (m,): those without NaN and infinity, and of a weight above zero."""
-    counted = np.ones(len(values), bool) if all_finite else np.isfinite(dense(values)).all(axis=1)
-    return counted if weights is None else counted & (weights > 0) & np.isfinite(weights)
+def _counted(
+    values: np.ndarray,
+    weights: np.ndarray | None,
+    positive: np.ndarray,
+    transforms: Sequence[Transform],
+    with_moments: bool,
+) -> Counted:
+    """Figures of those of some rows (m, d) that count.
+
+    positive : bool (m,), rows of weight above zero.
+    """
+    seen = ~np.isnan(values[positive]).all(axis=0)
+    found = Counted.none(seen, with_moments)
+    if not seen.any():
+        return found
+    compared = forward(values[:, seen], transforms)
+    counts = positive & np.isfinite(compared).all(axis=1)
+    low, high = np.full(compared.shape[1], np.inf), np.full(compared.shape[1], -np.inf)
+    extent(compared[counts], low, high)
+    found.minimum[seen], found.maximum[seen] = low, high
+    found.rows = int(np.count_nonzero(counts))
+    if weights is not None:
+        found.max_weight = float(np.max(weights, where=counts, initial=0.0))
+    if found.moments is not None:
+        found.moments.add(np.where(seen, values, 0), weights, counts)
+    return found
 
 
 def merge_surveys(a: BlockSurvey, b: BlockSurvey) -> BlockSurvey:
@@ -175,14 +268,11 @@ def merge_surveys(a: BlockSurvey, b: BlockSurvey) -> BlockSurvey:
     return BlockSurvey(
         a.rows | b.rows,
         a.content | b.content,
-        np.minimum(a.minimum, b.minimum),
-        np.maximum(a.maximum, b.maximum),
         _first(a.unusable, b.unusable),
         a.nan_rows + b.nan_rows,
+        a.weightless + b.weightless,
         _first(a.bad_weight, b.bad_weight),
-        max(a.max_weight, b.max_weight),
-        a.positive_rows + b.positive_rows,
-        a.moments and b.moments and a.moments.merge(b.moments),
+        a.counted.merge(b.counted),
     )
 
 
@@ -196,6 +286,7 @@ def survey(
     blockwise: Blockwise,
     nan: str,
     *,
+    transforms: Sequence[Transform] = (),
     moments: bool = False,
     content: bool = False,
 ) -> Survey:
@@ -208,6 +299,8 @@ def survey(
         Runs the pass.
     nan : {"raise", "skip"}
         Whether a NaN is an error or only leaves its row out.
+    transforms : sequence of Transform
+        What rows go through, beside those of `points`, once features without values are left out.
     moments : bool
         Whether to learn the means and deviations of the features on the way.
     content : bool
@@ -220,8 +313,9 @@ def survey(
         weights that are negative, not finite or all zero.
     """
     merged = blockwise.run(
-        survey_block, points.n_features, nan, moments, content, merge=merge_surveys
-    )
+        survey_block, points.n_features, nan, tuple(transforms), moments, content,
+        merge=merge_surveys,
+    )  # fmt: skip
     counts = [merged.rows[block.index] for block in points.blocks]
     starts = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
     n_rows = int(starts[-1])
@@ -230,20 +324,28 @@ def survey(
     if merged.unusable is not None:
         block, row, column, value = merged.unusable
         row += int(starts[block])
+        column = points.position_read(column)
         raise checks.non_finite_error(row, column, value, points.feature_names)
     if points.weighted:
         bad_weight = merged.bad_weight
         if bad_weight is not None:
             block, row, weight = bad_weight
             raise checks.bad_weight_error(int(starts[block]) + row, weight)
-    if merged.positive_rows == 0:
+    counted = merged.counted
+    if counted.rows == 0:
         raise checks.nothing_counts_error(n_rows, merged.nan_rows, points.weighted)
     if points.weighted:
-        checks.check_weight_scale(merged.max_weight)
+        checks.check_weight_scale(counted.max_weight)
+    minimum, maximum = (
+        np.where(counted.seen, ends, 0.0) for ends in (counted.minimum, counted.maximum)
+    )
+    labelled = counted.rows, counted.rows + merged.weightless
+    if counted.seen.all():
+        labelled = (n_rows - merged.nan_rows,) * 2
     return Survey(
-        n_rows, counts, merged.minimum, merged.maximum, merged.nan_rows,
-        merged.max_weight if points.weighted else None, merged.positive_rows,
-        _joined(merged.content, merged.rows) if content else None, merged.moments,
+        n_rows, counts, minimum, maximum, counted.seen, merged.nan_rows, labelled,
+        counted.max_weight if points.weighted else None, counted.rows,
+        _joined(merged.content, merged.rows) if content else None, counted.moments,
     )  # fmt: skip
 
 

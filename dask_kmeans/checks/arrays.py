@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from dask_kmeans.checks.errors import DataChangedError, NonFiniteError
-from dask_kmeans.checks.wording import ESTIMATOR, SKIP_NAN, sizes, text, typed
+from dask_kmeans.checks.wording import ESTIMATOR, SKIP_NAN, listing, sizes, text, typed
 
 
 def check_two_dimensional(shape: Sequence[int], what: str = "array") -> None:
@@ -244,6 +244,14 @@ def non_finite_error(
             "NaN and type ",
             SKIP_NAN,
         )
+    )
+
+
+def features_left_out_text(missing: Sequence[int], names: Sequence[str] | None) -> str:
+    """For features (by position) of which the data has no value."""
+    shown = listing((at if names is None else names[at] for at in missing), limit=10)
+    return text(
+        f"{len(missing)} feature(s) without any value are left out; centers have NaN there: {shown}"
     )
 
 

@@ -84,7 +84,10 @@ def warn_fewer_distinct_rows(n_clusters: int, n_found: int) -> None:
 
 
 def check_init(init: Any, n_clusters: int, n_features: int) -> np.ndarray:
-    """Starting centres as the caller gave them.
+    """Starting centers as the caller gave them.
+
+    A feature may be NaN in all of them, as those of a fitted model are that the data had no value
+    of; whether it has one now is seen later (`check_finite_init`).
 
     Returns
     -------
@@ -126,6 +129,13 @@ def check_init(init: Any, n_clusters: int, n_features: int) -> np.ndarray:
                 f"{n_features})"
             )
         )
+    missing = np.isnan(centers).all(axis=0)
+    check_finite_init(centers if missing.all() else np.where(missing, 0.0, centers))
+    return centers
+
+
+def check_finite_init(centers: np.ndarray) -> None:
+    """Raise ValueError for starting centers (k, d) that are not finite."""
     finite = np.isfinite(centers)
     if not finite.all():
         row, column = map(int, np.argwhere(~finite)[0])
@@ -136,7 +146,6 @@ def check_init(init: Any, n_clusters: int, n_features: int) -> np.ndarray:
                 "be finite"
             )
         )
-    return centers
 
 
 def check_directions(centers: np.ndarray) -> None:

@@ -59,6 +59,12 @@ class FeatureMoments:
         self._rows = 1
         return self
 
+    def of_features(self, chosen: np.ndarray) -> "FeatureMoments":
+        """The sums of some features, bool (d,)."""
+        made = FeatureMoments(0)
+        made._digits, made._rows = self._digits[chosen], self._rows
+        return made
+
     def _carry(self) -> None:
         """Bring all digits but the highest into 0 .. 2**32 - 1; the value stays what it is."""
         for n in range(DIGITS - 1):

@@ -25,7 +25,7 @@ from dask_kmeans.read.points import Points
 from dask_kmeans.read.results import RowName
 from dask_kmeans.read.share import Share
 from dask_kmeans.read.stored import Source
-from dask_kmeans.read.transforms import Standardization, Transform
+from dask_kmeans.read.transforms import PresentFeatures, Standardization, Transform
 from dask_kmeans.read.url import Place, is_hdf5
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "NoData",
     "Piece",
     "Points",
+    "PresentFeatures",
     "RowName",
     "RowSource",
     "Share",

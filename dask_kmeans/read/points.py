@@ -15,6 +15,7 @@ from dask_kmeans.blockwise import Block
 from dask_kmeans.read.nodata import NoData
 from dask_kmeans.read.results import RowFunction, RowResults
 from dask_kmeans.read.transforms import (
+    PresentFeatures,
     Standardization,
     Transform,
     forward,
@@ -49,6 +50,7 @@ class Points:
     blocks : tuple of Block
         Together all rows, in order.
     n_features : int
+        Of those that are compared: after the transforms.
     dtype : dtype
         Of the values as they are handed over (bool comes as uint8).
     n_rows : int or None
@@ -92,7 +94,7 @@ class Points:
         """What one pass reads, decoded; None where the rows are not counted."""
         if self.n_rows is None:
             return None
-        row = self.n_features * self.dtype.itemsize + (8 if self.weighted else 0)
+        row = self.n_features_read * self.dtype.itemsize + (8 if self.weighted else 0)
         return self.n_rows * row
 
     def for_clusters(self, n_clusters: int) -> Points:
@@ -104,12 +106,28 @@ class Points:
     def through(self, *more: Transform) -> Points:
         """The same rows after more transforms, for passes over the blocks and for `apply`."""
         transforms = (*self.transforms, *more)
-        return replace(self, blocks=_through(self.blocks, transforms), transforms=transforms)
+        return replace(
+            self,
+            blocks=_through(self.blocks, transforms),
+            transforms=transforms,
+            n_features=inward(np.empty((0, self.n_features)), more).shape[1],
+        )
+
+    @property
+    def n_features_read(self) -> int:
+        """Features before the transforms."""
+        return self.outward(np.empty((0, self.n_features))).shape[1]
+
+    def position_read(self, feature: int) -> int:
+        """Position of a feature before the transforms."""
+        left = self._first(PresentFeatures)
+        return feature if left is None else int(np.flatnonzero(left.present)[feature])
 
     @property
     def standardization(self) -> Standardization | None:
-        """The standardization among the transforms."""
-        return self._first(Standardization)
+        """The standardization among the transforms, as one of all features that are read."""
+        own, left = self._first(Standardization), self._first(PresentFeatures)
+        return own if own is None or left is None else own.among(left.present)
 
     @property
     def nodata(self) -> NoData | None:

@@ -41,13 +41,17 @@ def transformed(pieces: Iterator[Piece], transforms: Sequence[Transform]) -> Ite
     if not transforms:
         yield from pieces
         return
+    for values, weights in strips(pieces):
+        yield Piece(forward(values, transforms), weights)
+
+
+def strips(pieces: Iterator[Piece]) -> Iterator[Piece]:
+    """The same rows in pieces so small that a copy of one stays in the cache."""
     for values, weights in pieces:
         step = max(planning.TILE_ROWS, STRIP_VALUES // values.shape[1])
         for first in range(0, len(values), step):
             strip = slice(first, first + step)
-            yield Piece(
-                forward(values[strip], transforms), None if weights is None else weights[strip]
-            )
+            yield Piece(values[strip], None if weights is None else weights[strip])
 
 
 def forward(values: RowBatch, transforms: Sequence[Transform]) -> Any:
@@ -101,6 +105,12 @@ class Standardization:
         """Standardized rows or centers (m, d) in the unit of the data."""
         return centers * self.scale + self.mean
 
+    def among(self, present: np.ndarray) -> Standardization:
+        """The same of more features, those of it where `present`; the others stay as they are."""
+        mean, scale = np.zeros(len(present)), np.ones(len(present))
+        mean[present], scale[present] = self.mean, self.scale
+        return Standardization(mean, scale)
+
     @classmethod
     def of_moments(cls, mean: np.ndarray, deviation: np.ndarray) -> Standardization:
         """That of features with these means and standard deviations."""
@@ -114,6 +124,39 @@ class Standardization:
     def from_dict(cls, stored: Mapping[str, Any]) -> Standardization:
         """What `as_dict` gave."""
         return cls(np.array(stored["mean"], float), np.array(stored["scale"], float))
+
+
+@dataclass(frozen=True)
+class PresentFeatures:
+    """Leaves out features of which the data of a fit has no value: land in a field of the sea.
+
+    Attributes
+    ----------
+    present : ndarray of shape (n_features,), bool
+        Which features are compared.
+    """
+
+    present: np.ndarray
+
+    def forward(self, values: np.ndarray) -> np.ndarray:
+        """Rows (m, d) of any dtype -> those of their features that are compared."""
+        return values[:, self.present]
+
+    def inward(self, centers: np.ndarray) -> np.ndarray:
+        """The features of centers that are compared."""
+        return centers[:, self.present]
+
+    def undo(self, centers: np.ndarray) -> np.ndarray:
+        """Centers with all features, NaN in those that are left out."""
+        out = np.full((len(centers), len(self.present)), np.nan)
+        out[:, self.present] = centers
+        return out
+
+    @classmethod
+    def of_centers(cls, centers: np.ndarray) -> PresentFeatures | None:
+        """What left out the features in which these centers (k, d) have NaN; None: nothing did."""
+        present = ~np.isnan(centers).all(axis=0)
+        return None if present.all() else cls(present)
 
 
 @dataclass(frozen=True)

@@ -95,7 +95,7 @@ def make_seeds(
     init, seed = parameters.init, parameters.random_state
     wanted = {"n_clusters": n_clusters, "n_init": parameters.n_init}
     if not isinstance(init, str):
-        given = _given(init, points.n_features, n_clusters, parameters.n_init)
+        given = _given(init, points.n_features_read, n_clusters, parameters.n_init)
         return Seeds([_as_centers(points.inward(centers), rule) for centers in given])
     if init == "k-means||":
         (seeds,) = make_parallel_seeds(blockwise, survey, rule, [n_clusters], parameters)
@@ -201,6 +201,7 @@ def _given(init: Init, n_features: int, n_clusters: int, n_init: int) -> list[np
 
 def _as_centers(given: np.ndarray, rule: CenterRule) -> np.ndarray:
     """Points that the caller gave, as centers."""
+    checks.check_finite_init(given)
     centers = rule.project(given)
     checks.check_directions(centers)
     return centers

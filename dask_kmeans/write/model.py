@@ -164,7 +164,8 @@ def _check_values(cluster_centers: np.ndarray, cluster_sizes: np.ndarray) -> Non
         raise ValueError(
             f"it has {len(cluster_centers)} cluster centers and {len(cluster_sizes)} cluster sizes"
         )
-    if not np.isfinite(cluster_centers).all():
+    missing = np.isnan(cluster_centers).all(axis=0)  # features of which the data had no value
+    if missing.all() or not np.isfinite(cluster_centers[:, ~missing]).all():
         raise ValueError("cluster_centers has values that are not finite")
     if (cluster_sizes < 0).any():
         raise ValueError("cluster_sizes has negative values")
@@ -193,7 +194,9 @@ def _checked(attributes: Mapping[str, Any], centers: np.ndarray) -> dict[str, An
     for name, found in told:
         if found is not None and len(found) != n_features:
             raise ValueError(f"{name} has {len(found)} entries for {n_features} features")
-    if values["metric"] == "cosine" and not of_length_one(centers):
+    if values["metric"] == "cosine" and not of_length_one(
+        centers[:, ~np.isnan(centers).all(axis=0)]
+    ):
         raise ValueError("cluster_centers are not of length one, and the metric is cosine")
     return values
 
