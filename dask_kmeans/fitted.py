@@ -19,7 +19,7 @@ from dask_kmeans.checks import BadWeightError, NonFiniteError
 from dask_kmeans.describe import clusters_of, statistics_for
 from dask_kmeans.interop import to_sklearn
 from dask_kmeans.metrics import METRICS, Metric
-from dask_kmeans.pages import fitted_table
+from dask_kmeans.pages import fitted_table, write_page
 from dask_kmeans.predict import (
     LABELLED,
     DistanceRows,
@@ -163,6 +163,21 @@ class FittedClusters(
         check_is_fitted(self)
         checks.check_parameters(self)
         save_model(self._fitted_model(), url, overwrite=overwrite)
+
+    def report(self, url: str, *, overwrite: bool = False) -> None:
+        """Write what the fit found as one HTML page, which needs nothing else to be read.
+
+        It tells what was fitted, how it settled, the sizes of the clusters and their centers.
+
+        Parameters
+        ----------
+        url : str
+            A local path or any fsspec URL. Written whole or not at all.
+        overwrite : bool, default=False
+            Whether to replace what is there.
+        """
+        check_is_fitted(self)
+        write_page(self, url, overwrite=overwrite)
 
     def to_sklearn(self):
         """A fitted `sklearn.cluster.KMeans` with these centers: nothing is fitted again.

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import re
 from html.parser import HTMLParser
 
 import dask
 import numpy as np
+import pandas as pd
 import pytest
 import sklearn
 from inputs import INPUTS, blobs
 
-from dask_kmeans import KMeans, load_model
+from dask_kmeans import KMeans, cli, load_model
+from dask_kmeans.pages.report import report_page
+from dask_kmeans.pages.svg import line_chart
 
 X = blobs(600, 3, 4, seed=2)
 VOID = {"meta", "br", "input", "link", "hr", "img"}
@@ -124,3 +128,153 @@ def test_an_inertia_that_stays_is_a_level_line():
     """Nothing is divided by zero."""
     page = Reader(own_part(KMeans(1).fit(np.ones((5, 2)))._repr_html_()))
     assert all("nan" not in line["points"] for line in page.all_of("polyline"))
+
+
+# -------------------------------------------------------------------------------------- the report
+
+
+def report_of(model, folder, name="report.html"):
+    model.report(str(folder / name), overwrite=True)
+    return (folder / name).read_text(encoding="utf-8")
+
+
+def cells(page, kind):
+    """Texts of the rows of a table."""
+    (found,) = re.findall(rf'<table class="{kind}">(.*?)</table>', page, flags=re.DOTALL)
+    rows = re.findall(r"<tr>(.*?)</tr>", found, flags=re.DOTALL)
+    return [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, flags=re.DOTALL) for row in rows]
+
+
+def test_the_report_tells_what_the_model_knows(tmp_path):
+    model = KMeans(4, tol=0, random_state=5, standardize=True).fit(X)
+    page = report_of(model, tmp_path)
+    read = Reader(page)
+    facts = dict(map(tuple, cells(page, "facts")))
+    assert facts["rows"] == "600"
+    assert facts["features"] == "3"
+    assert facts["inertia"] == repr(model.inertia_)
+    assert (facts["random_state"], facts["standardize"], facts["tol"]) == ("5", "true", "0")
+    assert "max_iter" not in facts
+    assert "Converged: no row changes its cluster any more." in read.text
+    sizes = cells(page, "sizes")[1:]
+    assert [int(row[1]) for row in sizes] == model.cluster_sizes_.tolist()
+    _, *centers = cells(page, "centers")
+    found = np.array([[float(text) for text in row[1:]] for row in centers])
+    np.testing.assert_allclose(found, model.cluster_centers_, rtol=1e-5)
+    points = [len(line["points"].split()) for line in read.all_of("polyline")]
+    assert points == [model.n_iter_, model.n_iter_]
+    marks = [float(text.split(": ")[1]) for text in re.findall(r"<title>(\d+: .*?)</title>", page)]
+    history = [record.inertia for record in model.history_]
+    np.testing.assert_allclose(marks[: model.n_iter_], history, rtol=1e-9)
+
+
+def test_the_report_needs_nothing_else(tmp_path):
+    read = Reader(report_of(KMeans(2, random_state=0).fit(X), tmp_path))
+    assert not {"script", "link", "img", "iframe", "object"} & {tag for tag, _ in read.elements}
+    assert not any({"src", "href"} & attributes.keys() for _, attributes in read.elements)
+    assert "http" not in read.text
+
+
+def test_a_report_of_a_loaded_model_is_the_same(tmp_path):
+    model = KMeans(3, random_state=0).fit(X)
+    model.save(str(tmp_path / "m.zarr"))
+    loaded = load_model(str(tmp_path / "m.zarr"))
+    assert report_of(model, tmp_path, "a.html") == report_of(loaded, tmp_path, "b.html")
+
+
+def test_names_and_rows_in_a_report(tmp_path):
+    frame = pd.DataFrame(X, columns=["<b>bold</b>", "a & b", "c"])
+    model = KMeans(3, init=X[:3], max_iter=1).fit(frame)
+    page = report_of(model, tmp_path)
+    assert "<b>" not in page
+    assert "&lt;b&gt;bold&lt;/b&gt;" in page
+    assert dict(map(tuple, cells(page, "facts")))["init"] == "given centers"
+    assert not any(f"{value:.4f}" in page for value in X[:3].ravel())
+
+
+def test_large_models_are_shortened_and_say_so(tmp_path):
+    page = report_of(KMeans(210, max_iter=1, init=X[:210]).fit(X), tmp_path)
+    assert len(cells(page, "sizes")) == len(cells(page, "centers")) == 1 + 200
+    assert "the first 200 of 210 clusters; the model has them all" in Reader(page).text
+    wide = np.tile(X, 15)
+    page = report_of(KMeans(2, random_state=0).fit(wide), tmp_path)
+    assert {len(row) for row in cells(page, "centers")} == {1 + 40}
+    assert "the first 40 of 45 features; the model has them all" in Reader(page).text
+
+
+@pytest.mark.filterwarnings("ignore:Number of distinct clusters")
+def test_odd_models_have_a_report(tmp_path):
+    for model, rows in [
+        (KMeans(1), np.ones((3, 2))),
+        (KMeans(3), np.repeat([[0.0, 1], [5, 5]], 3, axis=0)),
+        (KMeans(2), np.array([[0.0, 1e150], [1, -1e150], [2, 1e150]])),
+        (KMeans(2, metric="cosine", random_state=np.random.default_rng(0)), X),
+    ]:
+        page = report_of(model.fit(rows), tmp_path)
+        Reader(page)
+        assert not re.search(r"\bnan\b|\binf\b", page)
+
+
+def test_colors_of_centers_compare_them_with_the_mean(tmp_path):
+    rows = np.array([[0.0, 7.0], [0.0, 7.0], [10.0, 7.0], [10.0, 7.0]])
+    page = report_of(KMeans(2, init=rows[[0, 2]]).fit(rows), tmp_path)
+    shades = re.findall(r'class="heat" style="background:(.*?)"', page)
+    below, same, above, as_well = shades
+    assert below.startswith("rgb(0 114 178 / 0.2")
+    assert above.startswith("rgb(230 159 0 / 0.2")
+    assert same.endswith("/ 0.00)")
+    assert as_well.endswith("/ 0.00)")
+
+
+def test_a_report_is_replaced_only_when_asked(tmp_path):
+    model = KMeans(2, random_state=0).fit(X)
+    (tmp_path / "r.html").write_text("mine")
+    with pytest.raises(FileExistsError, match="overwrite=True"):
+        model.report(str(tmp_path / "r.html"))
+    assert (tmp_path / "r.html").read_text() == "mine"
+    with pytest.raises(FileNotFoundError, match="there is no folder"):
+        model.report(str(tmp_path / "none" / "r.html"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["r.html"]
+
+
+@pytest.mark.parametrize("values", [[5.0], [1.0, 1.0], [1e9 + 3, 1e9 + 2], [3e-300, 1e-301, 0.0]])
+def test_axes_reach_around_the_values(values):
+    chart = line_chart(values, "inertia", "#000000")
+    ticks = [float(text) for text in re.findall(r'text-anchor="end">(.*?)<', chart)]
+    assert min(ticks) <= min(values)
+    assert max(values) <= max(ticks)
+    assert len(set(ticks)) == len(ticks) <= 8
+    heights = [float(place.split(",")[1]) for place in
+               re.findall(r'points="(.*?)"', chart)[0].split()]  # fmt: skip
+    assert all(0 <= height <= 220 for height in heights)
+
+
+def run(*arguments):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(list(map(str, arguments)))
+    return ended.value.code
+
+
+def test_the_shell_writes_the_report(tmp_path, capsys):
+    np.save(tmp_path / "x.npy", X)
+    page = tmp_path / "fit.html"
+    fit = ("fit", tmp_path / "x.npy", "-k", 3, "--model", tmp_path / "m.zarr", "--html", page)
+    assert run(*fit, "--max-iter", 1, "--report", "-") == 0
+    read = Reader(page.read_text())
+    assert f"k-means: 3 clusters of {tmp_path}/x.npy" in read.text
+    assert "raise --max-iter, or --tol if the last changes" in read.text
+    assert json.loads(capsys.readouterr().out)["html"] == str(page)
+    before = page.read_text()
+    assert run(*fit) == 1
+    assert "--overwrite" in capsys.readouterr().err
+    assert page.read_text() == before
+    assert run(*fit, "--overwrite", "--quiet") == 0
+    assert page.read_text() != before
+    assert run(*fit[:-1], tmp_path / "m.zarr") == 2
+
+
+def test_the_report_hides_secrets_of_the_source():
+    model = KMeans(2, random_state=0).fit(X)
+    page = report_page(model, "https://u:SECRET@h/x.npy?sig=SECRET")
+    assert "SECRET" not in page
+    assert "https://h/x.npy?..." in page

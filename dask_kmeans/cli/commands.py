@@ -69,6 +69,7 @@ def command_line() -> None:
     is_flag=True,
     help="Write neither model nor labels of a fit that --max-iter stopped; exit with 3.",
 )
+@click.option("--html", metavar="FILE.html", help="Write what was found as a page to read.")
 @cluster_options
 @output_options
 def fit(**options: Any) -> int:
@@ -76,7 +77,7 @@ def fit(**options: Any) -> int:
     if options["resume"] and options["checkpoint"] is None:
         raise click.UsageError("--resume needs the --checkpoint URL to go on from.")
     check_parameters(options)
-    check_usage(options, ("source", "model", "labels", "report", "checkpoint"))
+    check_usage(options, ("source", "model", "labels", "report", "html", "checkpoint"))
     if options.pop("show_config"):
         return show_config()
     with quick_imports():
@@ -86,7 +87,7 @@ def fit(**options: Any) -> int:
 
     parameters, cluster = taken(options, ("n_clusters", *PARAMETERS)), taken(options, CLUSTER)
     outputs, kept = (
-        Outputs(**taken(options, (*OUTPUTS, *BESIDE_LABELS))),
+        Outputs(**taken(options, (*OUTPUTS, *BESIDE_LABELS, "html"))),
         Kept(**taken(options, Kept._fields)),
     )
     features = features_of(options) | {"weight_column": options.pop("sample_weight")}

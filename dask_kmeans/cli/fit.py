@@ -19,6 +19,7 @@ from dask_kmeans.cli.outputs import Outputs
 from dask_kmeans.cli.report import summary, write_report
 from dask_kmeans.cli.streams import say, warn
 from dask_kmeans.estimator import KMeans
+from dask_kmeans.pages import write_page
 from dask_kmeans.read import open_source
 from dask_kmeans.result import FittedModel
 from dask_kmeans.write import check_output, save_model
@@ -74,14 +75,19 @@ def run(
             "source": source,
             "model": None if refused else model,
             "labels": None if refused else outputs.labels,
+            "html": outputs.html,
             **_told(fitted),
             "peak_memory": peak_memory(client),
             "seconds": time.perf_counter() - start,
         }
+    reason = checks.stop_reason_for_shell(fitted.stop_reason)
     write_report(content, outputs.report, outputs.overwrite)
+    if outputs.html is not None:
+        write_page(
+            estimator, outputs.html, overwrite=outputs.overwrite, source=source, reason=reason
+        )
     if not outputs.quiet and outputs.report != "-":
         click.echo(summary(fitted))
-    reason = checks.stop_reason_for_shell(fitted.stop_reason)
     if refused:
         say(f"not converged, so no model was written: {reason}")
         return UNCONVERGED

@@ -19,6 +19,7 @@ class Outputs:
     with_: str | None = None
     keep: tuple[str, ...] = ()
     partition_by: str | None = None
+    html: str | None = None
 
     @property
     def are_a_table(self) -> bool:
@@ -31,3 +32,5 @@ class Outputs:
             check_labels_output(self.labels, overwrite=self.overwrite)
         if self.report not in (None, "-"):
             check_output(self.report, overwrite=self.overwrite)
+        if self.html is not None:
+            check_output(self.html, overwrite=self.overwrite)
