@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dask_kmeans.metrics import Metric
+from dask_kmeans.read import PresentFeatures
 from dask_kmeans.statistics import (
     Balance,
     BlockRows,
@@ -60,11 +61,11 @@ class Clusters:
         - FEATURE_mean, FEATURE_std : of each feature, in the unit of the data. The standard
           deviation is that of a sample, as pandas has it: the divisor is n - 1, or with weights
           sum(w) - sum(w**2) / sum(w), which is that for equal ones. Features without a name are
-          x0, x1 and so on.
+          x0, x1 and so on. NaN for features that the fit left out since they had no value.
     nearest, farthest : pandas.DataFrame
         Of each cluster the rows nearest to its center, and farthest from it: `cluster`, `rank`
-        (from 1), `row` (its number among all rows, from 0; of a grid in C order) and `distance`.
-        Equally far ones stand in the order of the rows.
+        (from 1), `row` (its number among all rows, from 0; of a grid in C order), `distance`, and
+        the columns that a source carries. Equally far ones stand in the order of the rows.
     inertia : float
         Of all rows: `-score(X)`, to the bit.
     n_rows : int
@@ -107,13 +108,12 @@ class Clusters:
                 "inertia": self.inertia,
                 **self.balance._asdict(),
                 "clusters": self.table.reset_index().to_dict("records"),
-                "nearest": self.nearest.to_dict("records"),
-                "farthest": self.farthest.to_dict("records"),
+                "nearest": _records(self.nearest),
+                "farthest": _records(self.farthest),
             }
         )
 
     def __repr__(self) -> str:
-        largest, effective = self.balance
         left_out = f", {self.rows_left_out} left out" if self.rows_left_out else ""
         # Mean and deviation of each feature come last.
         first = self.table.shape[1] - 2 * self.n_features
@@ -121,7 +121,7 @@ class Clusters:
         shown = self.table[[*SHOWN, *features]].head(SHOWN_ROWS).reset_index()
         lines = [
             f"{len(self.table)} clusters of {self.n_rows} rows{left_out}, inertia {self.inertia!r}",
-            f"the largest has {largest:.1%} of the rows; {effective:.3g} effective clusters",
+            str(self.balance),
             shown.to_string(index=False, float_format="{:.6g}".format),
         ]
         if len(shown) < len(self.table) or self.n_features > SHOWN_FEATURES:
@@ -129,8 +129,10 @@ class Clusters:
         return "\n".join(lines)
 
 
-def statistics_for(metric: Metric, top: int) -> tuple[Statistic, ...]:
-    """What one pass has to learn for `clusters_of`."""
+def statistics_for(
+    metric: Metric, top: int, present: PresentFeatures | None = None
+) -> tuple[Statistic, ...]:
+    """What one pass has to learn for `clusters_of`; `present` as in `FeaturesByCluster`."""
     distance = metric.distances_of
     return (
         Inertia(),
@@ -138,14 +140,19 @@ def statistics_for(metric: Metric, top: int) -> tuple[Statistic, ...]:
         TotalsByCluster(distance),
         MeanDistances(distance),
         DistanceQuantiles(distance, tuple(QUANTILES.values())),
-        FeaturesByCluster(),
+        FeaturesByCluster(present),
         RowsByDistance(distance, top),
         RowsByDistance(distance, top, farthest=True),
     )
 
 
-def clusters_of(figures: Sequence[Any], metric: Metric, names: Sequence[str]) -> Clusters:
-    """The clusters of which `statistics_for` gave these figures, with the features' names."""
+def clusters_of(
+    figures: Sequence[Any], metric: Metric, names: Sequence[str], carried: Any = None
+) -> Clusters:
+    """The clusters of which `statistics_for` gave these figures, with the features' names.
+
+    carried : `pyarrow.Schema` of what the source carries beside its rows, or None.
+    """
     import pandas as pd
 
     inertia, counts, totals, means, quantiles, features, nearest, farthest = figures
@@ -157,9 +164,25 @@ def clusters_of(figures: Sequence[Any], metric: Metric, names: Sequence[str]) ->
         axis="columns",
     ).rename_axis("cluster")
     return Clusters(
-        table, _rows(nearest, counts), _rows(farthest, counts), metric.of_square * inertia,
-        sum(counts.values()), len(names),
-    )  # fmt: skip
+        table,
+        _rows(nearest, counts, carried),
+        _rows(farthest, counts, carried),
+        metric.of_square * inertia,
+        sum(counts.values()),
+        len(names),
+    )
+
+
+def _records(rows: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows as dictionaries; what JSON has no form for (a date, say) as text."""
+    return [{name: _plain(value) for name, value in row.items()} for row in rows.to_dict("records")]
+
+
+def _plain(value: Any) -> Any:
+    try:
+        return jsonable(value)
+    except TypeError:
+        return str(value)
 
 
 def _distances(
@@ -193,11 +216,11 @@ def _features(features: ClusterFeatures, names: Sequence[str]) -> pd.DataFrame:
     )
 
 
-def _rows(found: ExtremeRows, counts: RowCounts) -> pd.DataFrame:
+def _rows(found: ExtremeRows, counts: RowCounts, carried: Any) -> pd.DataFrame:
     import pandas as pd
 
     clusters, ranks = np.nonzero(found.rows >= 0)
-    return pd.DataFrame(
+    rows = pd.DataFrame(
         {
             "cluster": clusters,
             "rank": ranks + 1,
@@ -205,3 +228,11 @@ def _rows(found: ExtremeRows, counts: RowCounts) -> pd.DataFrame:
             "distance": found.distances[clusters, ranks],
         }
     )
+    if carried is None:
+        return rows
+    import pyarrow as pa
+
+    own = [found.carried[row] for row in found.rows[clusters, ranks].tolist()]
+    table = pa.Table.from_pylist(own, schema=carried)
+    # Integers among missing ones stay integers.
+    return pd.concat([rows, table.to_pandas(integer_object_nulls=True)], axis="columns")

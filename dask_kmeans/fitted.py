@@ -125,7 +125,8 @@ class FittedClusters(
         Clusters
             `table` has a row a cluster: size, weight, inertia, mean, maximum and quantiles of the
             distance to its center, and mean and standard deviation of every feature in the unit of
-            the data. `nearest` and `farthest` have the `top` rows of each, by number. A cluster
+            the data. `nearest` and `farthest` have the `top` rows of each, by number, with the
+            columns that X carries (`open_source("table.parquet").carrying(["id"])`). A cluster
             without rows has a size of 0, and NaN. Rows that `nan="skip"` leaves out count nowhere.
 
         Examples
@@ -141,10 +142,13 @@ class FittedClusters(
         [1, 3]
         """
         checks.check_top(top)
-        figures = self._figures(X, sample_weight, statistics_for(self._metric, int(top)))
+        carry = X.carry if isinstance(X, Source) else None
+        present = PresentFeatures.of_centers(self.cluster_centers_)
+        statistics = statistics_for(self._metric, int(top), present)
+        figures = self._figures(X, sample_weight, statistics, carrying=carry is not None)
         checks.check_finite_inertia(figures[0])
         names = self._fitted_columns().names or [f"x{j}" for j in range(self.n_features_in_)]
-        return clusters_of(figures, self._metric, names)
+        return clusters_of(figures, self._metric, names, None if carry is None else carry.schema)
 
     def save(self, url: str, *, overwrite: bool = False) -> None:
         """Store the fitted model as a Zarr group with JSON attributes: no pickle.
@@ -287,11 +291,18 @@ class FittedClusters(
         return points.through(*self._transforms)
 
     def _figures(
-        self, X: Any, sample_weight: Any, statistics: tuple[Statistic, ...], *, by_row: bool = False
+        self,
+        X: Any,
+        sample_weight: Any,
+        statistics: tuple[Statistic, ...],
+        *,
+        by_row: bool = False,
+        carrying: bool = False,
     ) -> list[Any]:
         """Figures of the rows of X and their labels, from one pass.
 
         by_row : whether they need the rows' numbers, which may take a pass to count the rows.
+        carrying : whether they want what X, a source, carries beside its rows.
         """
         points = self._known_points(X, sample_weight)
         blockwise = Blockwise(points.blocks, points.in_memory)
@@ -299,7 +310,7 @@ class FittedClusters(
             if by_row and points.n_rows is None:
                 counts = survey(points, blockwise, self.nan).counts
                 blockwise = blockwise.with_plan(blocks=points.with_counts(counts).blocks)
-            return statistics_of(blockwise, self._row_function(LabelRows), statistics)
+            return statistics_of(blockwise, self._row_function(LabelRows), statistics, carrying)
         except (BadWeightError, NonFiniteError):
             survey(points, blockwise, self.nan)  # says the same, with the row's number among all
             raise

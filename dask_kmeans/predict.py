@@ -109,25 +109,32 @@ class DistanceRows(RowFunction):
 
 
 def statistics_of(
-    blockwise: Blockwise, function: RowFunction, statistics: tuple[Statistic, ...]
+    blockwise: Blockwise,
+    function: RowFunction,
+    statistics: tuple[Statistic, ...],
+    carrying: bool = False,
 ) -> list[Any]:
-    """Figures of all rows and their labels by `function`: one pass, however many figures."""
+    """Figures of all rows and their labels by `function`: one pass, however many figures.
+
+    carrying : whether statistics are to see what the source carries beside the rows.
+    """
     known = blockwise.run(
-        _measure_block, function, statistics, merge=functools.partial(merge_known, statistics)
-    )
+        _measure_block, function, statistics, carrying,
+        merge=functools.partial(merge_known, statistics),
+    )  # fmt: skip
     return figures(statistics, known, function.prepared.centers)
 
 
 def _measure_block(
-    block: OpenBlock, function: RowFunction, statistics: tuple[Statistic, ...]
+    block: OpenBlock, function: RowFunction, statistics: tuple[Statistic, ...], carrying: bool
 ) -> Known:
     """What a block's rows teach."""
     centers = function.prepared.centers
     known, first = nothing_known(statistics, centers), first_row_of(block)
-    for as_read, (values, weights) in block.pieces_as_read():
+    for as_read, (values, weights), carried in block.pieces_as_read(carrying):
         function.check(values)
         checks.check_weights(weights, first)
         labels = function(values)
-        known = learn(statistics, known, values, weights, labels, centers, first, as_read)
+        known = learn(statistics, known, values, weights, labels, centers, first, as_read, carried)
         first += len(values)
     return known

@@ -49,7 +49,7 @@ def source(tmp_path, xclara):
 def test_help_names_the_commands_and_exit_codes(run):
     ran = run("--help")
     assert ran.code == 0
-    assert all(command in ran.out for command in ("fit", "predict", "inspect"))
+    assert all(command in ran.out for command in ("fit", "predict", "describe", "inspect"))
     assert "Exit codes: 0 done; 1 the job failed" in ran.out
 
 

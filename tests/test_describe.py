@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from inputs import INPUTS, blobs
 from strategies import chunks_of, seeds, weights_of
 
-from dask_kmeans import KMeans, memory
+from dask_kmeans import KMeans, memory, open_source
 from dask_kmeans.describe import QUANTILES, Clusters, clusters_of, statistics_for
 from dask_kmeans.metrics import EUCLIDEAN
 from dask_kmeans.statistics import balance, figures, learn, merge_known, nothing_known
@@ -270,6 +270,43 @@ def test_rows_are_numbered_where_nobody_has_counted_them(tmp_path):
     assert counting.passes() == 1
 
 
+@pytest.mark.parametrize("nodata", [None, -9.0])
+def test_features_that_the_fit_left_out_are_not_told_of(nodata):
+    X = blobs(400, 3, 3, seed=3)
+    X[:, 1] = np.nan if nodata is None else nodata
+    X[7, 0] = X[7, 1]
+    model = fitted(X, 3, nan="skip", nodata=nodata)
+    found = model.describe(X, top=2).table
+    assert found["size"].sum() == 399
+    assert found[["x1_mean", "x1_std"]].isna().all(axis=None)
+    alone = fitted(X[:, ::2], 3, nan="skip", nodata=nodata, init=model.cluster_centers_[:, ::2])
+    expected = alone.describe(X[:, ::2], top=2).table
+    found = found.drop(columns=["x1_mean", "x1_std"])
+    np.testing.assert_array_equal(found.to_numpy(), expected.to_numpy())
+
+
+@pytest.mark.parametrize("weights", [None, np.arange(900.0) % 3])
+@pytest.mark.parametrize("standardize", [False, True])
+def test_columns_that_a_source_carries(tmp_path, weights, standardize):
+    """Of rows in the order of their distances, ties by row, as they lie in the file."""
+    X = np.random.default_rng(0).integers(-9, 10, (900, 2)).astype(float)
+    frame = pd.DataFrame(X, columns=["a", "b"])
+    ids = [None if row % 7 == 0 else 2**60 + row for row in range(900)]
+    frame["id"] = pd.array(ids, "Int64")
+    frame["name"] = [f"n{row}" for row in range(900)]
+    frame.to_parquet(tmp_path / "t.parquet", row_group_size=123)
+    model = fitted(frame[["a", "b"]], 3, standardize=standardize)
+    source = open_source(str(tmp_path / "t.parquet"), columns=["a", "b"])
+    found = model.describe(source.carrying(["name", "id"]), weights, top=30)
+    plain = model.describe(frame[["a", "b"]], weights, top=30)
+    assert found.table.to_numpy().tobytes() == plain.table.to_numpy().tobytes()
+    for rows, same in ((found.nearest, plain.nearest), (found.farthest, plain.farthest)):
+        assert list(rows.columns) == ["cluster", "rank", "row", "distance", "name", "id"]
+        pd.testing.assert_frame_equal(rows.iloc[:, :4], same)
+        assert rows["name"].tolist() == [f"n{row}" for row in rows["row"]]
+        assert rows["id"].tolist() == [ids[row] for row in rows["row"]]
+
+
 @pytest.mark.slow
 def test_the_same_bits_from_processes(client):
     X = blobs(2000, 3, 4, seed=9)
@@ -315,7 +352,10 @@ def test_as_json_and_in_words():
     assert own["depth_std"] is None
     assert content["nearest"][single]["row"] == 2
     shown = repr(found)
-    assert shown.startswith("2 clusters of 3 rows, inertia 0.5\nthe largest has 66.7% of the rows")
+    assert shown.splitlines()[:2] == [
+        "2 clusters of 3 rows, inertia 0.5",
+        "the largest cluster has 66.7% of the rows; 1.89 effective clusters",
+    ]
     header, *rows = [line.split() for line in shown.splitlines()[2:]]
     assert header == [
         "cluster", "size", "inertia", "mean_distance", "q50_distance", "max_distance",

@@ -102,12 +102,18 @@ class OpenBlock:
         pieces = self._pieces_as_read()
         return pieces if self._way is None else self._way(pieces)
 
-    def pieces_as_read(self) -> Iterator[tuple[Any, Any]]:
-        """The same pieces, each after the rows (m, d) that it was before its way here."""
-        for piece in self._pieces_as_read():
+    def pieces_as_read(self, carrying: bool = False) -> Iterator[tuple[Any, Any, Any]]:
+        """The same pieces, each with the rows (m, d) that it was before its way here.
+
+        carrying : whether the source hands out what it carries, for m rows each, which comes third;
+        else that is None.
+        """
+        read = self._batches() if carrying else ((each, None) for each in self._pieces_as_read())
+        for piece, carried in read:
             first = 0
             for strip in (piece,) if self._way is None else self._way(iter((piece,))):
-                yield piece.values[first : first + len(strip.values)], strip
+                rows = slice(first, first + len(strip.values))
+                yield piece.values[rows], strip, None if carried is None else carried[rows]
                 first += len(strip.values)
 
     def _pieces_as_read(self) -> Iterator[Any]:
@@ -133,13 +139,20 @@ class OpenBlock:
             self.cache[key] = value
 
     def _read(self) -> Iterator[Any]:
+        return (piece for piece, _ in self._counted((each, None) for each in self._source.pieces()))
+
+    def _batches(self) -> Iterator[tuple[Any, Any]]:
+        return self._counted(self._source.batches())
+
+    def _counted(self, batches: Iterator[tuple[Any, Any]]) -> Iterator[tuple[Any, Any]]:
+        """Pieces and what is carried beside them, as long as they are as many rows as expected."""
         rows = 0
-        for piece in self._source.pieces():
+        for piece, carried in batches:
             self.bytes_read += piece.values.nbytes
             rows += len(piece.values)
             if rows > self.rows >= 0:
                 break
-            yield piece
+            yield piece, carried
         if self.rows not in (UNCOUNTED, rows):
             raise checks.data_changed_error(
                 f"where rows {self.start} to {self.start + self.rows - 1} were, there are "

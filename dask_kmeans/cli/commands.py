@@ -21,11 +21,13 @@ from dask_kmeans.cli.options import (
     debug_option,
     features_of,
     labels_options,
+    nan_option,
     output_options,
     parameter_options,
     taken,
+    written_options,
 )
-from dask_kmeans.cli.types import Parameter
+from dask_kmeans.cli.types import Columns, Parameter
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -109,12 +111,7 @@ def fit(**options: Any) -> int:
 )
 @labels_options
 @columns_options
-@click.option(
-    "--nan",
-    type=Parameter("nan"),
-    metavar="[raise|skip]",
-    help="Rows with NaN are an error, or labelled -1.  [default: as the model was fitted]",
-)
+@nan_option
 @cluster_options
 @output_options
 def predict(**options: Any) -> int:
@@ -129,6 +126,59 @@ def predict(**options: Any) -> int:
 
     features, cluster = features_of(options), taken(options, CLUSTER)
     outputs = Outputs(**taken(options, (*OUTPUTS, *BESIDE_LABELS)))
+    with log_of(outputs.quiet):
+        return run(features=features, cluster=cluster, outputs=outputs, **options)
+
+
+@command_line.command(cls=Job)
+@click.argument("source", envvar=f"{PREFIX}_SOURCE")
+@click.option("--model", metavar="URL", required=True, help="A model that fit wrote.")
+@click.option(
+    "--top",
+    type=click.IntRange(min=0),
+    default=10,
+    show_default=True,
+    metavar="N",
+    help="Tell the N nearest and the N farthest rows of each cluster.",
+)
+@columns_options
+@click.option("--sample-weight", metavar="COLUMN", help="Column that holds weights.")
+@click.option(
+    "--keep",
+    type=Columns("--keep id,url"),
+    default=[],
+    metavar="COLUMN,...",
+    help="Columns of SOURCE, of any type, that go beside the nearest and farthest rows.",
+)
+@nan_option
+@cluster_options
+@click.option(
+    "--report",
+    metavar="FILE",
+    help="Write everything as JSON (- is stdout), or to a name in .parquet as a table.",
+)
+@written_options
+def describe(**options: Any) -> int:
+    """Tell what the clusters of a model are like, by the rows of SOURCE."""
+    keep = options.pop("keep")
+    if taken_names := sorted({"cluster", "rank", "row", "distance"}.intersection(keep)):
+        raise click.UsageError(
+            f"--keep {taken_names[0]}: the table of rows has a column of this name. Rename that of "
+            "SOURCE."
+        )
+    check_usage(options, ("source", "model", "report"))
+    if options.pop("show_config"):
+        return show_config()
+    if options["quiet"] and options["report"] is None:
+        raise click.UsageError("--quiet leaves nothing to tell: type --report FILE.json as well.")
+    with quick_imports():
+        from dask_kmeans.cli.describe import run
+        from dask_kmeans.cli.log import log_of
+        from dask_kmeans.cli.outputs import Outputs
+
+    cluster = taken(options, CLUSTER)
+    outputs = Outputs(labels=None, keep=keep, **taken(options, ("report", "overwrite", "quiet")))
+    features = features_of(options) | {"weight_column": options.pop("sample_weight")}
     with log_of(outputs.quiet):
         return run(features=features, cluster=cluster, outputs=outputs, **options)
 

@@ -22,6 +22,7 @@ from dask_kmeans.estimator import KMeans
 from dask_kmeans.pages import write_page
 from dask_kmeans.read import open_source
 from dask_kmeans.result import FittedModel
+from dask_kmeans.statistics import balance
 from dask_kmeans.write import check_output, save_model
 from dask_kmeans.write.place import Output
 
@@ -106,6 +107,7 @@ def _told(fitted: FittedModel) -> dict[str, Any]:
         "n_rows": int(fitted.cluster_sizes.sum()),
         "n_features": centers.shape[1],
         **fields,
+        **balance(fitted.cluster_sizes)._asdict(),
         "stop_reason": checks.stop_reason_for_shell(fitted.stop_reason),
     }
 

@@ -58,17 +58,28 @@ columns_options = _options(
     ),
 )  # fmt: skip
 
+nan_option = click.option(
+    "--nan",
+    type=Parameter("nan"),
+    metavar="[raise|skip]",
+    help="Rows with NaN are an error, or labelled -1.  [default: as the model was fitted]",
+)
+
 # Looked for by `main`, which has to know even when the command line is not understood.
 debug_option = click.option(
     "--debug", is_flag=True, expose_value=False, allow_from_autoenv=False,
     help="Print the traceback of an error.",
 )  # fmt: skip
 
-output_options = _options(
-    click.option("--report", metavar="FILE.json", help="Write what was done as JSON; - is stdout."),
+written_options = _options(
     click.option("--overwrite", is_flag=True, help="Replace outputs that exist."),
     click.option("--quiet", is_flag=True, help="Print nothing but warnings and errors."),
     debug_option,
+)
+
+output_options = _options(
+    click.option("--report", metavar="FILE.json", help="Write what was done as JSON; - is stdout."),
+    written_options,
 )
 
 labels_options = _options(
@@ -206,7 +217,7 @@ def check_usage(options: dict[str, Any], places: tuple[str, ...]) -> None:
         raise click.UsageError(f"--{name} has its own workers: leave out --workers, --threads.")
     if options["memory_limit"] and not options["workers"]:
         raise click.UsageError("--memory-limit is that of a worker: type --workers N as well.")
-    labels = options["labels"]
+    labels = options.get("labels")
     if labels is not None and not labels.rstrip("/").endswith(LABEL_ENDINGS):
         raise click.BadParameter(
             f"{labels!r} must end in {', '.join(LABEL_ENDINGS)}.", param_hint="'--labels'"

@@ -10,13 +10,12 @@ import numpy as np
 from dask_kmeans import __version__
 from dask_kmeans.cli.cluster import peak_memory, tasks_on
 from dask_kmeans.cli.codes import DONE
+from dask_kmeans.cli.fitted import model_for, source_for
 from dask_kmeans.cli.labels import carrying, write
 from dask_kmeans.cli.log import logger
 from dask_kmeans.cli.outputs import Outputs
 from dask_kmeans.cli.report import write_report
-from dask_kmeans.estimator import load_model
-from dask_kmeans.read import FittedColumns, open_source
-from dask_kmeans.write import load_fitted
+from dask_kmeans.statistics import balance
 
 
 def run(
@@ -34,18 +33,13 @@ def run(
     start, labels = time.perf_counter(), outputs.labels
     assert labels is not None
     outputs.check()
-    fitted = load_fitted(model)
-    estimator = load_model(model)
-    if nan is not None:
-        estimator.set_params(nan=nan)
+    estimator = model_for(model, nan)
     with tasks_on(**cluster) as client:
-        if features["columns"] is None and not features["exclude"]:
-            features = {"columns": FittedColumns(fitted.feature_names, fitted.columns)}
-        rows = carrying(open_source(source, **features), outputs)
+        rows = carrying(source_for(estimator, source, features), outputs)
         logger.info("labelling %s: writing %s", source, labels)
         # One read gives the labels and what there is to watch in them.
         tally = write(estimator, rows, outputs)
-        sizes = np.zeros(len(fitted.cluster_centers), np.int64)
+        sizes = np.zeros(len(estimator.cluster_centers_), np.int64)
         sizes[: len(tally.sizes)] = tally.sizes
         content = {
             "command": "predict",
@@ -57,6 +51,7 @@ def run(
             "n_features": rows.n_features,
             "rows_left_out": tally.n_rows - int(sizes.sum()),
             "cluster_sizes": sizes,
+            **balance(sizes)._asdict(),
             "inertia": tally.inertia.value(),
             "peak_memory": peak_memory(client),
             "seconds": time.perf_counter() - start,

@@ -10,6 +10,7 @@ import numpy as np
 from dask_kmeans import checks
 from dask_kmeans.cli.streams import hand_over
 from dask_kmeans.result import FittedModel
+from dask_kmeans.statistics import balance
 from dask_kmeans.write import jsonable, staged
 
 ROWS, COLUMNS = 20, 8
@@ -61,6 +62,7 @@ def summary(model: FittedModel) -> str:
             + (f", by {model.metric}" if model.metric != "euclidean" else "")
             + (f", fitted to a share of {fraction} of the rows" if fraction < 1 else ""),
             f"inertia {model.inertia!r}, {model.n_iter} iterations, {model.n_passes} passes",
+            str(balance(model.cluster_sizes)),
             checks.stop_reason_for_shell(model.stop_reason),
             table(model),
         ]

@@ -52,6 +52,7 @@ class ClusterMoments(NamedTuple):
 
         Rows of weight 0 or without a cluster may be anything; values of all others are finite.
         """
+        assert len(self.weights.tops) * values.shape[1] == len(self.first.tops)
         labels = np.where(weights > 0, labels, -1).astype(np.int64)
         self.weights.add(labels, weights)
         self.squared_weights.add(labels, weights * weights)

@@ -13,7 +13,7 @@ import numpy as np
 from dask_kmeans import checks, planning
 from dask_kmeans.blockwise import Block, parallelism
 from dask_kmeans.read.ahead import Ahead
-from dask_kmeans.read.carry import Carry
+from dask_kmeans.read.carry import Batch, Carry
 from dask_kmeans.read.packing import read_values
 from dask_kmeans.read.pieces import Piece, as_weights
 from dask_kmeans.read.points import Kind, Points
@@ -135,10 +135,16 @@ class Weighted:
     start: int = 0
 
     def pieces(self) -> Iterator[Piece]:
+        return (piece for piece, _ in self._weighted(map(Batch, self.rows.pieces())))
+
+    def batches(self) -> Iterator[Batch]:
+        return self._weighted(self.rows.batches())
+
+    def _weighted(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         start = self.start
-        for values, _ in self.rows.pieces():
+        for (values, _), carried in batches:
             stop = start + len(values)
-            yield Piece(values, as_weights(self._weights_of(start, stop)))
+            yield Batch(Piece(values, as_weights(self._weights_of(start, stop))), carried)
             start = stop
 
     def _weights_of(self, start: int, stop: int) -> np.ndarray:

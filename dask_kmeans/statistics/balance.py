@@ -17,6 +17,12 @@ class Balance(NamedTuple):
     """exp(entropy) of the shares of the clusters, -sum(p log p): k where all are of one size, near
     1 where nearly all rows are in one; NaN where there are no rows."""
 
+    def __str__(self) -> str:
+        return (
+            f"the largest cluster has {self.largest_share:.1%} of the rows; "
+            f"{self.effective_clusters:.3g} effective clusters"
+        )
+
 
 def balance(sizes: np.ndarray) -> Balance:
     """That of clusters with such numbers of rows, int (k,)."""

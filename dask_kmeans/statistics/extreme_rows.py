@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,6 +20,9 @@ class ExtremeRows(NamedTuple):
     """float64 (k, t): their distances, or minus these; infinite where there is no row."""
     rows: np.ndarray
     """int64 (k, t): their numbers, as `LabelledRows.first_row` counts; `NO_ROW` for no row."""
+    carried: dict[int, dict[str, Any]]
+    """What the source carries beside them, by these numbers; of a few other rows too. Empty where
+    a pass does not take it along."""
 
     @property
     def distances(self) -> np.ndarray:
@@ -40,7 +43,7 @@ class RowsByDistance:
     def zero(self, centers: np.ndarray) -> ExtremeRows:
         """See `Statistic`."""
         shape = len(centers), self.wanted
-        return ExtremeRows(np.full(shape, np.inf), np.full(shape, NO_ROW))
+        return ExtremeRows(np.full(shape, np.inf), np.full(shape, NO_ROW), {})
 
     def chunk(self, known: ExtremeRows, rows: LabelledRows) -> ExtremeRows:
         """See `Statistic`."""
@@ -57,16 +60,30 @@ class RowsByDistance:
         if rows.weights is not None:
             before &= rows.weights > 0
         found = np.flatnonzero(before)
-        return _inserted(known, rows.labels[found], keys[found], numbers[found])
+        known = _inserted(known, rows.labels[found], keys[found], numbers[found])
+        if rows.carried is None or not len(found):
+            return known
+        found = found[np.isin(numbers[found], known.rows)]
+        carried = zip(numbers[found].tolist(), rows.carried.take(found).to_pylist(), strict=True)
+        return _with_carried(known, dict(carried))
 
     def merge(self, a: ExtremeRows, b: ExtremeRows) -> ExtremeRows:
         """See `Statistic`."""
         clusters, ranks = np.nonzero(b.rows != NO_ROW)
-        return _inserted(a, clusters, b.keys[clusters, ranks], b.rows[clusters, ranks])
+        merged = _inserted(a, clusters, b.keys[clusters, ranks], b.rows[clusters, ranks])
+        return _with_carried(merged, b.carried)
 
     def finish(self, known: ExtremeRows, centers: np.ndarray) -> ExtremeRows:
         """See `Statistic`."""
         return known
+
+
+def _with_carried(known: ExtremeRows, carried: dict[int, dict[str, Any]]) -> ExtremeRows:
+    """What is known with more that is carried; now and then what is not wanted is let go of."""
+    carried = known.carried | carried
+    if len(carried) > 2 * known.rows.size:
+        carried = {row: carried[row] for row in known.rows.ravel().tolist() if row in carried}
+    return known._replace(carried=carried)
 
 
 def _inserted(

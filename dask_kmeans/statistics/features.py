@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dask_kmeans.kernels import ClusterMoments, dense
+from dask_kmeans.read.transforms import PresentFeatures
 from dask_kmeans.statistics.record import LabelledRows
 
 
@@ -24,13 +25,19 @@ class ClusterFeatures(NamedTuple):
 class FeaturesByCluster:
     """ClusterFeatures: where the rows of each cluster lie, whatever they went through."""
 
+    present: PresentFeatures | None = None
+    """What leaves out features of the rows that are read, of which then NaN is told."""
+
     def zero(self, centers: np.ndarray) -> ClusterMoments:
         """See `Statistic`."""
         return ClusterMoments.zero(*centers.shape)
 
     def chunk(self, known: ClusterMoments, rows: LabelledRows) -> ClusterMoments:
         """See `Statistic`."""
-        return known.add(dense(rows.as_read), rows.all_weights(), rows.labels)
+        values = dense(rows.as_read)
+        if self.present is not None:
+            values = self.present.forward(values)
+        return known.add(values, rows.all_weights(), rows.labels)
 
     def merge(self, a: ClusterMoments, b: ClusterMoments) -> ClusterMoments:
         """See `Statistic`."""
@@ -38,4 +45,5 @@ class FeaturesByCluster:
 
     def finish(self, known: ClusterMoments, centers: np.ndarray) -> ClusterFeatures:
         """See `Statistic`."""
-        return ClusterFeatures(*known.means_and_deviations())
+        found = known.means_and_deviations()
+        return ClusterFeatures(*(found if self.present is None else map(self.present.undo, found)))

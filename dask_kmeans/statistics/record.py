@@ -43,6 +43,8 @@ class LabelledRows(NamedTuple):
     block times 2**40, and that of the row in the block: in the same order (see `global_rows`)."""
     as_read: Any
     """(m, d), before any transform; None in the passes of a fit, which do not hand them on."""
+    carried: Any
+    """A `pyarrow.Table` of m rows, where a pass takes along what the source carries; else None."""
 
     def counted_labels(self) -> np.ndarray:
         """int32 (m,): -1 for rows of weight 0 too."""
@@ -87,13 +89,14 @@ def learn(
     centers: np.ndarray,
     first_row: int,
     as_read: Any = None,
+    carried: Any = None,
 ) -> Known:
     """What is known, and what the rows `values` (m, d) with `labels` (m,) teach.
 
-    first_row, as_read : see `LabelledRows`.
+    first_row, as_read, carried : see `LabelledRows`.
     """
     if statistics:
-        for rows in _chunks(values, weights, labels, centers, first_row, as_read):
+        for rows in _chunks(values, weights, labels, centers, first_row, as_read, carried):
             known = tuple(
                 each.chunk(so_far, rows) for each, so_far in zip(statistics, known, strict=True)
             )
@@ -107,6 +110,7 @@ def _chunks(
     centers: np.ndarray,
     first_row: int,
     as_read: Any,
+    carried: Any,
 ) -> Iterator[LabelledRows]:
     room = np.empty(min(len(values), AT_ONCE))
     for start in range(0, len(values), AT_ONCE):
@@ -116,6 +120,7 @@ def _chunks(
         yield LabelledRows(
             own, None if weights is None else weights[rows], labels[rows], distances, centers,
             first_row + start, None if as_read is None else as_read[rows],
+            None if carried is None else carried[rows],
         )  # fmt: skip
 
 
