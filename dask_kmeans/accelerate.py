@@ -99,7 +99,7 @@ class Accelerator:
         ]
         rule = self.rules.center_rule
         while going := [trip for trip in trips if not trip.settled]:
-            self._assign(going)
+            self._assign(going, "warm-up")
             for trip in going:
                 assert trip.sampled.sums is not None
                 trip.settled = (
@@ -118,11 +118,12 @@ class Accelerator:
             if run.may_leap and run.latest is not None
         }
         if trips:
-            self._assign(list(trips.values()))  # the sample's sums where those of all are known
+            # The sample's sums where those of all are known.
+            self._assign(list(trips.values()), "leap")
             for trip in trips.values():
                 self._depart(trip)
         while going := [trip for trip in trips.values() if not trip.settled]:
-            self._assign(going)
+            self._assign(going, "leap")
             for trip in going:
                 self._go_on(trip)
         return [_proposed(trips[run.number]) if run.number in trips else run for run in runs]
@@ -193,15 +194,16 @@ class Accelerator:
             trip.bearings.weights, trip.run.centers,
         )  # fmt: skip
 
-    def _assign(self, trips: Sequence[_Trip]) -> None:
+    def _assign(self, trips: Sequence[_Trip], what: str) -> None:
         """One step on the sample of each trip's sums to its centers."""
         assert self.sampled is not None
         blockwise = self.sampled.gathered()
         n_rows = blockwise.n_rows
         requests = [self._request(trip, n_rows) for trip in trips]
         passed = blockwise.run(
-            assign_block, requests, self.rules.center_rule.fixed_point, merge=merge_for(requests)
-        )
+            assign_block, requests, self.rules.center_rule.fixed_point, merge=merge_for(requests),
+            name=f"{what} step {1 + max(trip.steps for trip in trips)} on the sample",
+        )  # fmt: skip
         for trip, request, outcome in zip(trips, requests, passed.outcomes, strict=True):
             sampled, known = trip.sampled, trip.sampled.sums
             sampled.sums = outcome.sums if known is None else merge_sums(known, outcome.sums)

@@ -93,8 +93,9 @@ class KMeans(FittedClusters):
         The same int (from 0 to 2**64 - 1) gives the same bits, whatever the chunks, threads,
         workers or machine. A generator of NumPy gives the next of its numbers to each fit.
     verbose : int, default=0
-        1 draws a progress bar, 2 logs a line an iteration to the logger "dask_kmeans": to stderr
-        where logging is not set up.
+        1 draws a progress bar of each pass over the data, 2 logs a line an iteration to the logger
+        "dask_kmeans", and one every ten seconds of a longer pass: to stderr where logging is not
+        set up.
     callbacks : sequence of callables, default=None
         Each is called with the `IterationRecord` of every iteration.
     checkpoint : str, default=None

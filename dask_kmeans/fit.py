@@ -186,7 +186,7 @@ def _labels(run: int, rows: Rows) -> np.ndarray | None:
     """Labels that the last pass left in the caches; only of data that lies here."""
     if not rows.points.in_memory:
         return None
-    return np.concatenate(rows.blockwise.gather(_labels_of, run))
+    return np.concatenate(rows.blockwise.gather(_labels_of, run, name="gathering labels"))
 
 
 def _labels_of(block: OpenBlock, run: int) -> np.ndarray:

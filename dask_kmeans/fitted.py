@@ -305,7 +305,7 @@ class FittedClusters(
         carrying : whether they want what X, a source, carries beside its rows.
         """
         points = self._known_points(X, sample_weight)
-        blockwise = Blockwise(points.blocks, points.in_memory)
+        blockwise = Blockwise(points.blocks, points.in_memory, row_bytes=points.row_bytes)
         try:
             if by_row and points.n_rows is None:
                 counts = survey(points, blockwise, self.nan).counts

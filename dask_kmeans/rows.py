@@ -72,7 +72,7 @@ def all_rows(points: Points, parameters: FitParameters, stack: ExitStack, *, con
         Whether they are to be identified by a hash of all rows.
     """
     budget = parameters.memory_budget if parameters.fit_fraction == 1 else 0
-    blockwise = Blockwise(points.blocks, points.in_memory, budget)
+    blockwise = Blockwise(points.blocks, points.in_memory, budget, points.row_bytes)
     stack.callback(blockwise.close)
     metric = METRICS[parameters.metric].transforms
     if parameters.fit_fraction == 1:

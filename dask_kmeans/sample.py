@@ -148,11 +148,11 @@ def collect_sample(block: OpenBlock, plan: Sample) -> list[Piece]:
 
 def gather(blockwise: Blockwise, plan: Sample, forward: Callable[[Any], Any]) -> Points:
     """The sample that `blockwise` has collected, in the order of the rows, in memory here."""
-    by_block = blockwise.gather(take_sample, plan)
+    by_block = blockwise.gather(take_sample, plan, name="gathering the sample")
     lost = [index for index, rows in enumerate(by_block) if rows is None]
     if lost:
         collecting = blockwise.with_plan(collector=plan)
-        found = collecting.read_again(lost, collect_sample, plan)
+        found = collecting.read_again(lost, collect_sample, plan, name="reading the sample again")
         for index, rows in zip(lost, found, strict=True):
             by_block[index] = rows
     pieces = [piece for of_block in by_block for piece in of_block]

@@ -109,7 +109,9 @@ class Start:
         assert self._sampled is not None
         # Labels are not kept: those that a warm-up has left serve the first leap.
         requests = [MeasureRequest(run.prepared(run.centers), (Inertia(),)) for run in runs]
-        known = self._sampled.gathered().run(measure_block, requests, merge=merge_for(requests))
+        known = self._sampled.gathered().run(
+            measure_block, requests, merge=merge_for(requests), name="measuring the sample"
+        )
         for run, (inertia,) in zip(runs, known, strict=True):
             self._expected_inertia[run.number] = inertia.value() / self._sampled.plan.share
 

@@ -314,7 +314,7 @@ def survey(
     """
     merged = blockwise.run(
         survey_block, points.n_features, nan, tuple(transforms), moments, content,
-        merge=merge_surveys,
+        merge=merge_surveys, name="survey",
     )  # fmt: skip
     counts = [merged.rows[block.index] for block in points.blocks]
     starts = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])

@@ -42,8 +42,10 @@ def test_workers_are_started_and_give_the_same_bits(source, tmp_path):
     report = json.loads((tmp_path / "r.json").read_text())
     assert len(report["peak_memory"]["workers"]) == 2
     # Nothing of what Dask's processes say to each other.
-    said = {line.split()[0] for line in there.stderr.splitlines()} - {"compiling"}
-    assert said == {"reading", "seeding", "iteration", "converged", "writing"}, there.stderr
+    # After the date and the time.
+    said = {line.split()[2] for line in there.stderr.splitlines()} - {"compiling"}
+    expected = {"reading", "seeding", "iteration", "converged", "writing", "labels"}
+    assert said == expected, there.stderr
 
 
 def test_the_workers_of_a_scheduler(source, tmp_path, processes):

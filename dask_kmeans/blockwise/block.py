@@ -9,6 +9,7 @@ import numpy as np
 
 from dask_kmeans import checks
 from dask_kmeans.blockwise.caches import Caches
+from dask_kmeans.blockwise.work import Advances
 
 UNCOUNTED = -1
 """In place of a number of rows that is not known yet."""
@@ -51,6 +52,8 @@ class Reading(NamedTuple):
     each block has its share of the budget, where about so many rows share the process."""
     brought: bool = False
     """Whether Dask brings the rows to the task, wanted or not."""
+    work: Advances | None = None
+    """What hears how far tasks are; None where nobody listens."""
 
 
 class OpenBlock:
@@ -91,6 +94,7 @@ class OpenBlock:
         self.bytes_read = 0
         self._source, self._caches, self._reading = source, caches, reading
         self._way = block.way
+        self._rows_seen = 0
         self.read_anyway = reading.brought
         self.quota = 0
         if reading.process_rows:
@@ -124,7 +128,15 @@ class OpenBlock:
                 pieces = self._caches.keep(self.index, pieces, self._reading.budget)
         if self._reading.collector is not None and self.start != UNCOUNTED:
             pieces = self._reading.collector.collect(self.cache, self.start, pieces)
+        if self._reading.work is not None:
+            pieces = self._told(pieces, self._reading.work)
         return pieces
+
+    def end(self) -> None:
+        """The task is done, with as many of its rows as it wanted."""
+        if self._reading.work is not None:
+            rows = self._rows_seen if self.rows == UNCOUNTED else self.rows
+            self._reading.work.advance(self.index, rows, self.bytes_read, whole=True)
 
     def zeros(self, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
         """Like `np.zeros`, for what a task brings back: in memory that others have let go of."""
@@ -137,6 +149,14 @@ class OpenBlock:
             self.index, key, n_bytes, int(share * label_budget)
         ):
             self.cache[key] = value
+
+    def _told(self, pieces: Iterator[Any], work: Advances) -> Iterator[Any]:
+        """Hand pieces through, and tell of each when it has been worked on."""
+        self._rows_seen = 0
+        for piece in pieces:
+            yield piece
+            self._rows_seen += len(piece.values)
+            work.advance(self.index, self._rows_seen, self.bytes_read)
 
     def _read(self) -> Iterator[Any]:
         return (piece for piece, _ in self._counted((each, None) for each in self._source.pieces()))

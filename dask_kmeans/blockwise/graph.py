@@ -18,7 +18,7 @@ from dask_kmeans.blockwise.cluster import (
     sending,
     worker_threads,
 )
-from dask_kmeans.blockwise.layers import Tasks
+from dask_kmeans.blockwise.layers import Key, Tasks
 from dask_kmeans.blockwise.placement import balanced
 from dask_kmeans.blockwise.pools import own_pool
 from dask_kmeans.blockwise.tasks import Parcel, merge_all, run_block
@@ -55,47 +55,52 @@ class Graph:
         self._anchors: dict[str | None, Any] = {None: Caches.here(self._token)}
         self._where: dict[int, str] = {}
 
+    def client(self) -> Any:
+        """The client that passes run on; None where they run on Dask's own scheduler."""
+        return self._client
+
     def processes(self) -> int:
         """Processes that have caches."""
         return max(1, len(self._workers()))
 
-    def run(self, blocks, task, broadcast, merge, reading):
+    def run(self, blocks, task, broadcast, merge, reading, name):
         with cluster_failures(self._client):
             while True:
                 with contextlib.suppress(_Stalled):
-                    return self._run(blocks, task, broadcast, merge, reading)
+                    return self._run(blocks, task, broadcast, merge, reading, name)
 
-    def gather(self, blocks, task, broadcast, reading):
+    def gather(self, blocks, task, broadcast, reading, name):
         found: dict[int, Any] = {}
         with cluster_failures(self._client):
             while missing := [block for block in blocks if block.index not in found]:
                 with contextlib.suppress(_Stalled):
-                    self._gather(missing, task, broadcast, reading, found)
+                    self._gather(missing, task, broadcast, reading, name, found)
         return [found[block.index] for block in blocks]
 
-    def _run(self, blocks, task, broadcast, merge, reading):
+    def _run(self, blocks, task, broadcast, merge, reading, name):
         workers = self._workers()
         where = balanced(self._where, workers, [block.index for block in blocks])
-        tasks, parts = self._parts(blocks, task, broadcast, reading, workers, where)
+        tasks, parts = self._parts(blocks, task, broadcast, reading, name, workers, where)
         # Those of a worker first, so that a single one of each has to travel.
-        together: dict[str | None, list[str]] = {}
+        together: dict[str | None, list[Key]] = {}
         for block, part in zip(blocks, parts, strict=True):
             together.setdefault(where.get(block.index), []).append(part)
         roots = [
-            _merged(tasks, group, merge, f"{tasks.name}-{number}")
-            for number, group in enumerate(together.values())
+            _merged(tasks, group, merge, number) for number, group in enumerate(together.values())
         ]
-        lazy = tasks.lazily([_merged(tasks, roots, merge, tasks.name)])
+        lazy = tasks.lazily([_merged(tasks, roots, merge, len(roots))])
         with contextlib.closing(self._computed(lazy, tasks.name, set(workers))) as computed:
             result, ran = next(computed)
         self._where.update(ran)
         return result
 
-    def _gather(self, blocks, task, broadcast, reading, found: dict[int, Any]) -> None:
+    def _gather(self, blocks, task, broadcast, reading, name, found: dict[int, Any]) -> None:
         workers = self._workers()
         # Nowhere but where the caches are, be it out of balance.
         where = {index: at for index, at in self._where.items() if at in workers}
-        tasks, parts = self._parts(blocks, task, broadcast, reading, workers, where, strictly=True)
+        tasks, parts = self._parts(
+            blocks, task, broadcast, reading, name, workers, where, strictly=True
+        )
         lazy = tasks.lazily(parts)
         with contextlib.closing(self._computed(lazy, tasks.name, set(workers))) as computed:
             for block, (result, ran) in zip(blocks, computed, strict=True):
@@ -103,12 +108,12 @@ class Graph:
                 self._where.update(ran)
 
     def _parts(
-        self, blocks, task, broadcast, reading, workers, where, strictly=False
-    ) -> tuple[Tasks, list[str]]:
+        self, blocks, task, broadcast, reading, name, workers, where, strictly=False
+    ) -> tuple[Tasks, list[Key]]:
         """The tasks of a pass, and which of them make (result, where it ran), block by block."""
         self._anchor(workers)
-        name = f"{task.__name__.strip('_')}-{self._token[:8]}-{next(self._serial)}"
-        tasks = Tasks(name, strictly)
+        unique = f"{self._token[:8]}-{next(self._serial)}"
+        tasks = Tasks(f"{name.replace(' ', '-')}-{unique}", strictly)
         parcel = Parcel if self._client is None else Parcel.packed
         copies = _copies(tasks, parcel((broadcast, reading)), workers)
         parts = []
@@ -120,7 +125,7 @@ class Graph:
             shared = copies.get(at, copies[None])
             parts.append(
                 tasks.add(
-                    f"{name}-{block.index}",
+                    tasks.key("", block.index),
                     (run_block, self._token, task, carried, source, shared),
                     at,
                 )
@@ -187,7 +192,7 @@ class Graph:
         for address in workers.keys() - self._anchors.keys():
             self._anchors[address] = self._client.submit(
                 Caches.here, self._token, workers=[address], pure=False,
-                key=f"cache-{self._token[:8]}-{uuid.uuid4().hex[:8]}",
+                key=f"kmeans-cache-{self._token[:8]}-{uuid.uuid4().hex[:8]}",
             )  # fmt: skip
 
     def close(self) -> None:
@@ -196,14 +201,14 @@ class Graph:
             self._settings.pop("pool").shutdown(wait=False, cancel_futures=True)
 
 
-def _copies(tasks: Tasks, parcel: Parcel, workers: dict[str, int]) -> dict[str | None, str]:
+def _copies(tasks: Tasks, parcel: Parcel, workers: dict[str, int]) -> dict[str | None, Key]:
     """The broadcast: what each worker takes, and what a task does that has no place.
 
     A few copies are sent out by the scheduler, at once; workers hand them on to each other. They
     have no place of their own: one that is lost with its worker is sent to any other.
     """
     copies = [
-        tasks.share(f"broadcast-{tasks.name}-{number}", parcel)
+        tasks.share(tasks.key("broadcast", number), parcel)
         for number in range(min(COPIES, max(1, len(workers))))
     ]
     return {
@@ -212,12 +217,12 @@ def _copies(tasks: Tasks, parcel: Parcel, workers: dict[str, int]) -> dict[str |
     }
 
 
-def _merged(tasks: Tasks, parts: list[str], merge: Callable, name: str) -> str:
+def _merged(tasks: Tasks, parts: list[Key], merge: Callable, tree: int) -> Key:
     """Parts as one, merged by a shallow tree of tasks."""
     depth = 0
     while len(parts) > 1:
         parts = [
-            tasks.add(f"merge-{name}-{depth}-{number}", (merge_all, merge, group))
+            tasks.add(tasks.key("merge", tree, depth, number), (merge_all, merge, group))
             for number, group in enumerate(_grouped(parts, MERGE_ARITY))
         ]
         depth += 1

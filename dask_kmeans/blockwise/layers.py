@@ -12,6 +12,10 @@ from typing import Any
 from dask.delayed import Delayed
 from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
 
+Key = tuple[str | int, ...]
+"""What dashboards show of a task: those with the same name are a group, and the words that it
+begins with, up to the first number, are the kind of task, whose usual duration Dask remembers."""
+
 
 class Tasks:
     """Tasks on their way to Dask, by their keys, which stand for their results in other tasks.
@@ -19,25 +23,30 @@ class Tasks:
     Parameters
     ----------
     name : str
-        Of the pass: no other graph has it.
+        Of the pass: what it is, and something that no other graph has.
     strictly : bool
         Whether tasks that have a place wait for their worker even where others are idle.
     """
 
     def __init__(self, name: str, strictly: bool = False):
         self.name, self._strictly = name, strictly
-        self._shared: dict[str, Any] = {}
-        self._pinned: dict[str, Any] = {}
-        self._free: dict[str, Any] = {}
-        self._places: dict[str, list[str]] = {}
+        self._shared: dict[Key, Any] = {}
+        self._pinned: dict[Key, Any] = {}
+        self._free: dict[Key, Any] = {}
+        self._places: dict[Key, list[str]] = {}
         self._graphs: list[HighLevelGraph] = []
 
-    def share(self, key: str, value: Any) -> str:
+    def key(self, kind: str, *numbers: int) -> Key:
+        """For a task of this kind ("" for those that the pass is for), such as
+        ("kmeans-iteration-7-ab12cd34-9", 3)."""
+        return ("-".join(filter(None, ("kmeans", kind, self.name))), *numbers)
+
+    def share(self, key: Key, value: Any) -> Key:
         """A value that tasks take; returns the key."""
         self._shared[key] = value
         return key
 
-    def add(self, key: str, task: tuple, address: str | None = None) -> str:
+    def add(self, key: Key, task: tuple, address: str | None = None) -> Key:
         """A task, `(function, *arguments)`; returns the key.
 
         address : of the worker that is to run it, if any.
@@ -54,7 +63,7 @@ class Tasks:
         self._graphs.append(lazy.dask)
         return lazy.key
 
-    def lazily(self, keys: Iterable[str]) -> list[Delayed]:
+    def lazily(self, keys: Iterable[Key]) -> list[Delayed]:
         """The results with these keys."""
         shared, pinned, free = (f"{self.name}-{layer}" for layer in ("shared", "pinned", "free"))
         sources = HighLevelGraph.merge(*self._graphs)

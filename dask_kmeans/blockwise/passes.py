@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from dask_kmeans.blockwise.block import Block, Collector, Reading
@@ -11,6 +13,7 @@ from dask_kmeans.blockwise.cluster import current_client, worker_threads
 from dask_kmeans.blockwise.graph import Graph
 from dask_kmeans.blockwise.pools import thread_count
 from dask_kmeans.blockwise.threads import Threads
+from dask_kmeans.blockwise.work import Size, Work, working
 
 
 class Plan(NamedTuple):
@@ -39,6 +42,8 @@ class Blockwise:
         distributed client is active.
     budget : int
         Bytes of lazy rows that each process may keep between passes.
+    row_bytes : int
+        Of the values of a row, for those who follow the work; 0 where that is not known.
 
     Attributes
     ----------
@@ -46,8 +51,10 @@ class Blockwise:
     plan : Plan
     """
 
-    def __init__(self, blocks: Sequence[Block], in_memory: bool, budget: int = 0):
-        self.in_memory = in_memory
+    def __init__(
+        self, blocks: Sequence[Block], in_memory: bool, budget: int = 0, row_bytes: int = 0
+    ):
+        self.in_memory, self._row_bytes = in_memory, row_bytes
         self.plan = Plan(tuple(blocks), 0 if in_memory else budget)
         self._engine: Threads | Graph = Threads() if in_memory else Graph()
         self._counted = _Count()
@@ -64,7 +71,7 @@ class Blockwise:
 
     def over(self, blocks: Sequence[Block], budget: int) -> Blockwise:
         """Passes over other blocks, with caches and threads of their own; counted with these."""
-        other = Blockwise(blocks, self.in_memory, budget)
+        other = Blockwise(blocks, self.in_memory, budget, self._row_bytes)
         other._counted = self._counted
         return other
 
@@ -84,6 +91,7 @@ class Blockwise:
         *broadcast: Any,
         merge: Callable[[Any, Any], Any],
         count: Callable[[Any], int] | None = None,
+        name: str | None = None,
     ) -> Any:
         """Fold `task(open_block, *broadcast)` over all blocks with `merge`: one pass.
 
@@ -98,31 +106,49 @@ class Blockwise:
         count : callable, optional
             As how many passes the result counts, for tasks that may do without the rows or look at
             them several times. By default as one.
+        name : str, optional
+            What the pass is called on dashboards and by those who follow it, such as "iteration 7".
+            By default as the task.
         """
-        result = self._engine.run(self.plan.blocks, task, broadcast, merge, self._reading())
+        blocks, name = self.plan.blocks, name or _name_of(task)
+        with self._working(name, blocks) as work:
+            reading = self._reading(work)
+            result = self._engine.run(blocks, task, broadcast, merge, reading, name)
         self._counted.passes += 1 if count is None else count(result)
         return result
 
-    def gather(self, task: Callable, *broadcast: Any) -> list[Any]:
+    def gather(self, task: Callable, *broadcast: Any, name: str | None = None) -> list[Any]:
         """`task(open_block, *broadcast)` of every block, in the order of the blocks, brought here.
 
         For tasks that look into the caches alone: no block is read, and no pass counted. Results
         are fetched one by one: no worker ever holds more of them than those of its own blocks.
         """
         cached = [block._replace(source=None) for block in self.plan.blocks]
-        return self._engine.gather(cached, task, broadcast, Reading())
+        name = name or _name_of(task)
+        with self._working(name, cached) as work:
+            return self._engine.gather(cached, task, broadcast, Reading(work=work), name)
 
-    def read_again(self, blocks: Sequence[int], task: Callable, *broadcast: Any) -> list[Any]:
+    def read_again(
+        self, blocks: Sequence[int], task: Callable, *broadcast: Any, name: str | None = None
+    ) -> list[Any]:
         """Like `gather`, of some blocks by their numbers, which are read: counted as a pass."""
         self._counted.passes += 1
         wanted = [self.plan.blocks[index] for index in blocks]
-        reading = Reading(self.plan.collector, self.plan.budget)
-        return self._engine.gather(wanted, task, broadcast, reading)
+        name = name or _name_of(task)
+        with self._working(name, wanted) as work:
+            reading = Reading(self.plan.collector, self.plan.budget, work=work)
+            return self._engine.gather(wanted, task, broadcast, reading, name)
 
-    def _reading(self) -> Reading:
+    def _working(
+        self, name: str, blocks: Sequence[Block]
+    ) -> contextlib.AbstractContextManager[Work | None]:
+        """A pass over these blocks, as listeners hear of it."""
+        return working(name, partial(size_of, blocks, self._row_bytes), self._engine.client)
+
+    def _reading(self, work: Work | None) -> Reading:
         """How tasks read, with a share of the budget for each block where they choose rows."""
         plan = self.plan
-        reading = Reading(plan.collector, plan.budget)
+        reading = Reading(plan.collector, plan.budget, work=work)
         if plan.choose_rows and plan.budget:
             reading = reading._replace(process_rows=-(-self.n_rows // self._engine.processes()))
         return reading
@@ -139,6 +165,18 @@ class Blockwise:
     def close(self) -> None:
         """Let go of the caches and of the threads."""
         self._engine.close()
+
+
+def _name_of(task: Callable) -> str:
+    return task.__name__.strip("_").removesuffix("_block").replace("_", " ")
+
+
+def size_of(blocks: Sequence[Block], row_bytes: int = 0) -> Size:
+    """How much a pass over these blocks is."""
+    if any(block.rows is None for block in blocks):
+        return Size(len(blocks))
+    n_rows = sum(block.rows or 0 for block in blocks)
+    return Size(len(blocks), n_rows, n_rows * row_bytes)
 
 
 class _Count:

@@ -79,7 +79,9 @@ def run_block(token: str, task: Callable, carried: Parcel, source: Any, shared: 
         reading = reading._replace(budget=0, process_rows=0, brought=True)
     # Held until the task is done even where nobody else holds it (a process without an anchor).
     caches = Caches.here(token)
-    result = task(OpenBlock(block, source, caches, reading, label_budget_here()), *broadcast)
+    opened = OpenBlock(block, source, caches, reading, label_budget_here())
+    result = task(opened, *broadcast)
+    opened.end()
     address = worker_address()
     return result, ({} if address is None else {block.index: address})
 

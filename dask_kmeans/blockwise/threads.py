@@ -27,6 +27,9 @@ class Threads:
         self._seconds: dict[Callable, float] = {}
         """That the blocks took in the latest pass with a task, all threads together."""
 
+    def client(self) -> None:
+        """No client: the data lies here."""
+
     def processes(self) -> int:
         return 1
 
@@ -39,7 +42,7 @@ class Threads:
             self._owned = ThreadPoolExecutor(thread_count(), thread_name_prefix="dask-kmeans")
         return self._owned
 
-    def run(self, blocks, task, broadcast, merge, reading):
+    def run(self, blocks, task, broadcast, merge, reading, name):
         if len(blocks) == 1:
             return self._result(blocks[0], task, broadcast, reading)
         seconds = []
@@ -55,11 +58,14 @@ class Threads:
         self._seconds[task] = sum(seconds)
         return merged
 
-    def gather(self, blocks, task, broadcast, reading):
+    def gather(self, blocks, task, broadcast, reading, name):
         return [self._result(block, task, broadcast, reading) for block in blocks]
 
     def _result(self, block, task, broadcast, reading):
-        return task(OpenBlock(block, block.source, self._caches, reading), *broadcast)
+        opened = OpenBlock(block, block.source, self._caches, reading)
+        result = task(opened, *broadcast)
+        opened.end()
+        return result
 
     def close(self) -> None:
         self._caches = Caches(self._caches.token)

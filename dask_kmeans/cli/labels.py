@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+
+from dask_kmeans.cli.log import progress
 from dask_kmeans.cli.outputs import Outputs
 from dask_kmeans.estimator import KMeans
 from dask_kmeans.read import Source
@@ -32,6 +35,13 @@ def carrying(source: Source, outputs: Outputs) -> Source:
 
 def write(estimator: KMeans, source: Source, outputs: Outputs) -> Tally:
     """Label the rows of a source, and write that: one read."""
+    with contextlib.closing(progress(outputs.quiet)) as follow:
+        tally = _write(estimator, source, outputs)
+        follow.finish("labels are written")
+    return tally
+
+
+def _write(estimator: KMeans, source: Source, outputs: Outputs) -> Tally:
     assert outputs.labels is not None
     if not outputs.are_a_table:
         return write_and_count(estimator._labelled(source), outputs.labels, outputs.overwrite)

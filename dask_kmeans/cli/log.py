@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from tqdm import tqdm
 
 from dask_kmeans.checks import shown_url
-from dask_kmeans.progress import ProgressBar, ProgressLog
+from dask_kmeans.progress import LINES, ProgressBar, ProgressLog
 
 logger = logging.getLogger("dask_kmeans")
 
@@ -26,6 +26,8 @@ class _Echo(logging.Handler):
 
     def __init__(self) -> None:
         super().__init__()
+        if not sys.stderr.isatty():  # lines in a file outlast the job
+            self.setFormatter(LINES)
         self._held: list[str] = []
         self._patient_until: float | None = None
 
@@ -58,6 +60,6 @@ def log_of(quiet: bool) -> Iterator[None]:
         logger.setLevel(before[2])
 
 
-def progress(quiet: bool, max_iter: int) -> ProgressBar | ProgressLog:
-    """What follows the iterations of a fit: a bar on a terminal, lines elsewhere."""
+def progress(quiet: bool, max_iter: int | None = None) -> ProgressBar | ProgressLog:
+    """What follows a fit, or work without iterations: a bar on a terminal, lines elsewhere."""
     return ProgressBar(max_iter) if sys.stderr.isatty() and not quiet else ProgressLog()

@@ -51,7 +51,7 @@ from .backend import (
     rows_with_nan,
 )
 from .cluster_moments import ClusterMoments
-from .compiled import say_if_not_compiled
+from .compiled import compiling, say_if_not_compiled
 from .content_hash import content_hash, join_hashes
 from .draws import exponential, uniform
 from .exact_sum import ExactSum, exact_total, weighted
@@ -84,6 +84,7 @@ __all__ = [
     "assign",
     "assignment",
     "backend_of",
+    "compiling",
     "concatenate",
     "content_hash",
     "dense",

@@ -172,6 +172,11 @@ def say_if_not_compiled() -> None:
         say_compiling()
 
 
+def compiling() -> bool:
+    """Whether a kernel is being compiled in this process now."""
+    return bool(_listener.collecting)
+
+
 class _Listener(event.Listener):
     """Hears when numba begins to compile, and ends: nothing that was kept serves.
 
@@ -180,18 +185,18 @@ class _Listener(event.Listener):
     """
 
     def __init__(self) -> None:
-        self._collecting: list[bool] = []
+        self.collecting: list[bool] = []
         """Whether garbage was collected before, for each function that is being compiled: one may
         be compiled for another. All are of one thread, which holds numba's lock."""
 
     def on_start(self, event: event.Event) -> None:
         if _is_kernel(event):
             say_compiling()
-            self._collecting.append(gc.isenabled())
+            self.collecting.append(gc.isenabled())
             gc.disable()
 
     def on_end(self, event: event.Event) -> None:
-        if _is_kernel(event) and self._collecting.pop():
+        if _is_kernel(event) and self.collecting.pop():
             gc.enable()
 
 
@@ -200,4 +205,5 @@ def _is_kernel(event: event.Event) -> bool:
     return event.data["dispatcher"].py_func.__module__.startswith(__package__)
 
 
-event.register("numba:compile", _Listener())
+_listener = _Listener()
+event.register("numba:compile", _listener)

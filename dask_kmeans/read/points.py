@@ -94,8 +94,12 @@ class Points:
         """What one pass reads, decoded; None where the rows are not counted."""
         if self.n_rows is None:
             return None
-        row = self.n_features_read * self.dtype.itemsize + (8 if self.weighted else 0)
-        return self.n_rows * row
+        return self.n_rows * (self.row_bytes + (8 if self.weighted else 0))
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of the values of a row, as it is read."""
+        return self.n_features_read * self.dtype.itemsize
 
     def for_clusters(self, n_clusters: int) -> Points:
         """The same points in blocks that suit passes which compare with so many centers."""

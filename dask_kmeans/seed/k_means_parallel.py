@@ -119,7 +119,9 @@ def summarize(
     """
     # Steps 1 and 2.
     middle = survey.minimum / 2 + survey.maximum / 2
-    uniform, spread = blockwise.run(_first_round, middle, seed, per_round, merge=_merge_races)
+    uniform, spread = blockwise.run(
+        _first_round, middle, seed, per_round, merge=_merge_races, name="seeding round 1"
+    )
     candidates = no_candidates(len(middle), SLOT).grown(distinct_winners(uniform, spread))
     fixed_point = rule.fixed_point
     within_before = np.inf
@@ -128,7 +130,7 @@ def summarize(
         # Step 7 for the candidates so far, and step 4 for the round that may come.
         sums, cost, race = blockwise.run(
             _cells_and_next_round, candidates, fixed_point, seed, 1 + done, per_round,
-            merge=_merge_rounds,
+            merge=_merge_rounds, name=f"seeding round {1 + done}",
         )  # fmt: skip
         summary = _summary(candidates.centers, rule, sums, cost.value(), done)
         if not _another_round(summary, within_before, n_clusters, rounds, random, rule):

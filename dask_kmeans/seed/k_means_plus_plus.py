@@ -77,7 +77,7 @@ def k_means_plus_plus(
         squared distances to the nearest of them. Fewer centers where the data has fewer distinct
         rows; the passes end there.
     """
-    races = blockwise.run(_draw_first, n_init, seed, merge=_merge_each)
+    races = blockwise.run(_draw_first, n_init, seed, merge=_merge_each, name="seeding round 1")
     restarts = [
         Growing(no_candidates(n_features, ("labels", number)), race.winners(), np.inf)
         for number, race in enumerate(races)
@@ -89,7 +89,7 @@ def k_means_plus_plus(
             break
         weighed = blockwise.run(
             _weigh_trials, [restarts[number] for number in growing], growing, seed, 1 + center,
-            trials, merge=_merge_each,
+            trials, merge=_merge_each, name=f"seeding round {2 + center}",
         )  # fmt: skip
         for number, outcome in zip(growing, weighed, strict=True):
             restarts[number] = _choose(restarts[number], outcome)

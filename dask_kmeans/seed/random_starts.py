@@ -33,7 +33,7 @@ def random_rows(
     list of ndarray of shape (m, d), float64
         m is n_clusters, or the number of distinct rows where that is smaller.
     """
-    races = blockwise.run(_draw_rows, n_clusters, n_init, seed, merge=_merge_races)
+    races = blockwise.run(_draw_rows, n_clusters, n_init, seed, merge=_merge_races, name="seeding")
     return [race.winners() for race in races]
 
 
@@ -46,7 +46,9 @@ def random_pairs(
     there are fewer than 2 * n_clusters distinct rows; fewer than n_clusters are returned as by
     `random_rows`.
     """
-    races = blockwise.run(_draw_rows, 2 * n_clusters, n_init, seed, merge=_merge_races)
+    races = blockwise.run(
+        _draw_rows, 2 * n_clusters, n_init, seed, merge=_merge_races, name="seeding"
+    )
     starts = []
     for race in races:
         rows = race.winners()
@@ -67,8 +69,9 @@ def random_partition(
     returned as by `random_rows`.
     """
     sums, races = blockwise.run(
-        _add_up_parts, rule.fixed_point, n_clusters, n_init, seed, merge=_merge_parts
-    )
+        _add_up_parts, rule.fixed_point, n_clusters, n_init, seed, merge=_merge_parts,
+        name="seeding",
+    )  # fmt: skip
     starts = []
     for part_sums, race in zip(sums, races, strict=True):
         rows = race.winners()

@@ -24,7 +24,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dask_kmeans.blockwise import thread_count
+from dask_kmeans.blockwise import Size, counted, thread_count, working
 from dask_kmeans.centers import CenterRule
 from dask_kmeans.kernels import (
     ExactSum,
@@ -135,28 +135,40 @@ def recluster(
     rule = rule.at(
         FixedPoint.from_range(points.min(axis=0), points.max(axis=0), len(points), weights.max())
     )
-    seeds = greedy_seeds(points, weights, n_clusters, effort, random)
-    # A stream for each start: threads may take them in any order.
-    streams = [np.random.RandomState(seed) for seed in random.randint(2**32, size=len(seeds))]
-
-    def improve(centers: np.ndarray, own_random: np.random.RandomState) -> Clustering:
-        for _ in range(max(1, effort.swap_rounds)):
-            if effort.swap_rounds and n_clusters > 1:
-                search = LocalSearch(points, weights, centers)
-                search.swap(n_clusters, own_random)
-                centers = search.centers
-            clustering = lloyd(points, weights, centers, rule)
-            centers = clustering.centers
-        return clustering
-
-    if threads is None:
-        threads = thread_count() if points.size * n_clusters >= WORTH_THREADS else 1
-    if threads > 1:
-        with ThreadPoolExecutor(min(threads, len(seeds)), thread_name_prefix="dask-kmeans") as pool:
-            found = list(pool.map(improve, seeds, streams))
-    else:
-        found = list(map(improve, seeds, streams))
+    starts = functools.partial(Size, effort.starts, unit="starts")
+    with working(f"reclustering {len(points)} candidates", starts) as work:
+        seeds = greedy_seeds(points, weights, n_clusters, effort, random)
+        # A stream for each start: threads may take them in any order.
+        streams = [np.random.RandomState(seed) for seed in random.randint(2**32, size=len(seeds))]
+        improve = functools.partial(_improved, points, weights, effort, rule)
+        if threads is None:
+            threads = thread_count() if points.size * n_clusters >= WORTH_THREADS else 1
+        if threads > 1:
+            threads = min(threads, len(seeds))
+            with ThreadPoolExecutor(threads, thread_name_prefix="dask-kmeans") as pool:
+                found = counted(pool.map(improve, seeds, streams), work)
+        else:
+            found = counted(map(improve, seeds, streams), work)
     return sorted(found, key=lambda clustering: clustering.cost)  # ties: the first start
+
+
+def _improved(
+    points: np.ndarray,
+    weights: np.ndarray,
+    effort: Effort,
+    rule: CenterRule,
+    centers: np.ndarray,
+    random: np.random.RandomState,
+) -> Clustering:
+    """The clustering that a start ends in."""
+    for _ in range(max(1, effort.swap_rounds)):
+        if effort.swap_rounds and len(centers) > 1:
+            search = LocalSearch(points, weights, centers)
+            search.swap(len(centers), random)
+            centers = search.centers
+        clustering = lloyd(points, weights, centers, rule)
+        centers = clustering.centers
+    return clustering
 
 
 def greedy_seeds(

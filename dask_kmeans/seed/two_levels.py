@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import math
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 
-from dask_kmeans.blockwise import Blockwise, OpenBlock, thread_count
+from dask_kmeans.blockwise import Blockwise, OpenBlock, Size, counted, thread_count, working
 from dask_kmeans.centers import CenterRule
 from dask_kmeans.kernels import dense
 from dask_kmeans.seed.candidates import numbered_pieces
@@ -60,7 +61,7 @@ def two_level_seeds(
     """
     most = min(ROWS_A_CLUSTER * n_clusters, MOST_VALUES // len(rule.fixed_point.shift))
     step = max(1, blockwise.n_rows // max(1, most))
-    parts = blockwise.run(_every, step, merge=dict.__or__)
+    parts = blockwise.run(_every, step, merge=dict.__or__, name="seeding")
     in_order = [parts[index] for index in sorted(parts)]
     values, mass = (np.concatenate(part) for part in zip(*in_order, strict=True))
     points, weights = _distinct(values[mass > 0], mass[mass > 0])
@@ -118,8 +119,12 @@ def _start(
         (centers,) = greedy_seeds(points[rows], weights[rows], share, _effort(share), own_random)
         return centers
 
-    with ThreadPoolExecutor(thread_count(), thread_name_prefix="dask-kmeans") as pool:
-        return np.concatenate(list(pool.map(seeded, groups, shares.tolist(), streams)))
+    size = partial(Size, n_groups, unit="groups")
+    with (
+        working(f"seeding {n_clusters} clusters", size) as work,
+        ThreadPoolExecutor(thread_count(), thread_name_prefix="dask-kmeans") as pool,
+    ):
+        return np.concatenate(counted(pool.map(seeded, groups, shares.tolist(), streams), work))
 
 
 def _effort(n_clusters: int) -> Effort:

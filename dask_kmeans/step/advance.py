@@ -98,7 +98,7 @@ def advance(
     ]
     passed = blockwise.run(
         assign_block, requests, rules.center_rule.fixed_point, merge=merge_for(requests),
-        count=Assigned.count_passes,
+        count=Assigned.count_passes, name=f"iteration {runs[0].iteration + 1}",
     )  # fmt: skip
     if runs[0].latest is None:
         # A constant of the data, which the first run has measured for all.
@@ -157,8 +157,9 @@ def final_pass(
         for run in runs
     ]
     passed = blockwise.run(
-        assign_block, requests, rules.center_rule.fixed_point, pairs, merge=merge_for(requests)
-    )
+        assign_block, requests, rules.center_rule.fixed_point, pairs, merge=merge_for(requests),
+        name="last pass",
+    )  # fmt: skip
     found = []
     for run, outcome in zip(runs, passed.outcomes, strict=True):
         inertia, *more = figures((Inertia(), *statistics), outcome.known, run.centers)
@@ -198,7 +199,9 @@ def _measured(run: RunState, statistic: Statistic, blockwise: Blockwise) -> Any:
     """A figure of all rows about the centers that a step has just labelled them by."""
     step = LabelledStep(run.number, run.iteration + 1)
     requests = [MeasureRequest(run.prepared(run.centers), (statistic,), step)]
-    (known,) = blockwise.run(measure_block, requests, merge=merge_for(requests))
+    (known,) = blockwise.run(
+        measure_block, requests, merge=merge_for(requests), name="looking for far rows"
+    )
     return figures((statistic,), known, run.centers)[0]
 
 

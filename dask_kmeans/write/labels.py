@@ -25,6 +25,7 @@ from typing import Any
 from dask_kmeans import checks
 from dask_kmeans.read.carry import Carry
 from dask_kmeans.read.stored import Streams
+from dask_kmeans.write.follow import followed, followed_rows
 from dask_kmeans.write.place import Output, check_output
 from dask_kmeans.write.tally import Tally
 
@@ -61,7 +62,8 @@ def write_labels(labels: Any, url: str | os.PathLike, overwrite: bool = False) -
         if ending == ".zarr":
             from dask_kmeans.write.to_dataset import write_dataset
 
-            return write_dataset(labels, place.url, overwrite)
+            with followed(labels.data) as data:
+                return write_dataset(labels.copy(data=data), place.url, overwrite)
         labels = labels.data
     return write_and_count(labels, url, overwrite).n_rows
 
@@ -78,7 +80,8 @@ def write_and_count(labels: Any, url: str | os.PathLike, overwrite: bool = False
     ending = _ending(place)
     if labels.ndim != 1 and ending in (".parquet", ".csv"):
         raise checks.labels_dimensions_error(place.url, labels.ndim)
-    return _writer(ending)(labels, place.url, overwrite)
+    with followed(labels) as labels:
+        return _writer(ending)(labels, place.url, overwrite)
 
 
 def write_rows(
@@ -106,13 +109,14 @@ def write_rows(
     place = check_labels_output(url, overwrite=overwrite)
     from dask_kmeans.write import row_table
 
-    table = row_table.RowTable(streams, with_distance)
-    if partitions is not None:
-        from dask_kmeans.write.partitions import write_partitions
+    with followed_rows(streams.blocks) as work:
+        table = row_table.RowTable(streams, with_distance, work)
+        if partitions is not None:
+            from dask_kmeans.write.partitions import write_partitions
 
-        return write_partitions(table, place.url, overwrite, partitions)
-    write = row_table.write_csv if _ending(place) == ".csv" else row_table.write_parquet
-    return write(table, place.url, overwrite)
+            return write_partitions(table, place.url, overwrite, partitions)
+        write = row_table.write_csv if _ending(place) == ".csv" else row_table.write_parquet
+        return write(table, place.url, overwrite)
 
 
 def check_labels_output(url: str | os.PathLike, *, overwrite: bool = False) -> Output:

@@ -14,6 +14,7 @@ import io
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Self
 
 import dask
@@ -23,8 +24,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from fsspec.core import url_to_fs
 
-from dask_kmeans.blockwise import computing
+from dask_kmeans.blockwise import Advances, computing
 from dask_kmeans.read.stored import Streams
+from dask_kmeans.write.follow import telling
 from dask_kmeans.write.place import FOLDER_MARKER, SIGNATURE, Output, filled, parts_beside, staged
 from dask_kmeans.write.tally import Tally
 
@@ -47,10 +49,13 @@ class RowTable:
         Of `predict.LABELLED`.
     with_distance : bool
         Whether there is a column of distances.
+    work : Advances or None
+        What hears how far tasks are.
     """
 
     streams: Streams
     with_distance: bool = False
+    work: Advances | None = None
 
     @property
     def schema(self) -> pa.Schema:
@@ -61,7 +66,8 @@ class RowTable:
 
     def tasks(self, task: Callable[..., Any], urls: Iterable[str], *more: Any) -> list[Any]:
         """`task(batches, schema, url, *more)` for each block, as `Delayed`."""
-        return self.streams.tasks(task, [(self.schema, url, *more) for url in urls])
+        arguments = [(number, self.schema, url, *more) for number, url in enumerate(urls)]
+        return self.streams.tasks(partial(_told, task, self.work), arguments)
 
     def names(self, ending: str) -> list[str]:
         """Of a part for each block; they sort as the blocks do."""
@@ -160,6 +166,13 @@ def counted(batches: Batches, schema: pa.Schema, tally: Tally) -> Iterator[pa.Ta
     for values, carried in batches:
         tally.add(values)
         yield rows_of(values, carried, schema)
+
+
+def _told(
+    task: Callable[..., Any], work: Advances | None, batches: Batches, number: int, *arguments: Any
+) -> Any:
+    """`task(batches, *arguments)`, which tells how far it is as the part of this number."""
+    return task(batches if work is None else telling(batches, work, number), *arguments)
 
 
 def _write_parquet(batches: Batches, schema: pa.Schema, url: str) -> Tally:
