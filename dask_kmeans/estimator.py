@@ -6,6 +6,10 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+from sklearn.base import clone
+from sklearn.utils.validation import check_is_fitted
+
 from dask_kmeans import checks
 from dask_kmeans.fit import fit
 from dask_kmeans.fit_parameters import checkpoint_file, fit_parameters
@@ -14,10 +18,17 @@ from dask_kmeans.interop import from_sklearn
 from dask_kmeans.parameters import Thresholds
 from dask_kmeans.progress import told
 from dask_kmeans.read import as_points
-from dask_kmeans.result import FitResult
+from dask_kmeans.read.transforms import inward, undo
+from dask_kmeans.result import Coarsening, FitResult
 from dask_kmeans.statistics import Statistic
 from dask_kmeans.write.model import load_fitted
 from dask_kmeans.write.model_parameters import restored_parameters
+
+STARTS_ON_CENTERS = 10
+"""Starts of a fit to centers, which are few: the best of them counts."""
+
+OF_THE_DATA = ("feature_names", "columns", "standardization", "nodata")
+"""Fields of a stored model that say what its data was."""
 
 
 class KMeans(FittedClusters):
@@ -138,6 +149,8 @@ class KMeans(FittedClusters):
     standardization_ : Standardization or None
         `mean` and `scale`, float64 (n_features,) in the unit of the data, by which features are
         standardized; None without `standardize`.
+    parent_ : ndarray of int32
+        Only of a model that `coarsen` has made: the cluster that each finer one is part of.
     n_features_in_ : int
     feature_names_in_ : ndarray of str
         Only where the features have names.
@@ -249,6 +262,71 @@ class KMeans(FittedClusters):
     def fit_transform(self, X, y=None, sample_weight=None):
         """Find the clusters of X and return the distances of its rows to their centers."""
         return self.fit(X, sample_weight=sample_weight).transform(X)
+
+    def coarsen(self, n_clusters):
+        """Clusters of the clusters: a model with fewer of them, made on the centers alone.
+
+        The centers, weighted by `cluster_sizes_`, are clustered by the metric of the fit: the best
+        of ten starts. The data is not read. `predict` of the model that comes of it finds the
+        nearest of the centers here, and gives the cluster that it has become part of, so that
+        both levels agree: `coarse.predict(X)` is `coarse.parent_[self.predict(X)]`.
+
+        Parameters
+        ----------
+        n_clusters : int
+            At most as many as there are clusters with rows.
+
+        Returns
+        -------
+        KMeans
+            With the parameters of this one, `parent_`, an int32 array (n_clusters here,), and no
+            `labels_`. `inertia_` is that of the centers about their own, weighted: what `score(X)`
+            finds is about that of this model more. `transform` gives distances to the coarse
+            centers, of which the nearest need not be that of the label.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from dask_kmeans import KMeans
+        >>> X = np.array([[0.0], [0.1], [1.0], [1.1], [9.0], [9.1], [10.0], [10.1]])
+        >>> fine = KMeans(n_clusters=4, random_state=0).fit(X)
+        >>> coarse = fine.coarsen(2)
+        >>> sorted(coarse.cluster_centers_.ravel().round(2).tolist())
+        [0.55, 9.55]
+        >>> bool((coarse.parent_[fine.predict(X)] == coarse.predict(X)).all())
+        True
+        """
+        check_is_fitted(self)
+        checks.check_coarsen(n_clusters, self.cluster_sizes_)
+        transforms = self._transforms
+        on_centers = KMeans(
+            n_clusters, init="k-means++", n_init=STARTS_ON_CENTERS, tol=0, max_iter=self.max_iter,
+            metric=self._fitted_metric, random_state=self.random_state,
+        )  # fmt: skip
+        centers = inward(self.cluster_centers_, transforms)
+        on_centers.fit(centers, sample_weight=self.cluster_sizes_)
+        parent, finer = on_centers.labels_, self._coarsening
+        coarsening = Coarsening(
+            parent,
+            self.cluster_centers_ if finer is None else finer.finest_centers,
+            parent if finer is None else parent[finer.finest_parent],
+        )
+        sizes = np.zeros(n_clusters, np.int64)
+        np.add.at(sizes, parent, self.cluster_sizes_)
+        coarse = clone(self).set_params(n_clusters=n_clusters, checkpoint=None)
+        if not isinstance(self.init, str):
+            coarse.set_params(init="k-means||")
+        coarse._restore(
+            dataclasses.replace(
+                on_centers._fitted_model(),
+                cluster_centers=undo(on_centers.cluster_centers_, transforms),
+                cluster_sizes=sizes,
+                n_passes=0,
+                coarsening=coarsening,
+                **{name: getattr(self._fitted_model(), name) for name in OF_THE_DATA},
+            )
+        )
+        return coarse
 
     @classmethod
     def from_sklearn(cls, model):

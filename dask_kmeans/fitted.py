@@ -23,6 +23,7 @@ from dask_kmeans.pages import fitted_table, write_page
 from dask_kmeans.predict import (
     LABELLED,
     DistanceRows,
+    Finest,
     LabelledRows,
     LabelRows,
     RowFunction,
@@ -41,7 +42,7 @@ from dask_kmeans.read import (
     open_source,
 )
 from dask_kmeans.read.transforms import inward
-from dask_kmeans.result import FitResult, FittedModel
+from dask_kmeans.result import Coarsening, FitResult, FittedModel
 from dask_kmeans.state import IterationRecord
 from dask_kmeans.statistics import Inertia, Statistic
 from dask_kmeans.survey import survey
@@ -59,6 +60,9 @@ class FittedClusters(
 
     _nodata: NoData | None = None
     """What stood for no value in the data of the fit."""
+
+    _coarsening: Coarsening | None = None
+    """How labels are found where clusters are made of clusters."""
 
     def predict(self, X, return_distance=False):
         """Index of the nearest center for each row of X.
@@ -194,8 +198,15 @@ class FittedClusters(
             cosine: a pipeline of a `Normalizer` and the `KMeans`, which gives the same labels, but
             for what it cannot carry: `transform` is the Euclidean distance of unit vectors,
             sqrt(2 (1 - cos)), `score` and `inertia_` are twice ours, and rows of zeros get labels.
+
+        Raises
+        ------
+        ValueError
+            For a model that `coarsen` has made: scikit-learn's labels are the nearest centers.
         """
         check_is_fitted(self)
+        if self._coarsening is not None:
+            raise checks.coarse_model_error(len(self._coarsening.finest_centers))
         return to_sklearn(self)
 
     def __repr__(self, N_CHAR_MAX=700):  # the name is scikit-learn's
@@ -236,6 +247,7 @@ class FittedClusters(
         self.stop_reason_ = str(result.reason)
         self.history_ = result.history
         self.cluster_sizes_ = result.sizes
+        self._set_coarsening(None)
         self.labels_ = (
             points.through(*self._transforms).apply(self._row_function(LabelRows), np.int32)
             if result.labels is None
@@ -250,13 +262,24 @@ class FittedClusters(
         elif hasattr(self, "feature_names_in_"):
             del self.feature_names_in_
 
+    def _set_coarsening(self, coarsening: Coarsening | None) -> None:
+        self._coarsening = coarsening
+        if coarsening is not None:
+            self.parent_ = coarsening.parent
+        elif hasattr(self, "parent_"):
+            del self.parent_
+
     def _row_function(self, kind: type[RowFunction]) -> RowFunction:
         names = getattr(self, "feature_names_in_", None)
-        centers = inward(self.cluster_centers_, self._transforms)
+        centers, finest = inward(self.cluster_centers_, self._transforms), None
         features = np.flatnonzero(~np.isnan(self.cluster_centers_).all(axis=0))
+        if self._coarsening is not None:
+            finest_centers = inward(self._coarsening.finest_centers, self._transforms)
+            finest = Finest(finest_centers, self._coarsening.finest_parent)
         return kind(
-            centers, self.nan, None if names is None else tuple(names), self._metric, features
-        )
+            centers, self.nan, None if names is None else tuple(names), self._metric, features,
+            finest,
+        )  # fmt: skip
 
     @property
     def _metric(self) -> Metric:
@@ -351,6 +374,7 @@ class FittedClusters(
             history=[record._asdict() for record in self.history_],
             standardization=None if standardization is None else standardization.as_dict(),
             metric=self._fitted_metric,
+            coarsening=self._coarsening,
             nodata=None if self._nodata is None else self._nodata.as_list(),
         )
 
@@ -363,6 +387,7 @@ class FittedClusters(
             else Standardization.from_dict(stored.standardization)
         )
         self._fitted_metric = stored.metric
+        self._set_coarsening(stored.coarsening)
         self._nodata = None if stored.nodata is None else NoData.of(stored.nodata)
         self.cluster_sizes_ = stored.cluster_sizes
         self.inertia_ = stored.inertia

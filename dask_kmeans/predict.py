@@ -29,6 +29,25 @@ from dask_kmeans.statistics import (
 from dask_kmeans.survey import first_unusable
 
 
+class Finest:
+    """Centers that stand in for others where labels are found: each belongs to one of them.
+
+    Parameters
+    ----------
+    centers : ndarray of shape (n_finest, n_features)
+    parent : ndarray of shape (n_finest,), int32
+        The center that each belongs to.
+    """
+
+    def __init__(self, centers: np.ndarray, parent: np.ndarray):
+        self.prepared = prepare(centers)
+        self._parent = np.append(parent, -1).astype(np.int32)  # the last one is that of no center
+
+    def parents(self, labels: np.ndarray) -> np.ndarray:
+        """The centers that the nearest ones belong to; -1 for -1."""
+        return self._parent[labels]
+
+
 class RowFunction:
     """A function of rows about given centers, which refuses what is not finite.
 
@@ -42,6 +61,8 @@ class RowFunction:
         How distances are told.
     features : ndarray of int, optional
         Positions of the centers' features among those of the data; default: the same.
+    finest : Finest, optional
+        What labels are found by, in place of the nearest center.
     """
 
     def __init__(
@@ -51,10 +72,11 @@ class RowFunction:
         feature_names: tuple[str, ...] | None,
         metric: Metric = EUCLIDEAN,
         features: np.ndarray | None = None,
+        finest: Finest | None = None,
     ):
         self.prepared = prepare(centers)
         self.nan, self.feature_names, self.metric = nan, feature_names, metric
-        self.features = features
+        self.features, self.finest = features, finest
 
     def __call__(self, values: np.ndarray) -> np.ndarray:
         """Rows (m, d) -> (m,) or (m, n_outputs)."""
@@ -74,12 +96,18 @@ class RowFunction:
 
 
 class LabelRows(RowFunction):
-    """The nearest center of each row: (m, d) -> (m,) int32; -1 for a row that is skipped."""
+    """The nearest center of each row: (m, d) -> (m,) int32; -1 for a row that is skipped.
+
+    With `finest`: the one that the nearest of these belongs to.
+    """
 
     def __call__(self, values: np.ndarray) -> np.ndarray:
         labels = np.empty(len(values), np.int32)
-        nearest(values, self.prepared, labels)
-        return labels
+        if self.finest is None:
+            nearest(values, self.prepared, labels)
+            return labels
+        nearest(values, self.finest.prepared, labels)
+        return self.finest.parents(labels)
 
 
 LABELLED = np.dtype([("label", np.int32), ("distance", np.float64), ("inertia", np.float64)])

@@ -88,6 +88,37 @@ class FitResult:
     transitions: np.ndarray | None = None
 
 
+@dataclass(frozen=True)
+class Coarsening:
+    """How a model whose clusters are made of clusters gives labels: by the centers of these.
+
+    Attributes
+    ----------
+    parent : ndarray of shape (n_finer,), int32
+        The cluster that each cluster of the finer model has become part of.
+    finest_centers : ndarray of shape (n_finest, n_features), float64
+        The centers that rows are compared with, in the caller's units: those of the finer model,
+        or, if that was made of clusters too, those that it compares with.
+    finest_parent : ndarray of shape (n_finest,), int32
+        The cluster that each of them belongs to.
+    """
+
+    parent: np.ndarray
+    finest_centers: np.ndarray
+    finest_parent: np.ndarray
+
+    def check(self, n_clusters: int, n_features: int) -> None:
+        """Raise ValueError unless it can be that of a model of this shape."""
+        if self.finest_centers.shape != (len(self.finest_parent), n_features):
+            raise ValueError("finest_centers has another shape than the model and finest_parent")
+        present = ~np.isnan(self.finest_centers).all(axis=0)  # features that the data has
+        if not np.isfinite(self.finest_centers[:, present]).all():
+            raise ValueError("finest_centers has values that are not finite")
+        for name, clusters in ("parent", self.parent), ("finest_parent", self.finest_parent):
+            if ((clusters < 0) | (clusters >= n_clusters)).any():
+                raise ValueError(f"{name} has numbers that are no clusters")
+
+
 @dataclass
 class FittedModel:
     """A fitted model as it is stored: plain values and arrays.
@@ -113,6 +144,8 @@ class FittedModel:
         {"mean": [...], "scale": [...]} where rows and centers are standardized before they are
         compared.
     metric : str
+    coarsening : Coarsening or None
+        Of a model that `coarsen` has made.
     nodata : list of list of numbers, or None
         What stands for no value: in each feature, or one list for all of them.
     """
@@ -130,4 +163,5 @@ class FittedModel:
     columns: tuple[int, ...] | None = None
     standardization: dict[str, Any] | None = None
     metric: str = "euclidean"
+    coarsening: Coarsening | None = None
     nodata: list[list[float]] | None = None

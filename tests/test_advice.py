@@ -206,6 +206,7 @@ IN_PYTHON = {
         (lambda _: {"model": fitted(), "X": with_nan()}, predict),
     ],
     "check_n_clusters_against_rows": [(lambda _: array(X=np.array(ROWS), model=KMeans(5)), fit)],
+    "check_coarsen": [(lambda _: {"model": fitted()}, lambda names: names["model"].coarsen(3))],
     "too_few_drawn_error": [
         (lambda _: array(X=SOME, model=KMeans(2, fit_fraction=1e-9, random_state=0)), fit)
     ],
@@ -337,7 +338,7 @@ def do_in_python(code, names):
         names[roots[0] if roots else "X"] = value
 
 
-DONE_BY_WHAT_IS_TYPED = ("existing_output_error", "check_sweep", "check_top")
+DONE_BY_WHAT_IS_TYPED = ("existing_output_error", "check_sweep", "check_top", "check_coarsen")
 
 
 @pytest.mark.parametrize(

@@ -119,3 +119,15 @@ def test_a_sample_of_another_fit_is_not_taken_for_this_one():
         assert plan.seed == seed
         chosen = uniform(seed, PURPOSE, 0, np.empty(2000)) < 0.25
         np.testing.assert_array_equal(values, rows[chosen])
+
+
+def test_the_order_of_a_model_lasts():
+    """Cluster 7 of Monday is cluster 7 of Tuesday, if Tuesday starts from Monday."""
+    X, order = blobs(), [3, 1, 4, 0, 2]
+    monday = KMeans(5, random_state=0, tol=0).fit(X)
+    monday.cluster_centers_ = monday.cluster_centers_[order]
+    new = blobs() + np.random.default_rng(1).normal(scale=0.1, size=X.shape)
+    tuesday = KMeans(5, init=monday).fit(new)
+    moved = np.linalg.norm(tuesday.cluster_centers_ - monday.cluster_centers_, axis=1)
+    assert (moved < 0.1).all()
+    assert (tuesday.labels_ == monday.predict(X)).mean() > 0.99

@@ -58,6 +58,7 @@ from dask_kmeans.checks.hdf5 import (
 from dask_kmeans.checks.installation import compiling_text, no_usual_place_text
 from dask_kmeans.checks.models import (
     UNSETTLED,
+    check_coarsen,
     check_directions,
     check_finite_init,
     check_init,
@@ -65,6 +66,7 @@ from dask_kmeans.checks.models import (
     check_same_features,
     check_sweep,
     check_top,
+    coarse_model_error,
     foreign_model_error,
     no_unit_centers_error,
     stop_reason_for_shell,
@@ -181,6 +183,7 @@ __all__ = [
     "bad_weight_error",
     "break_in_quotes_error",
     "cancelled_error",
+    "check_coarsen",
     "check_columns_differ",
     "check_directions",
     "check_feature_names",
@@ -204,6 +207,7 @@ __all__ = [
     "check_weight_shape",
     "check_weights",
     "client_closed_error",
+    "coarse_model_error",
     "column_positions_error",
     "compiling_text",
     "data_changed_error",

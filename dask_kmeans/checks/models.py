@@ -203,6 +203,34 @@ def no_unit_centers_error() -> ValueError:
     )
 
 
+def check_coarsen(n_clusters: Any, cluster_sizes: np.ndarray) -> None:
+    """Raise ValueError unless so many clusters can be made of clusters of these sizes."""
+    there = int(np.count_nonzero(cluster_sizes))
+    if there == 0:
+        raise ValueError(
+            text("coarsen weights clusters by their sizes, which this model of scikit-learn lacks")
+        )
+    whole = isinstance(n_clusters, numbers.Integral) and not isinstance(n_clusters, bool)
+    if not whole or not 1 <= n_clusters <= there:
+        raise ValueError(
+            text(
+                f"coarsen(n_clusters) takes an int from 1 to {there}, the clusters that have rows. "
+                f"Got {given_text(n_clusters)}. Type model.coarsen({-(-there // 2)})"
+            )
+        )
+
+
+def coarse_model_error(n_finest: int) -> ValueError:
+    """For what cannot be said by centers alone of a model that `coarsen` has made."""
+    return ValueError(
+        text(
+            f"This model was made by coarsen: its labels are found by the {n_finest} finer centers "
+            "and parent_, and those of scikit-learn's KMeans are the nearest centers. Use the "
+            "finer model, and parent_[labels]"
+        )
+    )
+
+
 def check_sweep(n_clusters: Iterable[int], parameters: Mapping[str, Any]) -> list[int]:
     """The numbers of clusters of a sweep: at least one, none twice; and parameters all share."""
     ks = list(n_clusters)

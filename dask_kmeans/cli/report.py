@@ -54,12 +54,13 @@ def table(model: FittedModel) -> str:
 def summary(model: FittedModel) -> str:
     """What a fit found, in a few lines."""
     n_clusters, n_features = model.cluster_centers.shape
-    fraction = model.parameters.get("fit_fraction", 1.0)
+    coarse, fraction = model.coarsening, model.parameters.get("fit_fraction", 1.0)
     return "\n".join(
         [
             f"{n_clusters} clusters, {np.sum(model.cluster_sizes)} rows of {n_features} features"
             + (", standardized" if model.standardization is not None else "")
             + (f", by {model.metric}" if model.metric != "euclidean" else "")
+            + ("" if coarse is None else f", made of {len(coarse.parent)} finer ones")
             + (f", fitted to a share of {fraction} of the rows" if fraction < 1 else ""),
             f"inertia {model.inertia!r}, {model.n_iter} iterations, {model.n_passes} passes",
             str(balance(model.cluster_sizes)),

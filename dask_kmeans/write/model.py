@@ -4,8 +4,9 @@
         zarr.json            dask_kmeans = "model", format_version, parameters, history ...
         cluster_centers/     float64 (k, d)
         cluster_sizes/       int64 (k,)
+        parent/ ...          of a model that has them: the arrays of its `RECORDS`
 
-Both arrays are one uncompressed chunk with a CRC-32C behind it, so that a flipped bit, a lost chunk
+Each array is one uncompressed chunk with a CRC-32C behind it, so that a flipped bit, a lost chunk
 and a cut file are all found. What is loaded is data, never code: format 3 of Zarr with two codecs
 that run nothing, JSON, and a check of every field.
 """
@@ -23,7 +24,7 @@ from dask_kmeans import checks
 from dask_kmeans.kernels import of_length_one
 from dask_kmeans.metrics import METRICS
 from dask_kmeans.read import Standardization
-from dask_kmeans.result import FittedModel
+from dask_kmeans.result import Coarsening, FittedModel
 from dask_kmeans.state import IterationRecord
 from dask_kmeans.write.jsonable import jsonable
 from dask_kmeans.write.place import SIGNATURE, ZARR_MARKER, Output, staged, zarr_store
@@ -35,8 +36,22 @@ FORMAT_VERSION = 2
 """Raised whenever this or an older version of the package could misread what is written. Version 1
 had the centers of standardized features as they are compared, not in the unit of the data."""
 
-ARRAYS = {"cluster_centers": ("float64", 2, np.nan), "cluster_sizes": ("int64", 1, -1)}
-"""Name of each array: dtype, dimensions, and what a lost chunk would read as."""
+Forms = dict[str, tuple[str, int, float]]
+"""Of arrays by their names: dtype, dimensions, and what a lost chunk would read as."""
+
+ARRAYS: Forms = {"cluster_centers": ("float64", 2, np.nan), "cluster_sizes": ("int64", 1, -1)}
+
+RECORDS: dict[str, tuple[type, Forms]] = {
+    "coarsening": (
+        Coarsening,
+        {
+            "parent": ("int32", 1, -1),
+            "finest_centers": ("float64", 2, np.nan),
+            "finest_parent": ("int32", 1, -1),
+        },
+    ),
+}
+"""Fields of a model that are records of arrays, or None: the type of each, and these arrays."""
 
 CODECS, CRC_BYTES = ("bytes", "crc32c"), 4
 
@@ -57,15 +72,21 @@ def save_model(model: FittedModel, url: str | os.PathLike, overwrite: bool = Fal
     attributes = {
         field.name: jsonable(getattr(model, field.name))
         for field in fields(model)
-        if field.name not in ARRAYS
+        if field.name not in (*ARRAYS, *RECORDS)
     }
+    records = [(getattr(model, name), forms) for name, (_, forms) in RECORDS.items()]
     arrays = {
-        name: np.ascontiguousarray(getattr(model, name), dtype=dtype)
-        for name, (dtype, *_) in ARRAYS.items()
+        name: (np.ascontiguousarray(getattr(owner, name), dtype=dtype), missing)
+        for owner, forms in [(model, ARRAYS), *records]
+        if owner is not None
+        for name, (dtype, _, missing) in forms.items()
     }
     try:
-        _check_values(**arrays)
-        _checked(attributes, arrays["cluster_centers"])
+        _check_values(model.cluster_centers, model.cluster_sizes)
+        _checked(attributes, model.cluster_centers)
+        for record, _ in records:
+            if record is not None:
+                record.check(*model.cluster_centers.shape)
     except ValueError as error:
         raise checks.unstorable_model_error(str(error)) from error
     with staged(url, overwrite=overwrite) as folder:
@@ -74,11 +95,10 @@ def save_model(model: FittedModel, url: str | os.PathLike, overwrite: bool = Fal
             zarr_format=3,
             attributes={SIGNATURE: "model", "format_version": FORMAT_VERSION, **attributes},
         )
-        for name, (dtype, _, missing) in ARRAYS.items():
-            values = arrays[name]
+        for name, (values, missing) in arrays.items():
             array = group.create_array(
-                name, shape=values.shape, chunks=values.shape, dtype=dtype, fill_value=missing,
-                compressors=[Crc32cCodec()],
+                name, shape=values.shape, chunks=values.shape, dtype=values.dtype,
+                fill_value=missing, compressors=[Crc32cCodec()],
             )  # fmt: skip
             array[...] = values
 
@@ -105,14 +125,15 @@ def load_fitted(url: str | os.PathLike) -> FittedModel:
         # The first models kept no columns, knew one metric, and no nodata.
         attributes = {"columns": None, "metric": "euclidean", "nodata": None, **group.attrs}
         _check_kind(attributes)
-        _check_known("arrays", dict(group.members()), ARRAYS)
+        known = [*ARRAYS, *(name for _, forms in RECORDS.values() for name in forms)]
+        _check_known("arrays", dict(group.members()), known)
         _check_known("attributes", attributes, (SIGNATURE, "format_version", *ATTRIBUTES))
-        centers, sizes = (_read_array(place, group, name) for name in ARRAYS)
+        centers, sizes = _read_arrays(place, group, ARRAYS).values()
         _check_values(centers, sizes)
         checked = _checked(attributes, centers)
         if attributes["format_version"] == 1 and checked["standardization"] is not None:
             centers = Standardization.from_dict(checked["standardization"]).undo(centers)
-        return FittedModel(centers, sizes, **checked)
+        return FittedModel(centers, sizes, **checked, **_read_records(place, group, *centers.shape))
     except PermissionError:
         raise
     except Exception as error:  # whatever a damaged file makes zarr or json raise
@@ -138,9 +159,27 @@ def _check_known(what: str, found: Iterable[str], known: Iterable[str]) -> None:
         raise ValueError(checks.unknown_fields_text(what, unknown))
 
 
-def _read_array(place: Output, group: zarr.Group, name: str) -> np.ndarray:
-    """One array of the group, whose metadata are checked before its bytes are read."""
-    dtype, ndim, _ = ARRAYS[name]
+def _read_records(
+    place: Output, group: zarr.Group, n_clusters: int, n_features: int
+) -> dict[str, Any]:
+    """The records of arrays that the model has, by their names."""
+    there, records = set(dict(group.arrays())), {}
+    for field, (record, forms) in RECORDS.items():
+        if there & forms.keys():
+            records[field] = record(**_read_arrays(place, group, forms))
+            records[field].check(n_clusters, n_features)
+    return records
+
+
+def _read_arrays(place: Output, group: zarr.Group, forms: Forms) -> dict[str, np.ndarray]:
+    """Arrays of the group, whose metadata are checked before their bytes are read."""
+    return {
+        name: _read_array(place, group, name, dtype, ndim)
+        for name, (dtype, ndim, _) in forms.items()
+    }
+
+
+def _read_array(place: Output, group: zarr.Group, name: str, dtype: str, ndim: int) -> np.ndarray:
     array = dict(group.arrays()).get(name)
     if array is None:
         raise ValueError(f"it has no array {name}")
