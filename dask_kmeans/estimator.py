@@ -19,13 +19,17 @@ from dask_kmeans.parameters import Thresholds
 from dask_kmeans.progress import told
 from dask_kmeans.read import as_points
 from dask_kmeans.read.transforms import inward, undo
-from dask_kmeans.result import Coarsening, FitResult
+from dask_kmeans.result import Coarsening, FitResult, Stream
 from dask_kmeans.statistics import Statistic
+from dask_kmeans.stream import clustered, joined, summed_up
 from dask_kmeans.write.model import load_fitted
 from dask_kmeans.write.model_parameters import restored_parameters
 
 STARTS_ON_CENTERS = 10
 """Starts of a fit to centers, which are few: the best of them counts."""
+
+STARTS_ON_POINTS = 3
+"""The same of a fit to the points of a stream, which each batch makes."""
 
 OF_THE_DATA = ("feature_names", "columns", "standardization", "nodata")
 """Fields of a stored model that say what its data was."""
@@ -254,6 +258,74 @@ class KMeans(FittedClusters):
         """
         fit_together([self], X, sample_weight)
         return self
+
+    def partial_fit(self, X, y=None, sample_weight=None):
+        """Go on with a batch of rows, which are not needed again afterwards.
+
+        The rows so far are remembered as weighted points, some tens for each cluster, and
+        `cluster_centers_` are those of the points: about as good as a fit to all rows together
+        (on covertype, in 100 batches in its order, 0.4 % above it). The first batches are only
+        remembered until they have `n_clusters` distinct rows. A model that was fitted goes on from
+        its centers, with the rows of each cluster as their weights. `save` keeps what is remembered
+        of a model that has centers: loaded, it goes on to the same bits.
+
+        Clusters keep their numbers from batch to batch, unless new centers make the inertia of the
+        points more than 1 % less. `labels_` are of the latest batch, and `n_passes_` says how often
+        that was read; `cluster_sizes_` and `inertia_` are of all rows, as the points tell them: the
+        inertia is some percent too high.
+
+        Parameters
+        ----------
+        X : as in `fit`
+            The features of the batches before, in the same order.
+        y : ignored
+        sample_weight : array-like of shape (n,), default=None
+
+        Returns
+        -------
+        KMeans
+            Itself.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As `fit`; for `standardize`, `fit_fraction` and `checkpoint`, too.
+        """
+        checks.check_parameters(self)
+        checks.check_partial_fit(self)
+        if hasattr(self, "n_features_in_"):
+            points = self._points_like_before(X, sample_weight)
+        else:
+            points = as_points(X, sample_weight, feature_dim=self.feature_dim, nodata=self.nodata)
+        parameters = fit_parameters(self, X, points)
+        if self.n_init == "auto" and isinstance(self.init, str):
+            parameters = dataclasses.replace(parameters, n_init=STARTS_ON_POINTS)
+        stream, passes = summed_up(points, parameters)
+        before = self._remembered()
+        if before is not None:
+            stream = joined(before, stream, parameters)
+        previous = getattr(self, "cluster_centers_", None)
+        if previous is None and len(np.unique(stream.points, axis=0)) < self.n_clusters:
+            self._remember_features(points)
+            self._stream = stream
+            return self
+        result = clustered(stream, parameters, previous)
+        self._adopt(dataclasses.replace(result, passes=passes), points)
+        self._stream = stream
+        return self
+
+    def _remembered(self) -> Stream | None:
+        """What is known of rows before: of a fit the centers, each with its rows for a weight."""
+        if self._stream is not None or not hasattr(self, "cluster_centers_"):
+            return self._stream
+        sizes = self.cluster_sizes_
+        checks.check_every_feature(np.isnan(self.cluster_centers_).any(axis=0))
+        if not sizes.any():
+            return None
+        centers = Stream(
+            self.cluster_centers_, sizes.astype(np.float64), sizes, np.array([self.inertia_])
+        )
+        return centers.chosen(sizes > 0)
 
     def fit_predict(self, X, y=None, sample_weight=None):
         """Find the clusters of X and return `labels_`."""

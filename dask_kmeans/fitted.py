@@ -42,7 +42,7 @@ from dask_kmeans.read import (
     open_source,
 )
 from dask_kmeans.read.transforms import inward
-from dask_kmeans.result import Coarsening, FitResult, FittedModel
+from dask_kmeans.result import Coarsening, FitResult, FittedModel, Stream
 from dask_kmeans.state import IterationRecord
 from dask_kmeans.statistics import Inertia, Statistic
 from dask_kmeans.survey import survey
@@ -63,6 +63,9 @@ class FittedClusters(
 
     _coarsening: Coarsening | None = None
     """How labels are found where clusters are made of clusters."""
+
+    _stream: Stream | None = None
+    """What `partial_fit` remembers of rows."""
 
     def predict(self, X, return_distance=False):
         """Index of the nearest center for each row of X.
@@ -248,6 +251,7 @@ class FittedClusters(
         self.history_ = result.history
         self.cluster_sizes_ = result.sizes
         self._set_coarsening(None)
+        self._stream = None
         self.labels_ = (
             points.through(*self._transforms).apply(self._row_function(LabelRows), np.int32)
             if result.labels is None
@@ -292,9 +296,17 @@ class FittedClusters(
         own = [each for each in (self.standardization_, present) if each is not None]
         return (*own, *self._metric.transforms)
 
+    def __sklearn_is_fitted__(self) -> bool:
+        """Whether there are centers: `partial_fit` may still wait for rows enough."""
+        return hasattr(self, "cluster_centers_")
+
     def _known_points(self, X: Any, sample_weight: Any = None) -> Points:
-        """X as points that have the features of the fit."""
+        """X as points that have the features of the fit, as they are compared."""
         check_is_fitted(self)
+        return self._points_like_before(X, sample_weight).through(*self._transforms)
+
+    def _points_like_before(self, X: Any, sample_weight: Any) -> Points:
+        """X as points that have the features of the rows before."""
         # A model of a raster labels plain tables too, where there is no dimension to name.
         feature_dim = self.feature_dim if type(X).__name__ == "DataArray" else None
         fitted = self._fitted_columns()
@@ -311,7 +323,7 @@ class FittedClusters(
             points.n_features,
             X.description if isinstance(X, Source) else None,
         )
-        return points.through(*self._transforms)
+        return points
 
     def _figures(
         self,
@@ -375,6 +387,7 @@ class FittedClusters(
             standardization=None if standardization is None else standardization.as_dict(),
             metric=self._fitted_metric,
             coarsening=self._coarsening,
+            stream=self._stream,
             nodata=None if self._nodata is None else self._nodata.as_list(),
         )
 
@@ -388,6 +401,7 @@ class FittedClusters(
         )
         self._fitted_metric = stored.metric
         self._set_coarsening(stored.coarsening)
+        self._stream = stored.stream
         self._nodata = None if stored.nodata is None else NoData.of(stored.nodata)
         self.cluster_sizes_ = stored.cluster_sizes
         self.inertia_ = stored.inertia

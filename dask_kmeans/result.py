@@ -119,6 +119,56 @@ class Coarsening:
                 raise ValueError(f"{name} has numbers that are no clusters")
 
 
+@dataclass(frozen=True)
+class Stream:
+    """The rows that `partial_fit` has seen, summed up.
+
+    Attributes
+    ----------
+    points : ndarray of shape (m, n_features), float64
+        What rows have become, in the caller's units (by cosine unit vectors).
+    point_weights : ndarray of shape (m,), float64
+        The weight of these rows; positive.
+    point_rows : ndarray of shape (m,), int64
+        How many they are.
+    lost : ndarray of shape (1,), float64
+        Inertia of the rows about the points.
+    """
+
+    points: np.ndarray
+    point_weights: np.ndarray
+    point_rows: np.ndarray
+    lost: np.ndarray
+
+    def chosen(self, which: np.ndarray) -> Stream:
+        """With some of the points: bool (m,)."""
+        return Stream(
+            self.points[which], self.point_weights[which], self.point_rows[which], self.lost
+        )
+
+    def followed_by(self, other: Stream) -> Stream:
+        """The points of both."""
+        return Stream(
+            np.concatenate([self.points, other.points]),
+            np.concatenate([self.point_weights, other.point_weights]),
+            np.concatenate([self.point_rows, other.point_rows]),
+            self.lost + other.lost,
+        )
+
+    def check(self, n_clusters: int, n_features: int) -> None:
+        """Raise ValueError unless it can be that of a model of this shape."""
+        m = len(self.point_weights)
+        if self.points.shape != (m, n_features) or self.point_rows.shape != (m,):
+            raise ValueError("points has another shape than the model and point_weights")
+        for name in ("points", "point_weights", "lost"):
+            if not np.isfinite(getattr(self, name)).all():
+                raise ValueError(f"{name} has values that are not finite")
+        if (self.point_weights <= 0).any() or (self.point_rows < 0).any():
+            raise ValueError("point_weights or point_rows has values that are not positive")
+        if self.lost.shape != (1,) or self.lost[0] < 0:
+            raise ValueError("lost is not one number >= 0")
+
+
 @dataclass
 class FittedModel:
     """A fitted model as it is stored: plain values and arrays.
@@ -146,6 +196,8 @@ class FittedModel:
     metric : str
     coarsening : Coarsening or None
         Of a model that `coarsen` has made.
+    stream : Stream or None
+        Of a model that `partial_fit` has made.
     nodata : list of list of numbers, or None
         What stands for no value: in each feature, or one list for all of them.
     """
@@ -164,4 +216,5 @@ class FittedModel:
     standardization: dict[str, Any] | None = None
     metric: str = "euclidean"
     coarsening: Coarsening | None = None
+    stream: Stream | None = None
     nodata: list[list[float]] | None = None

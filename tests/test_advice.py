@@ -206,6 +206,11 @@ IN_PYTHON = {
         (lambda _: {"model": fitted(), "X": with_nan()}, predict),
     ],
     "check_n_clusters_against_rows": [(lambda _: array(X=np.array(ROWS), model=KMeans(5)), fit)],
+    "check_partial_fit": [
+        (lambda _, name=name, value=value: array(X=SOME, model=KMeans(2, **{name: value})),
+         lambda names: names["model"].partial_fit(names["X"]))
+        for name, value in (("standardize", True), ("fit_fraction", 0.5), ("checkpoint", "c"))
+    ],
     "check_coarsen": [(lambda _: {"model": fitted()}, lambda names: names["model"].coarsen(3))],
     "too_few_drawn_error": [
         (lambda _: array(X=SOME, model=KMeans(2, fit_fraction=1e-9, random_state=0)), fit)

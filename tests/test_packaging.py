@@ -29,7 +29,7 @@ ORDER = [
     ["accelerate", "predict", "progress", "result", "start"],
     ["checkpoint_schedule", "rows"],
     ["fit"],
-    ["write"],
+    ["stream", "write"],
     ["describe"],
     ["interop", "pages", "plot"],
     ["fit_parameters", "fitted"],

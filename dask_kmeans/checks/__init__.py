@@ -95,7 +95,9 @@ from dask_kmeans.checks.parameters import (
     INIT_NAMES,
     RULES,
     Rule,
+    check_every_feature,
     check_parameters,
+    check_partial_fit,
     parameter_error,
 )
 from dask_kmeans.checks.plots import (
@@ -186,6 +188,7 @@ __all__ = [
     "check_coarsen",
     "check_columns_differ",
     "check_directions",
+    "check_every_feature",
     "check_feature_names",
     "check_finite_inertia",
     "check_finite_init",
@@ -195,6 +198,7 @@ __all__ = [
     "check_not_empty",
     "check_numeric",
     "check_parameters",
+    "check_partial_fit",
     "check_same_features",
     "check_sample_size",
     "check_several_clusters",

@@ -153,6 +153,37 @@ def check_parameters(estimator: Any) -> None:
         )
 
 
+def check_partial_fit(estimator: Any) -> None:
+    """Raise ParameterError for a parameter that has no meaning where rows come in batches."""
+    whys = {
+        "standardize": (False, "needs the means and deviations of rows that are still to come"),
+        "fit_fraction": (1.0, "draws from rows that come together"),
+        "checkpoint": (None, "keeps the state of one fit; between batches, save the model"),
+    }
+    for name, (neutral, why) in whys.items():
+        if getattr(estimator, name) != neutral:
+            raise ParameterError(
+                text(
+                    f"partial_fit takes no {name}, which {why}. Type "
+                    f"{ESTIMATOR}({name}={neutral!r})"
+                )
+            )
+
+
+def check_every_feature(missing: np.ndarray) -> None:
+    """Raise ValueError for features (bool, each) of which a batch, or the fit before, has no value.
+
+    A fit leaves them out; batches would leave out other ones.
+    """
+    if missing.any():
+        raise ValueError(
+            text(
+                "partial_fit needs some value of every feature in each batch, and feature "
+                f"{int(np.argmax(missing))} has none. Leave it out of all batches"
+            )
+        )
+
+
 def parameter_error(name: str, given: Any, owner: str = ESTIMATOR) -> ParameterError:
     """For a value that breaks the rule of the parameter `name`."""
     needed, example = RULES[name].needed, RULES[name].example

@@ -103,7 +103,7 @@ def _told(fitted: FittedModel) -> dict[str, Any]:
     """What a report tells of a model: everything but the centers."""
     fields = {field.name: getattr(fitted, field.name) for field in dataclasses.fields(fitted)}
     centers = fields.pop("cluster_centers")
-    del fields["coarsening"]  # a fit makes none
+    del fields["coarsening"], fields["stream"]  # a fit makes none
     return {
         "n_rows": int(fitted.cluster_sizes.sum()),
         "n_features": centers.shape[1],

@@ -24,7 +24,7 @@ from dask_kmeans import checks
 from dask_kmeans.kernels import of_length_one
 from dask_kmeans.metrics import METRICS
 from dask_kmeans.read import Standardization
-from dask_kmeans.result import Coarsening, FittedModel
+from dask_kmeans.result import Coarsening, FittedModel, Stream
 from dask_kmeans.state import IterationRecord
 from dask_kmeans.write.jsonable import jsonable
 from dask_kmeans.write.place import SIGNATURE, ZARR_MARKER, Output, staged, zarr_store
@@ -48,6 +48,15 @@ RECORDS: dict[str, tuple[type, Forms]] = {
             "parent": ("int32", 1, -1),
             "finest_centers": ("float64", 2, np.nan),
             "finest_parent": ("int32", 1, -1),
+        },
+    ),
+    "stream": (
+        Stream,
+        {
+            "points": ("float64", 2, np.nan),
+            "point_weights": ("float64", 1, np.nan),
+            "point_rows": ("int64", 1, -1),
+            "lost": ("float64", 1, np.nan),
         },
     ),
 }
