@@ -264,7 +264,7 @@ class KMeans(FittedClusters):
 
         The rows so far are remembered as weighted points, some tens for each cluster, and
         `cluster_centers_` are those of the points: about as good as a fit to all rows together
-        (on covertype, in 100 batches in its order, 0.4 % above it). The first batches are only
+        (on covertype, in 100 batches in its order, within 3 %). The first batches are only
         remembered until they have `n_clusters` distinct rows. A model that was fitted goes on from
         its centers, with the rows of each cluster as their weights. `save` keeps what is remembered
         of a model that has centers: loaded, it goes on to the same bits.
@@ -272,7 +272,7 @@ class KMeans(FittedClusters):
         Clusters keep their numbers from batch to batch, unless new centers make the inertia of the
         points more than 1 % less. `labels_` are of the latest batch, and `n_passes_` says how often
         that was read; `cluster_sizes_` and `inertia_` are of all rows, as the points tell them: the
-        inertia is some percent too high.
+        inertia is too high by what sums up rows, some percent where clusters are few.
 
         Parameters
         ----------
