@@ -46,6 +46,7 @@ from dask_kmeans.result import Coarsening, FitResult, FittedModel, Stream
 from dask_kmeans.state import IterationRecord
 from dask_kmeans.statistics import Inertia, Statistic
 from dask_kmeans.survey import survey
+from dask_kmeans.write.export import export_centers
 from dask_kmeans.write.model import save_model
 from dask_kmeans.write.model_parameters import stored_parameters
 
@@ -189,6 +190,30 @@ class FittedClusters(
         """
         check_is_fitted(self)
         write_page(self, url, overwrite=overwrite)
+
+    def export(self, url: str, *, overwrite: bool = False) -> None:
+        """Write the centers for other programs: to `.npy`, `.parquet` or `.json`.
+
+        Parameters
+        ----------
+        url : str
+            A local path or any fsspec URL. Written whole or not at all. Its ending says what is
+            written: `.npy` an array of `cluster_centers_`, float64; `.parquet` a table of the
+            columns `cluster` (int32), `size` (int64) and `vector` (a list of fixed size of
+            float64); `.json` an object with `cluster_centers`, `cluster_sizes`, `feature_names`,
+            `metric`, `standardization` (`mean` and `scale`, or null), the `version` of this package
+            and the `kind` and `format_version` of the object itself.
+        overwrite : bool, default=False
+            Whether to replace what is there.
+
+        Notes
+        -----
+        Centers are in the unit of the data. Those of a model that standardizes are compared with
+        rows after both have been through (x - mean) / scale, which `.json` tells, and Parquet in
+        the metadata of its schema (`dask_kmeans`). By cosine they are of length one.
+        """
+        check_is_fitted(self)
+        export_centers(self._fitted_model(), url, overwrite)
 
     def to_sklearn(self):
         """A fitted `sklearn.cluster.KMeans` with these centers: nothing is fitted again.

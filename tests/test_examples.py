@@ -15,11 +15,19 @@ EXPECTED = {
     "parquet_folder.py": (["24 files written"], ["labelled"]),
     "xarray_raster.py": (["latitude", "dask.array"], ["climate_classes.png"]),
     "colour_quantisation.py": (["colours -> 16"], ["colours.png"]),
+    "semantic_deduplication.py": (
+        ["4400 rows in 44 clusters: 4000 kept, 400 dropped", "100% of the planted copies"],
+        ["verdicts/cluster=0.parquet"],
+    ),
+    "centers_in_faiss.py": (
+        ["the same nearest center: 100.0%", "the same neighbours, with all lists: 100.0%"],
+        ["centers.npy"],
+    ),
     "on_a_cluster.py": (["on 2 workers by way of tcp://", "same bits: True"], []),
 }
 """What each prints, in part, and the files that it writes."""
 
-SLOW = {"zarr_larger_than_memory.py"}
+SLOW = {"zarr_larger_than_memory.py", "semantic_deduplication.py"}
 
 
 def run(name, folder, *arguments):

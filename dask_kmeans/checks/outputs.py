@@ -42,10 +42,10 @@ def missing_folder_error(path: str, folder: str) -> FileNotFoundError:
     )
 
 
-def labels_format_error(path: str, endings: Sequence[str]) -> ValueError:
+def output_format_error(path: str, what: str, endings: Sequence[str]) -> ValueError:
     return ValueError(
         text(
-            f"Cannot tell in which format to write {path}: labels go to a name that ends in "
+            f"Cannot tell in which format to write {path}: {what} go to a name that ends in "
             f"{', '.join(endings)}"
         )
     )

@@ -10,9 +10,8 @@ from dask_kmeans.cli.codes import DONE
 from dask_kmeans.cli.config import PREFIX, Job, shown
 from dask_kmeans.cli.imports import quick_imports
 from dask_kmeans.cli.options import (
-    BESIDE_LABELS,
     CLUSTER,
-    OUTPUTS,
+    EXPORT_ENDINGS,
     PARAMETERS,
     check_parameters,
     check_usage,
@@ -23,6 +22,7 @@ from dask_kmeans.cli.options import (
     labels_options,
     nan_option,
     output_options,
+    outputs_of,
     parameter_options,
     taken,
     written_options,
@@ -89,7 +89,7 @@ def fit(**options: Any) -> int:
 
     parameters, cluster = taken(options, ("n_clusters", *PARAMETERS)), taken(options, CLUSTER)
     outputs, kept = (
-        Outputs(**taken(options, (*OUTPUTS, *BESIDE_LABELS, "html"))),
+        Outputs(**outputs_of(options), html=options.pop("html")),
         Kept(**taken(options, Kept._fields)),
     )
     features = features_of(options) | {"weight_column": options.pop("sample_weight")}
@@ -125,7 +125,7 @@ def predict(**options: Any) -> int:
         from dask_kmeans.cli.predict import run
 
     features, cluster = features_of(options), taken(options, CLUSTER)
-    outputs = Outputs(**taken(options, (*OUTPUTS, *BESIDE_LABELS)))
+    outputs = Outputs(**outputs_of(options))
     with log_of(outputs.quiet):
         return run(features=features, cluster=cluster, outputs=outputs, **options)
 
@@ -188,6 +188,27 @@ def show_config() -> int:
     from dask_kmeans.cli.streams import hand_over
 
     hand_over(shown(click.get_current_context()))
+    return DONE
+
+
+@command_line.command()
+@click.argument("model")
+@click.argument("out")
+@click.option("--overwrite", is_flag=True, help="Replace what is at OUT.")
+@debug_option
+def export(model: str, out: str, overwrite: bool) -> int:
+    """Write the centers of MODEL for other programs.
+
+    OUT says how: NAME.npy (float64), NAME.parquet (the columns cluster, size and vector) or
+    NAME.json (with features, metric and standardization).
+    """
+    if not out.lower().endswith(EXPORT_ENDINGS):
+        endings = ", ".join(EXPORT_ENDINGS)
+        raise click.BadParameter(f"{out!r} must end in {endings}.", param_hint="'OUT'")
+    with quick_imports():
+        from dask_kmeans.write import export_centers, load_fitted
+
+    export_centers(load_fitted(model), out, overwrite)
     return DONE
 
 

@@ -49,6 +49,6 @@ def _write(estimator: KMeans, source: Source, outputs: Outputs) -> Tally:
         estimator._labelled_streams(source),
         outputs.labels,
         outputs.overwrite,
-        with_distance=outputs.with_ is not None,
+        with_distance=outputs.with_distance,
         partitions=None if outputs.partition_by is None else len(estimator.cluster_centers_),
     )

@@ -13,7 +13,7 @@ from dask_kmeans.cli.types import Columns, Parameter, Size
 
 CLUSTER = ("scheduler", "scheduler_file", "workers", "threads", "memory_limit")
 OUTPUTS = ("labels", "report", "overwrite", "quiet")
-BESIDE_LABELS = ("with_", "keep", "partition_by")
+BESIDE_LABELS = ("with", "keep", "partition_by")
 PARAMETERS = (
     "metric",
     "standardize",
@@ -28,6 +28,7 @@ PARAMETERS = (
 """Of KMeans, besides n_clusters."""
 
 LABEL_ENDINGS = (".zarr", ".parquet", ".csv", ".npy")
+EXPORT_ENDINGS = (".npy", ".parquet", ".json")
 TABLE_ENDINGS = (".parquet", ".csv")
 """Of labels that are a column, beside which others can stand."""
 
@@ -84,7 +85,7 @@ output_options = _options(
 
 labels_options = _options(
     click.option(
-        "--with", "with_", type=click.Choice(["distance"]),
+        "--with", type=click.Choice(["distance"]),
         help="A column of distances to the own center beside the labels (.parquet, .csv).",
     ),
     click.option(
@@ -194,6 +195,12 @@ def taken(options: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
     return {name: options.pop(name) for name in names}
 
 
+def outputs_of(options: dict[str, Any]) -> dict[str, Any]:
+    """The options that say where outputs go and what beside labels, as `Outputs` takes them."""
+    distance = options.pop("with") is not None
+    return taken(options, (*OUTPUTS, "keep", "partition_by")) | {"with_distance": distance}
+
+
 def features_of(options: dict[str, Any]) -> dict[str, Any]:
     """The options that choose features, taken out of `options`, as `open_source` takes them."""
     columns, column, exclude = taken(options, ("columns", "column", "exclude")).values()
@@ -234,7 +241,7 @@ def check_usage(options: dict[str, Any], places: tuple[str, ...]) -> None:
 
 def _check_beside_labels(options: dict[str, Any]) -> None:
     """Raise UsageError for what cannot stand beside labels, or not in their format."""
-    given = {f"--{name.strip('_').replace('_', '-')}": options.get(name) for name in BESIDE_LABELS}
+    given = {f"--{name.replace('_', '-')}": options.get(name) for name in BESIDE_LABELS}
     asked = [option for option, value in given.items() if value]
     if not asked:
         return

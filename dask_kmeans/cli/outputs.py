@@ -16,7 +16,7 @@ class Outputs:
     report: str | None
     overwrite: bool
     quiet: bool
-    with_: str | None = None
+    with_distance: bool = False
     keep: tuple[str, ...] = ()
     partition_by: str | None = None
     html: str | None = None

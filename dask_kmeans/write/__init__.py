@@ -1,5 +1,6 @@
 """Write: the model as a Zarr group; labels as Zarr, Parquet, CSV or a NumPy file."""
 
+from dask_kmeans.write.export import export_centers
 from dask_kmeans.write.jsonable import jsonable
 from dask_kmeans.write.labels import (
     check_carried,
@@ -15,6 +16,7 @@ __all__ = [
     "check_carried",
     "check_labels_output",
     "check_output",
+    "export_centers",
     "jsonable",
     "load_fitted",
     "save_model",

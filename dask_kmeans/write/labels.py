@@ -122,7 +122,7 @@ def write_rows(
 def check_labels_output(url: str | os.PathLike, *, overwrite: bool = False) -> Output:
     """The place for labels; raises as `write_labels` would, before there are labels."""
     if _ending(Output(url)) not in ENDINGS:
-        raise checks.labels_format_error(os.fspath(url), ENDINGS)
+        raise checks.output_format_error(os.fspath(url), "labels", ENDINGS)
     return check_output(url, overwrite=overwrite)
 
 
