@@ -33,6 +33,9 @@ MEASURE_BYTES = 40
 PROCESS_BYTES = 300 * 10**6
 """A worker with Dask, Zarr, Numba and compiled kernels, and what Dask loads to label lazily."""
 
+TABLE_COPIES = 5
+"""Of rows that a task writes as a table: as they come, in one piece, sorted, and encoded."""
+
 RACE_COPIES = 12
 """Of the winners of a race: those so far, those of a piece, and both while they are merged, put in
 order and rid of equal ones."""
@@ -173,6 +176,21 @@ def description_bytes(n_clusters: int, n_features: int, top: int) -> int:
     """
     distances = OCTAVES * OCTAVE_BYTES + 2 * 16 * top
     return n_clusters * (MOMENT_BYTES * n_features + distances + CLUSTER_BYTES) + INERTIA_BYTES
+
+
+def table_task_bytes(reading: int, n_clusters: int, n_features: int, held: int) -> int:
+    """Bytes that a task takes at its peak which labels rows and writes them as a table.
+
+    Parameters
+    ----------
+    reading : int
+        What reading takes (`reading_bytes`), with the columns that are kept.
+    n_clusters, n_features : int
+    held : int
+        Bytes of the rows of the table that it puts together before it writes them:
+        `write.row_table.GROUP_BYTES`, or by clusters `write.partitions.RUN_BYTES`.
+    """
+    return reading + PREPARED_BYTES * n_clusters * n_features + TABLE_COPIES * held
 
 
 def label_bytes(n_clusters: int) -> int:
