@@ -103,3 +103,28 @@ def test_a_bucket_that_does_not_exist_is_one_line(bucket, capsys):
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1
     assert "s3://nowhere/x.zarr" in lines[0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", ["csv", "parquet", "clusters"])
+def test_tables_of_labels_with_what_is_kept(bucket, tmp_path, form):
+    import pandas as pd
+
+    rows = pd.DataFrame({"id": np.arange(1000)[::-1], "x": LABELS * 10.0})
+    for part in range(2):
+        rows[part * 500 :][:500].to_parquet(f"s3://bucket/rows/{part}.parquet", row_group_size=200)
+    model = KMeans(7, random_state=0).fit(rows[["x"]])
+    model.save("s3://bucket/m.zarr")
+    url = f"s3://bucket/labels.{'csv' if form == 'csv' else 'parquet'}"
+    by_cluster = ["--partition-by", "cluster"] if form == "clusters" else []
+    arguments = ["predict", "s3://bucket/rows", "--model", "s3://bucket/m.zarr", "--labels", url]
+    for more in ([], ["--overwrite"]):
+        with pytest.raises(SystemExit) as end:
+            cli.main([*arguments, "--keep", "id", *by_cluster, *more])
+        assert end.value.code == 0
+    read = pd.read_csv if form == "csv" else pd.read_parquet
+    found = read(url).set_index("id")["label"].sort_index(ascending=False)
+    np.testing.assert_array_equal(found, model.labels_)
+    names = [name for name in bucket.find("bucket") if "labels" in name]
+    assert len(names) == {"csv": 1, "clusters": 8}.get(form, len(names))
+    assert not any("parts" in name or "_runs" in name for name in names)
