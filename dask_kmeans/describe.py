@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dask_kmeans.metrics import Metric
+from dask_kmeans.pages import clusters_table
 from dask_kmeans.read import PresentFeatures
 from dask_kmeans.statistics import (
     Balance,
@@ -113,20 +114,28 @@ class Clusters:
             }
         )
 
-    def __repr__(self) -> str:
+    def _shown(self) -> tuple[list[str], pd.DataFrame, str]:
+        """What there is to say at first, the part of the table that is shown, and what is not."""
         left_out = f", {self.rows_left_out} left out" if self.rows_left_out else ""
         # Mean and deviation of each feature come last.
         first = self.table.shape[1] - 2 * self.n_features
         features = self.table.columns[first : first + 2 * SHOWN_FEATURES]
-        shown = self.table[[*SHOWN, *features]].head(SHOWN_ROWS).reset_index()
-        lines = [
+        shown = self.table[[*SHOWN, *features]].head(SHOWN_ROWS)
+        heading = [
             f"{len(self.table)} clusters of {self.n_rows} rows{left_out}, inertia {self.inertia!r}",
             str(self.balance),
-            shown.to_string(index=False, float_format="{:.6g}".format),
         ]
-        if len(shown) < len(self.table) or self.n_features > SHOWN_FEATURES:
-            lines.append(f"... {len(self.table)} clusters of {self.n_features} features")
-        return "\n".join(lines)
+        whole = len(shown) == len(self.table) and self.n_features <= SHOWN_FEATURES
+        rest = "" if whole else f"... {len(self.table)} clusters of {self.n_features} features"
+        return heading, shown, rest
+
+    def __repr__(self) -> str:
+        heading, shown, rest = self._shown()
+        table = shown.reset_index().to_string(index=False, float_format="{:.6g}".format)
+        return "\n".join([*heading, table, *filter(None, [rest])])
+
+    def _repr_html_(self) -> str:
+        return clusters_table(self)
 
 
 def statistics_for(

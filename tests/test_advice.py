@@ -32,6 +32,7 @@ from fsspec.registry import known_implementations
 import dask_kmeans
 from dask_kmeans import KMeans, checks, cli, open_source, plot, sweep
 from dask_kmeans.cli.commands import command_line
+from dask_kmeans.sweeps import Sweep
 
 CHECKS = Path(dask_kmeans.__file__).parent / "checks"
 TYPE = re.compile(r"\b[Tt]ype (?!error)")
@@ -260,6 +261,10 @@ IN_PYTHON = {
     "dataset_error": [
         (lambda folder: array(X=datasets(folder)), fit),
         (lambda folder: array(X=f"{datasets(folder)}::other"), fit),
+    ],
+    "check_sweep_given": [
+        (lambda _: {"X": SOME}, lambda names: plot.elbow(
+            names["X"] if isinstance(names["X"], Sweep) else KMeans(2, random_state=0).fit(SOME)))
     ],
     "check_label_map": [
         (lambda _: {"labels": xr.DataArray(np.zeros((2, 3, 4), int), dims=["time", "y", "x"])},

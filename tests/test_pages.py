@@ -13,7 +13,7 @@ import pytest
 import sklearn
 from inputs import INPUTS, blobs
 
-from dask_kmeans import KMeans, cli, load_model
+from dask_kmeans import KMeans, cli, load_model, sweep
 from dask_kmeans.pages.report import report_page
 from dask_kmeans.pages.svg import line_chart
 
@@ -128,6 +128,31 @@ def test_an_inertia_that_stays_is_a_level_line():
     """Nothing is divided by zero."""
     page = Reader(own_part(KMeans(1).fit(np.ones((5, 2)))._repr_html_()))
     assert all("nan" not in line["points"] for line in page.all_of("polyline"))
+
+
+def test_a_sweep_in_a_notebook():
+    fits = sweep(X, [1, 2, 4], random_state=0)
+    page = Reader(fits._repr_html_())
+    for k, row in fits.table.iterrows():
+        assert f" {k} {row.inertia:.6g} " in page.text
+    assert "nan" not in page.text
+    (line,) = page.all_of("polyline")
+    assert len(line["points"].split()) == 3
+    assert "inertia no elbow in the inertia" in page.text
+
+
+def test_described_clusters_in_a_notebook():
+    frame = pd.DataFrame(X, columns=["<i>", "b", "c"])
+    found = KMeans(4, random_state=0).fit(frame).describe(frame)
+    shown = found._repr_html_()
+    page = Reader(shown)
+    assert "<i>" not in shown
+    for cluster, row in found.table.iterrows():
+        assert f" {cluster} {int(row['size']):,} {row.inertia:.6g} " in page.text
+    assert f"4 clusters of 600 rows, inertia {found.inertia!r}" in page.text
+    wide = np.tile(X, 3)
+    cut = Reader(KMeans(2, random_state=0).fit(wide).describe(wide)._repr_html_())
+    assert "... 2 clusters of 9 features" in cut.text
 
 
 # -------------------------------------------------------------------------------------- the report

@@ -14,7 +14,7 @@ from counting import CountingChunks
 from inputs import INPUTS, blobs
 from mpl_toolkits.mplot3d.art3d import Path3DCollection
 
-from dask_kmeans import KMeans, checks, plot
+from dask_kmeans import KMeans, checks, plot, sweep
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt
@@ -57,7 +57,11 @@ def drawn_of(ax):
     return rows, centers
 
 
+SWEPT = sweep(X, range(1, 9), random_state=0)
+
 DRAWN = {
+    "clustergram": lambda model, ax=None: plot.clustergram(SWEPT, ax),
+    "elbow": lambda model, ax=None: plot.elbow(SWEPT, ax=ax),
     "clusters": lambda model, ax=None: plot.clusters(model, X, ax),
     "convergence": plot.convergence,
     "label_map": lambda model, ax=None: plot.label_map(model.labels_.reshape(20, 30), ax),
@@ -372,6 +376,73 @@ def test_a_map_of_nothing_but_what_was_left_out():
 def test_maps_that_are_none(labels, message):
     with pytest.raises(ValueError, match=message):
         plot.label_map(labels)
+
+
+# ----------------------------------------------------------------------------------------- sweeps
+
+APART = np.concatenate([center + 0.1 * np.random.default_rng(0).normal(size=(40, 2))
+                        for center in ([0, 0], [9, 0], [0, 9])])  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "metric",
+    ["inertia", "explained_variance", "calinski_harabasz", "davies_bouldin", "silhouette"],
+)
+def test_a_column_by_the_number_of_clusters(metric):
+    fits = sweep(APART, [5, 1, 2, 3, 4], random_state=0)
+    ax = fits.plot(metric)
+    line, dashed = ax.lines
+    assert line.get_xdata().tolist() == [1, 2, 3, 4, 5]
+    expected = fits.table.loc[[1, 2, 3, 4, 5], metric]
+    np.testing.assert_array_equal(line.get_ydata(), expected)
+    assert set(dashed.get_xdata()) == {3} == {fits.elbow_}
+    assert ax.get_title().startswith("elbow at 3 clusters")
+    given = plt.subplots()[1]
+    assert fits.plot(metric, given) is plot.elbow(fits, metric, given) is given
+
+
+def test_without_an_elbow_there_is_no_line_and_the_title_says_so():
+    rows = np.random.default_rng(1).random((500, 3))
+    for fits in (sweep(rows, range(1, 6), random_state=0), sweep(rows, [4], random_state=0)):
+        ax = fits.plot()
+        assert len(ax.lines) == 1
+        assert ax.get_title() == "no elbow in the inertia"
+        assert len(fits.plot_clustergram().lines) == 0
+
+
+def test_the_clustergram_draws_each_cluster_and_where_its_rows_go():
+    fits = sweep(APART, [1, 3, 4], random_state=0)
+    ax = fits.plot_clustergram()
+    lines, points = ax.collections
+    data = fits.clustergram.reset_index()
+    assert np.array_equal(points.get_offsets(), data[["n_clusters", "position"]])
+    areas = points.get_sizes()
+    assert areas[0] == areas.max()  # all rows
+    assert np.all(np.argsort(areas, kind="stable") == np.argsort(data["size"], kind="stable"))
+    position = fits.clustergram["position"]
+    expected = {
+        (k, position[k, i], other, position[other, j]): counts[i, j]
+        for (k, other), counts in fits.transitions.items()
+        for i in range(k)
+        for j in range(other)
+        if counts[i, j]
+    }
+    found = {tuple(line.ravel()): w for line, w in zip(lines.get_segments(), lines.get_linewidths(),
+                                                     strict=True)}  # fmt: skip
+    assert found.keys() == expected.keys()
+    assert all(found[line] == pytest.approx(14 * expected[line] / 120) for line in found)
+    assert ax.get_title() == "clustergram of 120 rows"
+    given = plt.subplots()[1]
+    assert fits.plot_clustergram(given) is given
+
+
+def test_what_is_no_sweep_or_no_column_is_refused(model):
+    with pytest.raises(TypeError, match=r"not a KMeans.* Type sweep\(X, range\(1, 11\)\)"):
+        plot.elbow(model)
+    with pytest.raises(TypeError, match="clustergram draws"):
+        plot.clustergram({1: model})
+    with pytest.raises(ValueError, match="'sse': it needs to be one of 'inertia', 'explained_"):
+        SWEPT.plot("sse")
 
 
 def test_clusters_have_colors_of_their_own():

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numbers
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from dask_kmeans.checks.wording import given_text, sizes, text
+from dask_kmeans.checks.wording import given_text, listing, sizes, text
 
 
 def missing_matplotlib_error(reason: Any) -> ImportError:
@@ -38,6 +38,24 @@ def check_several_clusters(n_clusters: int) -> None:
                 f"model of 2 clusters or more, not of {n_clusters}"
             )
         )
+
+
+def check_sweep_given(given: Any, picture: str) -> None:
+    """Raise for anything but a sweep where one is drawn."""
+    if not hasattr(given, "transitions"):
+        raise TypeError(
+            text(
+                f"plot.{picture} draws what dask_kmeans.sweep returns, not a "
+                f"{type(given).__name__}: one fit has no other number of clusters to compare with. "
+                "Type sweep(X, range(1, 11))"
+            )
+        )
+
+
+def metric_drawn_error(given: Any, known: Iterable[str]) -> ValueError:
+    return ValueError(
+        text(f"metric is {given_text(given)}: it needs to be one of {listing(known)}")
+    )
 
 
 def flat_data_error(n_features: int) -> ValueError:

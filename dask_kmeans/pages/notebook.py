@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dask
 import numpy as np
@@ -16,6 +16,9 @@ import numpy as np
 from dask_kmeans import checks
 from dask_kmeans.pages.svg import sparkline
 from dask_kmeans.palette import PALETTE
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 STYLE = (
     "border-collapse:collapse;margin:0.4em 0;font-size:0.9em;color:inherit;background:transparent"
@@ -49,6 +52,51 @@ def fitted_table(model: Any) -> str:
             *_labels(model),
         ]
     )
+
+
+def sweep_table(sweep: Any) -> str:
+    """HTML: the table of a sweep, and where its elbow is."""
+    at, strength = sweep._elbow
+    bends = "no elbow in the inertia" if at is None else f"elbow at {at}, strength {strength:.3g}"
+    inertia = sweep.table["inertia"].sort_index()
+    falls = sparkline(inertia.tolist(), "inertia by the number of clusters")
+    return frame_table(sweep.table) + table([("inertia", f"{escape(bends)} {falls}")])
+
+
+def clusters_table(clusters: Any) -> str:
+    """HTML: how many rows were described, and the first of the table of clusters."""
+    heading, frame, shortened = clusters._shown()
+    return (
+        "".join(f"<p style='margin:0.2em 0'>{escape(line)}</p>" for line in heading)
+        + frame_table(frame)
+        + (f"<p style='margin:0.2em 0'>{escape(shortened)}</p>" if shortened else "")
+    )
+
+
+def frame_table(frame: pd.DataFrame) -> str:
+    """HTML: the numbers of a DataFrame of one index."""
+    right = f"{CELL};text-align:right"
+    names = [frame.index.name or "", *frame.columns]
+    head = "".join(f'<th scope="col" style="{right}">{escape(str(name))}</th>' for name in names)
+    lines = "".join(
+        f'<tr><th scope="row" style="{right}">{escape(str(label))}</th>'
+        + "".join(f'<td style="{right}">{_number(value)}</td>' for value in values)
+        + "</tr>"
+        for label, *values in frame.itertuples(name=None)
+    )
+    return (
+        f'<table class="dask-kmeans" style="{STYLE}"><thead><tr>{head}</tr></thead>'
+        f"<tbody>{lines}</tbody></table>"
+    )
+
+
+def _number(value: Any) -> str:
+    """A number of a table; nothing for one that is not known."""
+    if isinstance(value, bool | np.bool_):
+        return "yes" if value else "no"
+    if isinstance(value, int | np.integer):
+        return f"{value:,}"
+    return "" if math.isnan(value) else f"{value:.6g}"
 
 
 def table(rows: Iterable[tuple[str, str]]) -> str:

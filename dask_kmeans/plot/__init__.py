@@ -3,6 +3,7 @@
 fits    convergence, sizes        of what a model knows: nothing is read
 rows    clusters, silhouette      of a sample of rows: one pass over the data
 maps    label_map                 of labels on a grid
+sweeps  elbow, clustergram        of many numbers of clusters: nothing is read
 
 Each function takes the axes to draw on, `ax`, or makes a figure, and returns the axes.
 """
@@ -10,5 +11,6 @@ Each function takes the axes to draw on, `ax`, or makes a figure, and returns th
 from dask_kmeans.plot.fits import convergence, sizes
 from dask_kmeans.plot.maps import label_map
 from dask_kmeans.plot.rows import clusters, silhouette
+from dask_kmeans.plot.sweeps import clustergram, elbow
 
-__all__ = ["clusters", "convergence", "label_map", "silhouette", "sizes"]
+__all__ = ["clustergram", "clusters", "convergence", "elbow", "label_map", "silhouette", "sizes"]

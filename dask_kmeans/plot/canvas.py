@@ -91,11 +91,18 @@ def name_axes(ax: Any, *names: str) -> None:
         ax.set(**{f"{which}label": textwrap.fill(name, WIDTH, max_lines=3)})
 
 
+def segments(ax: Any, lines: list, widths: list[float], color: str) -> None:
+    """Straight lines from place to place, of widths in points."""
+    from matplotlib.collections import LineCollection
+
+    ax.add_collection(LineCollection(lines, linewidths=widths, colors=color, alpha=0.55))
+
+
 def whole_numbers(axis: Any) -> None:
     """Ticks of an axis at whole numbers only."""
     from matplotlib.ticker import MaxNLocator
 
-    axis.set_major_locator(MaxNLocator(integer=True))
+    axis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
 
 
 def share_axis(ax: Any, smallest: float) -> Any:

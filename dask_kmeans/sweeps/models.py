@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dask_kmeans import checks
+from dask_kmeans import checks, plot
 from dask_kmeans.estimator import KMeans, fit_together
 from dask_kmeans.metrics import METRICS
+from dask_kmeans.pages import sweep_table
 from dask_kmeans.result import FitResult
 from dask_kmeans.statistics import (
     MeanDistances,
@@ -148,6 +149,17 @@ class Sweep(Mapping[int, KMeans]):
     def clustergram(self) -> pd.DataFrame:
         """See the class."""
         return clustergram(self._results)
+
+    def plot(self, metric: str = "inertia", ax: Any = None) -> Any:
+        """Draw a column of the table by the number of clusters: see `dask_kmeans.plot.elbow`."""
+        return plot.elbow(self, metric, ax)
+
+    def plot_clustergram(self, ax: Any = None) -> Any:
+        """Draw how clusters split: see `dask_kmeans.plot.clustergram`."""
+        return plot.clustergram(self, ax)
+
+    def _repr_html_(self) -> str:
+        return sweep_table(self)
 
     def __repr__(self) -> str:
         lines = [f"{'clusters':>8}  {'inertia':>14}  {'explained':>9}  {'iterations':>10}  stopped"]
