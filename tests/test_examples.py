@@ -11,6 +11,7 @@ EXAMPLES = Path(__file__).parent.parent / "examples"
 
 EXPECTED = {
     "xclara.py": (["inertia 611605.8806933", "(9.4780459, 10.6860520)"], ["xclara.png"]),
+    "pictures.py": (["elbow at 3 clusters"], ["pictures.png"]),
     "zarr_larger_than_memory.py": (["768 MB read", "12000000 labels"], ["labels.zarr"]),
     "parquet_folder.py": (["24 files written"], ["labelled"]),
     "xarray_raster.py": (["latitude", "dask.array"], ["climate_classes.png"]),
