@@ -176,7 +176,7 @@ class FittedClusters(
         checks.check_parameters(self)
         save_model(self._fitted_model(), url, overwrite=overwrite)
 
-    def report(self, url: str, *, overwrite: bool = False) -> None:
+    def report(self, url: str, clusters: Any = None, *, overwrite: bool = False) -> None:
         """Write what the fit found as one HTML page, which needs nothing else to be read.
 
         It tells what was fitted, how it settled, the sizes of the clusters and their centers.
@@ -185,11 +185,14 @@ class FittedClusters(
         ----------
         url : str
             A local path or any fsspec URL. Written whole or not at all.
+        clusters : Clusters, default=None
+            What `describe` found: the page then has the distances in each cluster, and the numbers
+            of the rows that are farthest from their centers.
         overwrite : bool, default=False
             Whether to replace what is there.
         """
         check_is_fitted(self)
-        write_page(self, url, overwrite=overwrite)
+        write_page(self, url, clusters, overwrite=overwrite)
 
     def export(self, url: str, *, overwrite: bool = False) -> None:
         """Write the centers for other programs: to `.npy`, `.parquet` or `.json`.

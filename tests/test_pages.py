@@ -193,6 +193,25 @@ def test_the_report_tells_what_the_model_knows(tmp_path):
     np.testing.assert_allclose(marks[: model.n_iter_], history, rtol=1e-9)
 
 
+def test_the_report_of_described_clusters(tmp_path):
+    model = KMeans(4, random_state=5).fit(X)
+    found = model.describe(X, top=30)
+    model.report(str(tmp_path / "d.html"), found)
+    page = (tmp_path / "d.html").read_text()
+    Reader(page)
+    apart = np.linalg.norm(X[:, None] - model.cluster_centers_, axis=2).min(axis=1)
+    order = np.argsort(-apart, kind="stable")[:20]
+    _, *rows = cells(page, "farthest")
+    assert [int(row[0]) for row in rows] == order.tolist()
+    assert [int(row[1]) for row in rows] == model.labels_[order].tolist()
+    np.testing.assert_allclose([float(row[2]) for row in rows], apart[order], rtol=1e-5)
+    _, *distances = cells(page, "distances")
+    for cluster, row in enumerate(distances):
+        own = apart[model.labels_ == cluster]
+        mean, farthest = float(row[1]), float(row[4])
+        assert (mean, farthest) == pytest.approx((own.mean(), own.max()), rel=1e-5)
+
+
 def test_the_report_needs_nothing_else(tmp_path):
     read = Reader(report_of(KMeans(2, random_state=0).fit(X), tmp_path))
     assert not {"script", "link", "img", "iframe", "object"} & {tag for tag, _ in read.elements}

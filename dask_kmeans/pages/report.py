@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable
 from html import escape
 from typing import Any
@@ -17,6 +18,9 @@ from dask_kmeans.write.place import staged
 
 MOST_CLUSTERS, MOST_FEATURES = 200, 40
 """Rows and columns of a table at most: the model has them all."""
+
+MOST_ROWS = 20
+"""Farthest rows at most."""
 
 ROUNDING = 2.0**-40
 """Share of a feature's largest center below which centers count as equal."""
@@ -48,19 +52,28 @@ svg text { fill: var(--soft); font-size: 12px; } svg .rule { stroke: var(--rule)
 
 
 def write_page(
-    model: Any, url: str, *, overwrite: bool, source: str | None = None, reason: str | None = None
+    model: Any,
+    url: str,
+    clusters: Any = None,
+    *,
+    overwrite: bool,
+    source: str | None = None,
+    reason: str | None = None,
 ) -> None:
     """Write the report of a fitted model, whole or not at all.
 
+    clusters : what `describe` found, where that is known
     source : what it was fitted to, where that is known
     reason : why the fit stopped, in other words than `stop_reason_`
     """
-    page = report_page(model, source, reason)
+    page = report_page(model, source, reason, clusters)
     with staged(url, overwrite=overwrite) as path, open(path, "w", encoding="utf-8") as file:
         file.write(page)
 
 
-def report_page(model: Any, source: str | None = None, reason: str | None = None) -> str:
+def report_page(
+    model: Any, source: str | None = None, reason: str | None = None, clusters: Any = None
+) -> str:
     """The page: HTML without scripts and links, readable on dark and light paper.
 
     It depends on the model alone, so that it is the same when a job is run again.
@@ -79,6 +92,7 @@ def report_page(model: Any, source: str | None = None, reason: str | None = None
         _sizes(model),
         "<h2>Centers</h2>",
         _centers(model),
+        *(() if clusters is None else _distances(clusters)),
     ]
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -190,6 +204,35 @@ def _centers(model: Any) -> str:
     )
     table = _table("centers", ("cluster", *names[:MOST_FEATURES]), rows)
     return note + table + _shortened(model)
+
+
+def _distances(clusters: Any) -> list[str]:
+    """How far rows are from their centers, by cluster, and which are farthest of all."""
+    table = clusters.table.head(MOST_CLUSTERS)
+    columns = ["mean_distance", "q50_distance", "q95_distance", "max_distance"]
+    by_cluster = (
+        f'<th scope="row">{cluster}</th>'
+        + "".join(f"<td>{_figure(value)}</td>" for value in figures)
+        for cluster, *figures in table[columns].itertuples(name=None)
+    )
+    farthest = clusters.farthest.sort_values(["distance", "row"], ascending=[False, True])
+    rows = (
+        f'<th scope="row">{row:,}</th><td>{cluster}</td><td>{distance:.6g}</td>'
+        for row, cluster, distance in farthest.head(MOST_ROWS)[
+            ["row", "cluster", "distance"]
+        ].itertuples(index=False, name=None)
+    )
+    return [
+        "<h2>Distances to the centers</h2>",
+        _table("distances", ("cluster", "mean", "median", "95 % within", "farthest"), by_cluster),
+        "<h2>Farthest rows</h2>",
+        '<p class="note">By their numbers among all rows, from 0.</p>',
+        _table("farthest", ("row", "cluster", "distance"), rows),
+    ]
+
+
+def _figure(value: float) -> str:
+    return "" if math.isnan(value) else f"{value:.6g}"
 
 
 def _shortened(model: Any) -> str:
