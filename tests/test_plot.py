@@ -210,6 +210,16 @@ def test_rows_that_are_left_out_are_not_drawn():
     assert np.isfinite(drawn_of(ax)[0]).all()
 
 
+def test_features_without_values_are_no_axes():
+    rows = np.column_stack([X, np.full(600, np.nan)])
+    model = KMeans(4, nan="skip", random_state=0).fit(rows)
+    ax = plot.clusters(model, rows)
+    drawn, centers = drawn_of(ax)
+    assert np.array_equal(np.unique(drawn, axis=0), np.unique(X, axis=0))
+    assert np.array_equal(centers, model.cluster_centers_[:, :2])
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("x0", "x1")
+
+
 def test_refusals(model):
     solid = plt.figure().add_subplot(projection="3d")
     with pytest.raises(ValueError, match="axes have three dimensions and the data has 2 features"):

@@ -50,9 +50,10 @@ def clusters(model: Any, X: Any, ax: Any = None, *, sample_size: int = 2000) -> 
         `ax`.
     """
     drawn = _drawn(model, X, sample_size)
-    solid = is_solid(ax) if ax is not None else model.n_features_in_ == 3
-    if solid and model.n_features_in_ < 3:
-        raise checks.flat_data_error(model.n_features_in_)
+    n_features = int(_with_values(model).sum())
+    solid = is_solid(ax) if ax is not None else n_features == 3
+    if solid and n_features < 3:
+        raise checks.flat_data_error(n_features)
     view = _seen(model, drawn, 3 if solid else 2)
     ax = axes(ax, solid=solid)
     shades, k = colors(len(view.centers)), len(view.centers)
@@ -166,13 +167,20 @@ def _of_all(drawn: Drawn) -> str:
     return f"sample of {len(drawn.rows):,} of {drawn.n_rows:,} rows"
 
 
+def _with_values(model: Any) -> np.ndarray:
+    """Which features have values at all, bool (d,): the others are left out with `nan="skip"`."""
+    return ~np.isnan(model.cluster_centers_).any(axis=0)
+
+
 def _seen(model: Any, drawn: Drawn, n_axes: int) -> _View:
     """Rows and centers on so many axes."""
-    if model.n_features_in_ > n_axes:
+    known = _with_values(model)
+    if known.sum() > n_axes:
         return _projected(model, drawn, n_axes)
-    rows, centers = undo(drawn.values, model._transforms), model.cluster_centers_
-    names = feature_names(model)
-    if model.n_features_in_ > 1:
+    rows = undo(drawn.values, model._transforms)[:, known]
+    centers = model.cluster_centers_[:, known]
+    names = [name for name, there in zip(feature_names(model), known, strict=True) if there]
+    if len(names) > 1:
         return _View(rows, centers, names)
     # One feature: a strip for each cluster, in which rows lie side by side.
     beside = np.random.default_rng(0).uniform(-0.3, 0.3, len(rows))
@@ -206,8 +214,8 @@ def _projected(model: Any, drawn: Drawn, n_axes: int) -> _View:
 
 
 def feature_names(model: Any) -> list[str]:
-    """Names of the features, or `feature 0` and so on."""
+    """Names of the features, or x0, x1 and so on."""
     names = getattr(model, "feature_names_in_", None)
     if names is not None:
         return [str(name) for name in names]
-    return [f"feature {j}" for j in range(model.n_features_in_)]
+    return [f"x{j}" for j in range(model.n_features_in_)]
