@@ -277,7 +277,7 @@ class ProgressLog(_Follower):
         logger.info(
             "iteration %d: %d rows changed, inertia %.9g, centers moved by %.3g, %.3f s",
             record.iteration, record.changed, record.inertia, record.center_shift,
-            record.seconds,
+            record.seconds, extra={"figures": record._asdict()},
         )  # fmt: skip
 
     def look(self, now: float) -> None:

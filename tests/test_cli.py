@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import zarr
+from reports import checked_of
 
 from dask_kmeans import KMeans, __version__, cli, load_model
 from dask_kmeans.write import load_fitted
@@ -31,6 +32,8 @@ def run(capsys):
         with pytest.raises(SystemExit) as end:
             cli.main([str(argument) for argument in arguments])
         captured = capsys.readouterr()
+        if end.value.code == 0:
+            checked_of(arguments, captured.out)
         return Ran(end.value.code, captured.out, captured.err)
 
     return call

@@ -96,6 +96,8 @@ def test_what_is_shown_can_be_given(run, job):
     arguments = ("x.npy", "-k", 3, "--model", 'a "b"\\c.zarr', "--column", "0", "--memory-limit",
                  "1 GiB", "--workers", 2, "--labels", "größe.csv")  # fmt: skip
     shown, out = in_force(run, *arguments)
+    assert run("predict", "x.npy", "--model", "m.zarr", "--labels", "l.parquet", "--with",
+               "distance", "--show-config")[1].count('with = "distance"  # typed') == 1  # fmt: skip
     (job / "again.toml").write_text(out, encoding="utf-8")
     assert in_force(run, "--config", "again.toml")[0] == shown
     assert shown["memory-limit"] == 2**30

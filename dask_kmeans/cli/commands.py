@@ -222,3 +222,14 @@ def inspect(model: str, as_json: bool) -> int:
         from dask_kmeans.cli.inspect import run
 
     return run(model, as_json)
+
+
+@command_line.command()
+def schema() -> int:
+    """Print the JSON schema of reports (--report)."""
+    from importlib.resources import files
+
+    from dask_kmeans.cli.streams import hand_over
+
+    hand_over((files("dask_kmeans.cli") / "report.schema.json").read_text(encoding="utf-8"))
+    return DONE

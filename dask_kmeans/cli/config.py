@@ -14,10 +14,15 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from dask_kmeans.cli.streams import set_json
 from dask_kmeans.cli.types import Columns
 
 PREFIX = "DASK_KMEANS"
 """DASK_KMEANS_N_INIT in the environment is --n-init, of every job."""
+
+
+TYPED_ONLY = ("show_config", "debug")
+"""Options that make no sense in the environment, nor in a file."""
 
 
 class Job(click.Command):
@@ -28,8 +33,8 @@ class Job(click.Command):
 
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
-        self.context_settings["auto_envvar_prefix"] = PREFIX
-        self.params += [
+        # First of all, so that everything after it may stand in the file.
+        self.params[:0] = [
             click.Option(
                 ["--config"], metavar="FILE.toml", is_eager=True, expose_value=False,
                 type=click.Path(exists=True, dir_okay=False), callback=_read,
@@ -37,24 +42,38 @@ class Job(click.Command):
                 f"{PREFIX}_N_CLUSTERS=3 in the environment goes before, what is typed before both.",
             ),
             click.Option(
-                ["--show-config"], is_flag=True, allow_from_autoenv=False,
+                ["--show-config"], is_flag=True,
                 help="Print the options that are in force, as such a file, and do nothing.",
             ),
+            click.Option(
+                ["--log-format"], type=click.Choice(["text", "json"]), default="text",
+                show_default=True, is_eager=True, expose_value=False, callback=_set_format,
+                help="What is said on stderr: lines for people, or a JSON object a line.",
+            ),
         ]  # fmt: skip
+        for param in self.params:
+            if isinstance(param, click.Option) and param.name not in TYPED_ONLY:
+                param.envvar = _variable(param)
 
     @property
     def settable(self) -> dict[str, click.Parameter]:
         """What may stand in a file, by the names there."""
-        return {
-            _key(param): param
-            for param in self.params
-            if param.expose_value and param.name != "show_config"
-        }
+        others = ("config", *TYPED_ONLY)
+        return {_key(param): param for param in self.params if param.name not in others}
 
 
 def _key(param: click.Parameter) -> str:
-    assert param.name is not None
-    return param.name.replace("_", "-")
+    """What a parameter is called in a file: by its long name."""
+    return max(param.opts, key=len).lstrip("-").replace("_", "-")
+
+
+def _variable(param: click.Parameter) -> str:
+    return f"{PREFIX}_{_key(param).replace('-', '_').upper()}"
+
+
+def _set_format(ctx: click.Context, _: click.Parameter, log_format: str) -> None:
+    set_json(log_format == "json")
+    ctx.meta["log_format"] = log_format
 
 
 def _read(ctx: click.Context, _: click.Parameter, path: str | None) -> None:
@@ -149,13 +168,14 @@ def shown(ctx: click.Context) -> str:
 
     assert isinstance(ctx.command, Job)
     lines = [f"[{ctx.command.name}]"]
+    values = ctx.params | ctx.meta
     for key, param in ctx.command.settable.items():
         assert param.name is not None
-        value = ctx.params[param.name]
+        value = values[param.name]
         if value is not None and value not in ((), []):
             origin = {
                 ParameterSource.COMMANDLINE: "typed",
-                ParameterSource.ENVIRONMENT: f"{PREFIX}_{param.name.upper()}",
+                ParameterSource.ENVIRONMENT: _variable(param),
                 ParameterSource.DEFAULT_MAP: "--config",
             }.get(ctx.get_parameter_source(param.name) or ParameterSource.DEFAULT, "default")
             lines.append(f"{key} = {shown_url(_toml(value))}  # {origin}")

@@ -48,8 +48,12 @@ class _Echo(logging.Handler):
 @contextlib.contextmanager
 def log_of(quiet: bool) -> Iterator[None]:
     """Send the package's log to stderr while a command runs."""
+    from dask_kmeans.cli.streams import JsonLines, as_json
+
     echo, before = _Echo(), (logger.handlers, logger.propagate, logger.level)
     logger.handlers = [echo]
+    if as_json():
+        echo.setFormatter(JsonLines())
     logger.propagate = False
     logger.setLevel(logging.WARNING if quiet else logging.INFO)
     try:

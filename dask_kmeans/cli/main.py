@@ -16,7 +16,7 @@ import click
 
 from dask_kmeans.cli.codes import DONE, FAILED, WRONG_USAGE, Stopped
 from dask_kmeans.cli.commands import command_line
-from dask_kmeans.cli.streams import forgiving_streams, say, warn
+from dask_kmeans.cli.streams import forgiving_streams, say, say_foreign, warn
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
@@ -37,7 +37,7 @@ def _exit_code(arguments: list[str]) -> int:
     except click.UsageError as error:
         lines = io.StringIO()
         error.show(lines)
-        _print_foreign(lines.getvalue())
+        say_foreign(lines.getvalue())
         return WRONG_USAGE
     except Stopped as stopped:
         name = signal.Signals(stopped.number).name
@@ -45,16 +45,9 @@ def _exit_code(arguments: list[str]) -> int:
         return 128 + stopped.number
     except Exception as error:  # one clear line, whatever went wrong
         if "--debug" in arguments:
-            _print_foreign(traceback.format_exc())
-        say(_one_line(error))
+            say_foreign(traceback.format_exc())
+        say(*_one_line(error))
         return FAILED
-
-
-def _print_foreign(text: str) -> None:
-    """Print on stderr what others have worded."""
-    from dask_kmeans.checks import shown_url
-
-    click.echo(shown_url(text), err=True, nl=False)
 
 
 @contextlib.contextmanager
@@ -74,12 +67,13 @@ def _signals_caught() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _one_line(error: Exception) -> str:
+def _one_line(error: Exception) -> tuple[str, str]:
+    """What is said of an error, and which kind of error it is."""
     from dask_kmeans.checks import Text, for_shell
 
     text = " ".join(for_shell(error).split()) or type(error).__name__
     ours = error.args and isinstance(error.args[0], Text)
     if ours or isinstance(error, OSError | ImportError | click.ClickException):
-        return f"error: {text}"
+        return text, "error"
     # What this package did not see coming; the type is half the message.
-    return f"internal error: {type(error).__name__}: {text} (see --debug)"
+    return f"{type(error).__name__}: {text} (see --debug)", "internal error"

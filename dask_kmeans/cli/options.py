@@ -68,9 +68,8 @@ nan_option = click.option(
 
 # Looked for by `main`, which has to know even when the command line is not understood.
 debug_option = click.option(
-    "--debug", is_flag=True, expose_value=False, allow_from_autoenv=False,
-    help="Print the traceback of an error.",
-)  # fmt: skip
+    "--debug", is_flag=True, expose_value=False, help="Print the traceback of an error."
+)
 
 written_options = _options(
     click.option("--overwrite", is_flag=True, help="Replace outputs that exist."),

@@ -7,9 +7,13 @@ or its encoding may lack a letter. What cannot be printed is lost; what was comp
 from __future__ import annotations
 
 import contextlib
+import datetime
 import io
+import json
+import logging
 import os
 import sys
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,6 +26,9 @@ class ForgivingStream(io.TextIOBase):
     It has no `buffer`, so that nobody writes past it.
     """
 
+    as_json = False
+    """Whether what is said on it is JSON, an object a line (`--log-format json`)."""
+
     def __init__(self, behind: Any):
         self._behind = behind
         self.failure: OSError | ValueError | None = None
@@ -32,7 +39,7 @@ class ForgivingStream(io.TextIOBase):
         return getattr(self._behind, "encoding", None) or "utf-8"
 
     def isatty(self) -> bool:
-        return self._behind.isatty()
+        return self._behind.isatty() and not self.as_json
 
     def fileno(self) -> int:
         return self._behind.fileno()
@@ -90,18 +97,64 @@ def _fill_closed() -> None:
     os.close(lowest)
 
 
-def say(text: str) -> None:
-    """Print a line that is no result, without what is secret in URLs."""
+def set_json(wanted: bool) -> None:
+    """Say what is no result in JSON from now on, or in lines for people."""
+    stream: Any = sys.stderr
+    stream.as_json = wanted
+
+
+def as_json() -> bool:
+    """Whether what is no result is said in JSON."""
+    return getattr(sys.stderr, "as_json", False)
+
+
+def json_line(message: str, level: str = "info", when: float | None = None, **fields: Any) -> str:
+    """An object of the log, without what is secret in URLs; `when`: seconds since 1970."""
+    from dask_kmeans.checks import shown_url
+
+    moment = datetime.datetime.fromtimestamp(time.time() if when is None else when, datetime.UTC)
+    told = {"time": moment.isoformat(timespec="milliseconds"), "level": level}
+    return json.dumps(told | {"message": shown_url(message)} | fields)
+
+
+class JsonLines(logging.Formatter):
+    """Records of the log in JSON; the figures of an iteration are fields of their own."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        figures = getattr(record, "figures", {})
+        level = record.levelname.lower()
+        return json_line(record.getMessage(), level, record.created, **figures)
+
+
+def say(text: str, kind: str = "") -> None:
+    """Print a line that is no result, without what is secret in URLs.
+
+    kind : "", "warning", "error" or "internal error"
+    """
     from dask_kmeans.checks import shown_url  # what they need is not needed for --help
 
-    click.echo(f"dask-kmeans: {shown_url(text)}", err=True)
+    named = f"{kind}: {text}" if kind else text
+    level = kind.rpartition(" ")[2] or "info"
+    if as_json():
+        line = json_line(text if kind == level else named, level)
+    else:
+        line = f"dask-kmeans: {shown_url(named)}"
+    click.echo(line, err=True)
+
+
+def say_foreign(text: str) -> None:
+    """Print what others have worded of an error: lines of their own, or one object."""
+    from dask_kmeans.checks import shown_url
+
+    line = json_line(text.strip(), "error") if as_json() else shown_url(text).rstrip()
+    click.echo(line, err=True)
 
 
 def warn(message: Any) -> None:
     """Print a warning, spelled for the shell, in one line."""
     from dask_kmeans.checks import for_shell
 
-    say(f"warning: {' '.join(for_shell(message).split())}")
+    say(" ".join(for_shell(message).split()), "warning")
 
 
 def hand_over(text: str) -> None:
