@@ -52,6 +52,20 @@ def test_a_model(bucket, xclara):
     assert not [name for name in bucket.find("bucket") if "incomplete" in name]
 
 
+def test_the_models_of_a_sweep(bucket, tmp_path, xclara):
+    np.save(tmp_path / "x.npy", xclara)
+    for last in (3, 2):
+        with pytest.raises(SystemExit) as end:
+            cli.main(
+                ["sweep", str(tmp_path / "x.npy"), "--max-clusters", str(last), "--quiet",
+                 "--models", "s3://bucket/sweep", "--overwrite"]
+            )  # fmt: skip
+        assert end.value.code == 0
+    assert len(load_fitted("s3://bucket/sweep/2.zarr").cluster_centers) == 2
+    assert not bucket.exists("bucket/sweep/3.zarr")
+    assert not [name for name in bucket.find("bucket") if "incomplete" in name]
+
+
 @pytest.mark.parametrize("ending", ["zarr", "parquet", "csv", "npy"])
 def test_labels(bucket, ending):
     url = f"s3://bucket/labels.{ending}"

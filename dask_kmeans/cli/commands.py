@@ -14,6 +14,7 @@ from dask_kmeans.cli.options import (
     EXPORT_ENDINGS,
     PARAMETERS,
     check_parameters,
+    check_range,
     check_usage,
     cluster_options,
     columns_options,
@@ -181,6 +182,50 @@ def describe(**options: Any) -> int:
     features = features_of(options) | {"weight_column": options.pop("sample_weight")}
     with log_of(outputs.quiet):
         return run(features=features, cluster=cluster, outputs=outputs, **options)
+
+
+@command_line.command(cls=Job)
+@click.argument("source", envvar=f"{PREFIX}_SOURCE")
+@click.option(
+    "--min-clusters", type=Parameter("n_clusters"), default=1, show_default=True, metavar="N",
+    help="The first number of clusters.",
+)
+@click.option(
+    "--max-clusters", type=Parameter("n_clusters"), required=True, metavar="N",
+    help="The last number of clusters.",
+)
+@click.option("--models", metavar="URL", help="Folder that the fitted models go to, as K.zarr.")
+@columns_options
+@click.option("--sample-weight", metavar="COLUMN", help="Column that holds weights.")
+@parameter_options
+@click.option(
+    "--require-convergence",
+    is_flag=True,
+    help="Write no models if --max-iter stopped one of the fits; exit with 3.",
+)
+@cluster_options
+@output_options
+def sweep(**options: Any) -> int:
+    """Fit many numbers of clusters in shared passes over SOURCE, and tell what speaks for each."""
+    check_range(options)
+    check_parameters(options)
+    check_usage(options, ("source", "models", "report"))
+    if options.pop("show_config"):
+        return show_config()
+    with quick_imports():
+        from dask_kmeans.cli.log import log_of
+        from dask_kmeans.cli.outputs import Outputs
+        from dask_kmeans.cli.sweep import run
+
+    first, last = taken(options, ("min_clusters", "max_clusters")).values()
+    parameters, cluster = taken(options, PARAMETERS), taken(options, CLUSTER)
+    outputs = Outputs(labels=None, **taken(options, ("report", "overwrite", "quiet")))
+    features = features_of(options) | {"weight_column": options.pop("sample_weight")}
+    with log_of(outputs.quiet):
+        return run(
+            n_clusters=range(first, last + 1), features=features, parameters=parameters,
+            cluster=cluster, outputs=outputs, **options,
+        )  # fmt: skip
 
 
 def show_config() -> int:

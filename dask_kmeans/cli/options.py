@@ -263,6 +263,13 @@ def _check_beside_labels(options: dict[str, Any]) -> None:
         )
 
 
+def check_range(options: dict[str, Any]) -> None:
+    """Raise UsageError for a range of numbers of clusters that holds none."""
+    first, last = options["min_clusters"], options["max_clusters"]
+    if first > last:
+        raise click.UsageError(f"--min-clusters {first} is more than --max-clusters {last}.")
+
+
 def check_parameters(options: dict[str, Any]) -> None:
     """Raise UsageError for parameters that do not go together."""
     if options["metric"] == "cosine" and options["standardize"]:

@@ -10,6 +10,7 @@ from dask_kmeans.write.labels import (
     write_rows,
 )
 from dask_kmeans.write.model import load_fitted, save_model
+from dask_kmeans.write.models import save_models
 from dask_kmeans.write.place import check_output, staged
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "jsonable",
     "load_fitted",
     "save_model",
+    "save_models",
     "staged",
     "write_and_count",
     "write_labels",
