@@ -16,9 +16,6 @@ import numpy as np
 from dask_kmeans import memory
 from dask_kmeans.blockwise import OpenBlock
 
-PAIRS_AT_ONCE = 2**16
-"""Rows whose pairs of labels are counted at a time, at least: what is counted stays in cache."""
-
 
 class Labels:
     """The labels of the rows of one block; -1 for rows that have none.
@@ -50,20 +47,6 @@ class Labels:
     def leave(self, block: OpenBlock, slot: Hashable, tag: Hashable) -> None:
         """Leave them for a later task, if there is room."""
         block.remember(slot, (tag, self.stored), self.stored.nbytes)
-
-    def pairs_with(self, other: Labels, shape: tuple[int, int]) -> np.ndarray:
-        """How many rows have each pair of a label here and a label in `other`: int64 of `shape`.
-
-        Rows that have no label are not counted.
-        """
-        counts = np.zeros(shape[0] * shape[1], np.int64)
-        at_once = max(PAIRS_AT_ONCE, len(counts))
-        for start in range(0, len(self.stored), at_once):
-            rows = slice(start, start + at_once)
-            here, there = self.stored[rows].astype(np.int64), other.stored[rows]
-            known = (here >= 0) & (there >= 0)
-            counts += np.bincount((here * shape[1] + there)[known], minlength=len(counts))
-        return counts.reshape(shape)
 
     def of(self, rows: slice) -> np.ndarray:
         """int32 labels of some rows, to be changed and `put` back."""

@@ -11,6 +11,7 @@ import numpy as np
 from dask_kmeans.kernels import Moments
 from dask_kmeans.read import Standardization
 from dask_kmeans.state import IterationRecord, RunState, StopReason
+from dask_kmeans.statistics import PairCounts
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class FitResult:
     statistics : list
         Figures that the last pass was asked for, in that order.
     metric : str
-    transitions : ndarray of shape (n_clusters, next n_clusters), int64, or None
+    transitions : PairCounts or None
         Rows by their labels here and with the next larger number of clusters. None where that was
         not asked for, and for the largest.
     """
@@ -85,7 +86,7 @@ class FitResult:
     moments: Moments
     statistics: list[Any]
     metric: str
-    transitions: np.ndarray | None = None
+    transitions: PairCounts | None = None
 
 
 @dataclass(frozen=True)

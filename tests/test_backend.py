@@ -90,6 +90,13 @@ def labelled_distances(rows, centers, labels, out):
     return out
 
 
+def second_distances(rows, centers, labels, out):
+    others = squared_distances(dense(rows), centers)
+    others[np.arange(len(rows)), labels] = np.inf
+    out[:] = others.min(axis=1)
+    return out
+
+
 def extent(rows, minimum, maximum):
     X = dense(rows).astype(np.float64)
     np.fmin(minimum, np.fmin.reduce(X, initial=np.inf), out=minimum)
@@ -107,7 +114,8 @@ def concatenate(batches):
 
 
 BRUTE = kernels.Backend(
-    BruteAssignment, accumulate, distances, labelled_distances, extent, concatenate, dense
+    BruteAssignment, accumulate, distances, labelled_distances, second_distances, extent,
+    concatenate, dense,
 )
 kernels.register(Columns, BRUTE)
 
@@ -140,7 +148,7 @@ def parameters(init, n_clusters=5, **others):
     given = {
         "n_clusters": (n_clusters,), "init": init, "n_init": 2, "max_iter": 50, "tol": 0.0,
         "oversampling_factor": None, "init_rounds": None, "nan": "raise", "metric": "euclidean",
-        "standardize": False,
+        "standardize": False, "fit_fraction": 1.0,
         "memory_budget": 0, "accelerated": False, "bounded": True, "seed": 7,
     }  # fmt: skip
     return FitParameters(**given | others)

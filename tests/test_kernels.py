@@ -192,9 +192,12 @@ def test_distances_are_the_definition_to_the_bit(name):
     X, centers = CASES[name]
     d2, labels = brute_force(X, centers)
     np.testing.assert_array_equal(kernels.distances(X, centers, np.empty(d2.shape)), d2)
-    out = kernels.labelled_distances(X, centers, labels.astype(np.int32), np.empty(len(X)))
-    d2[labels < 0] = np.nan
-    np.testing.assert_array_equal(out, d2[np.arange(len(X)), labels])
+    rows, own = np.arange(len(X)), labels.astype(np.int32)
+    out = kernels.labelled_distances(X, centers, own, np.empty(len(X)))
+    np.testing.assert_array_equal(out, np.where(labels < 0, np.nan, d2[rows, labels]))
+    out = kernels.second_distances(X, centers, own, np.empty(len(X)))
+    d2[rows[labels >= 0], labels[labels >= 0]] = np.inf
+    np.testing.assert_array_equal(out[labels >= 0], d2.min(axis=1)[labels >= 0])
 
 
 @pytest.mark.parametrize("name", ["random", "outlier", "offset 1e6", "scaled features"])

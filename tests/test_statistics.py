@@ -29,6 +29,7 @@ from dask_kmeans.statistics import (
     FarthestRows,
     Inertia,
     MeanDistances,
+    PairCounts,
     SimplifiedSilhouette,
     figures,
     learn,
@@ -215,3 +216,23 @@ def test_rows_of_unknown_number_are_counted_first():
         model._figures(rows, None, (DrawnRows(50, 0),), by_row=True)[0] for rows in (X, unknown)
     )
     assert known.rows.tolist() == counted.rows.tolist()
+
+
+@given(seeds(), st.data())
+def test_pairs_of_labels_are_counted_in_any_parts_and_order(seed, data):
+    rng = np.random.default_rng(seed)
+    shape = data.draw(st.sampled_from([(1, 2), (3, 5), (300, 400)]))  # in a table, or sorted
+    n = data.draw(st.integers(0, 80))
+    one, other = (rng.integers(k, size=n).astype(np.int16) for k in shape)
+    one[rng.random(n) < 0.1] = other[rng.random(n) < 0.1] = -1
+    known = (one >= 0) & (other >= 0)
+    expected = np.zeros(shape, np.int64)
+    np.add.at(expected, (one[known], other[known]), 1)
+    ends = np.cumsum(data.draw(chunks_of(n))).tolist()
+    rows = [slice(first, end) for first, end in zip([0, *ends], ends, strict=False)]
+    parts = [PairCounts.of(one[part], other[part], shape) for part in rows]
+    merged = PairCounts.of(one[:0], other[:0], shape)
+    for part in data.draw(st.permutations(parts)):
+        merged = merged.merge(pickle.loads(pickle.dumps(part)))
+    assert merged.table().tolist() == expected.tolist()
+    assert len(merged.pairs) == np.count_nonzero(expected)

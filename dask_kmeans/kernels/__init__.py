@@ -49,6 +49,7 @@ from .backend import (
     nearest,
     register,
     rows_with_nan,
+    second_distances,
 )
 from .cluster_moments import ClusterMoments
 from .compiled import compiling, say_if_not_compiled
@@ -106,6 +107,7 @@ __all__ = [
     "register",
     "rows_with_nan",
     "say_if_not_compiled",
+    "second_distances",
     "uniform",
     "unit_vectors",
     "weighted",

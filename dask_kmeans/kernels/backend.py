@@ -68,6 +68,7 @@ class Backend(NamedTuple):
     accumulate: Callable[..., None]
     distances: Callable[..., np.ndarray]
     labelled_distances: Callable[..., np.ndarray]
+    second_distances: Callable[..., np.ndarray]
     extent: Callable[..., tuple[int, int, bool, int]]
     concatenate: Callable[..., Any]
     dense: Callable[..., np.ndarray]
@@ -78,6 +79,7 @@ DENSE = Backend(
     accumulate=_sums.accumulate,
     distances=_distances.distances,
     labelled_distances=_distances.labelled_distances,
+    second_distances=_distances.second_distances,
     extent=_extent.extent,
     concatenate=np.concatenate,
     dense=np.asarray,
@@ -188,6 +190,17 @@ def labelled_distances(
     centers : (k, d); labels : int32 (m,); out : float64 (m,), written and returned.
     """
     return backend_of(rows).labelled_distances(rows, centers, labels, out)
+
+
+def second_distances(
+    rows: RowBatch, centers: np.ndarray, labels: np.ndarray, out: np.ndarray
+) -> np.ndarray:
+    """Squared distance of every row to the nearest of the centers but that of its label.
+
+    centers : (k, d); labels : int32 (m,), -1 = of none; out : float64 (m,), written and returned;
+    infinite where there is no other center.
+    """
+    return backend_of(rows).second_distances(rows, centers, labels, out)
 
 
 def extent(rows: RowBatch, minimum: np.ndarray, maximum: np.ndarray) -> tuple[int, int, bool, int]:

@@ -45,6 +45,20 @@ def distances(X: np.ndarray, centers: np.ndarray, out: np.ndarray) -> np.ndarray
     return out
 
 
+def second_distances(
+    X: np.ndarray, centers: np.ndarray, labels: np.ndarray, out: np.ndarray
+) -> np.ndarray:
+    """Squared distance of every row to the nearest of the centers but that of its label.
+
+    X : (m, d), any numeric dtype and strides; centers : (k, d); labels : int32 (m,), -1 = of none;
+    out : float64 (m,), written and returned; infinite where there is no other center.
+    """
+    X, padded = numeric(X), pad(np.asarray(centers, np.float64))
+    labels = owned(np.asarray(labels, np.int32))
+    _second_distances(rows_of(X), padded, len(centers), np.zeros(X.shape[1]), labels, out)
+    return out
+
+
 @intrinsic(prefer_literal=True)
 def add_squares(typingctx, P, rows, addresses, centers, first, feature, skip, totals):
     """totals[first + w] += (x - c)**2 of P features, one after the other, for W rows.
@@ -141,3 +155,27 @@ def _distances(rows, centers, origin, out):
             for r in range(count):
                 for c in range(min(CR, out.shape[1] - j)):
                     out[start + r, j + c] = block[c, r]
+
+
+@compiled
+def _second_distances(rows, centers, k, origin, labels, out):
+    """`second_distances` of `Rows` to centers (k', d), padded to a multiple of CR; origin : zeros
+    (d,)."""
+    d, B = rows.d, tile_rows(out)
+    tile, block = aligned(d * B, out), np.empty((CR, B))
+    nearest, own, addresses = np.empty(B), np.empty(B, np.int64), np.empty(B, np.int64)
+    target = Target(address_of(addresses), address_of(origin), 1.0, address_of(tile))
+    for start in range(0, rows.m, B):
+        count = min(B, rows.m - start)
+        locate(rows, EVERY_ROW, start, addresses, count)
+        fill(rows, B, target)
+        for r in range(B):
+            nearest[r], own[r] = np.inf, labels[start + min(r, count - 1)]
+        for j in range(0, len(centers), CR):
+            squared_differences(centers, j, tile, d, block)
+            for c in range(min(CR, k - j)):
+                for r in range(B):
+                    square = np.inf if own[r] == j + c else block[c, r]
+                    nearest[r] = square if square < nearest[r] else nearest[r]
+        for r in range(count):
+            out[start + r] = nearest[r]

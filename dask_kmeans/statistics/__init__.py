@@ -13,6 +13,7 @@ drawn           a few rows for the eye, drawn by their numbers
 row_numbers     numbers of rows among all, where blocks are not counted before
 balance         how evenly rows are spread over clusters
 indices         of clusters, from such figures
+pairs           how many rows have each pair of labels, of two runs
 """
 
 from dask_kmeans.statistics.balance import Balance, balance
@@ -24,6 +25,7 @@ from dask_kmeans.statistics.features import ClusterFeatures, FeaturesByCluster
 from dask_kmeans.statistics.indices import calinski_harabasz, davies_bouldin, mean_of_means
 from dask_kmeans.statistics.inertia import Inertia
 from dask_kmeans.statistics.mean_distances import MeanDistances
+from dask_kmeans.statistics.pairs import PairCounts
 from dask_kmeans.statistics.quantiles import DistanceQuantiles, Histogram
 from dask_kmeans.statistics.record import (
     AT_ONCE,
@@ -57,6 +59,7 @@ __all__ = [
     "Known",
     "LabelledRows",
     "MeanDistances",
+    "PairCounts",
     "RowCounts",
     "RowsByDistance",
     "SimplifiedSilhouette",

@@ -6,11 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dask_kmeans.kernels import ExactSum, RowBatch, distances
+from dask_kmeans.kernels import ExactSum, second_distances
 from dask_kmeans.statistics.record import LabelledRows
-
-DISTANCES_AT_ONCE = 2**16
-"""Distances of rows to centers in memory at a time: they stay in cache."""
 
 Sums = tuple[ExactSum, ExactSum]
 """Of weight times silhouette, and of the weights."""
@@ -36,7 +33,8 @@ class SimplifiedSilhouette:
         if len(rows.centers) == 1:
             return known
         own = np.sqrt(rows.distances)
-        other = np.sqrt(second_distances(rows.values, rows.centers, rows.labels))
+        other = np.empty(len(own))
+        np.sqrt(second_distances(rows.values, rows.centers, rows.labels, other), out=other)
         with np.errstate(invalid="ignore", divide="ignore"):
             ratio = np.where(other > 0, own / other, 1.0)  # both are 0 where the other one is
         ratio[rows.labels < 0] = np.nan
@@ -52,20 +50,3 @@ class SimplifiedSilhouette:
         """See `Statistic`."""
         silhouettes, weights = (total.value() for total in known)
         return silhouettes / weights if weights > 0 else float("nan")
-
-
-def second_distances(values: RowBatch, centers: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Squared distance of rows (m, d) to the nearest center but that of their label: float64 (m,).
-
-    centers : (k, d), at least 2; labels : int32 (m,).
-    """
-    k, out = len(centers), np.empty(len(values))
-    at_once = max(1, DISTANCES_AT_ONCE // k)
-    to_all = np.empty((at_once, k))
-    for start in range(0, len(out), at_once):
-        rows = slice(start, start + at_once)
-        own = labels[rows]
-        to_each = distances(values[rows], centers, to_all[: len(own)])
-        to_each[np.arange(len(own)), own] = np.inf
-        to_each.min(axis=1, out=out[rows])
-    return out

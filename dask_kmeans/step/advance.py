@@ -13,7 +13,7 @@ from dask_kmeans.centers import Update, total_inertia
 from dask_kmeans.kernels import Drift, Moments, Sums, drift_after, merge_sums
 from dask_kmeans.parameters import Thresholds
 from dask_kmeans.state import FarRowsNeeded, Found, Rules, RunState, next_state
-from dask_kmeans.statistics import FarthestRows, Inertia, Statistic, figures
+from dask_kmeans.statistics import FarthestRows, Inertia, PairCounts, Statistic, figures
 from dask_kmeans.step.assign import Assigned, Outcome, Request, assign_block
 from dask_kmeans.step.combine import merge_for
 from dask_kmeans.step.fused import FusedSteps
@@ -71,7 +71,7 @@ class FinalPass(NamedTuple):
 
     figures: list[FinalFigures]
     """Of each run."""
-    pairs: dict[tuple[int, int], np.ndarray]
+    pairs: dict[tuple[int, int], PairCounts]
     """For each pair of runs that was asked for, how many rows have each pair of their labels."""
 
 

@@ -28,7 +28,7 @@ from dask_kmeans.kernels import (
 from dask_kmeans.labels import Labels
 from dask_kmeans.parameters import Thresholds
 from dask_kmeans.state import Found
-from dask_kmeans.statistics import Known, Statistic, learn, nothing_known
+from dask_kmeans.statistics import Known, PairCounts, Statistic, learn, nothing_known
 from dask_kmeans.step.fused import FusedSteps, StepsTaken
 from dask_kmeans.step.row_cache import NONE, KeptRows, Proof, RowCacheWriter, kept_rows
 
@@ -92,9 +92,8 @@ class Assigned(NamedTuple):
 
     bytes_read: int
     outcomes: tuple[Outcome, ...]
-    pairs: tuple[np.ndarray, ...] = ()
-    """For each pair of runs that was asked for, how many rows have each pair of their labels: int64
-    (clusters of the one, clusters of the other)."""
+    pairs: tuple[PairCounts, ...] = ()
+    """For each pair of runs that was asked for, how many rows have each pair of their labels."""
 
     def count_passes(self) -> int:
         """How often the data was read for it: not at all where margins and kept rows did."""
@@ -261,10 +260,10 @@ class _Step:
         lifetime[labels < 0] = np.inf
         return lifetime
 
-    def pairs_with(self, other: _Step) -> np.ndarray:
+    def pairs_with(self, other: _Step) -> PairCounts:
         """How many rows have each pair of a new label of this run and one of the other run."""
         one, two = (len(step.request.prepared.centers) for step in (self, other))
-        return self.labels.pairs_with(other.labels, (one, two))
+        return PairCounts.of(self.labels.stored, other.labels.stored, (one, two))
 
     def leave(self, block: OpenBlock) -> None:
         """Leave what is known in the block's cache."""

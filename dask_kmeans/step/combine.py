@@ -5,10 +5,8 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Sequence
 
-import numpy as np
-
 from dask_kmeans.kernels import merge_sums
-from dask_kmeans.statistics import Known, Statistic, merge_known
+from dask_kmeans.statistics import Known, PairCounts, Statistic, merge_known
 from dask_kmeans.step.assign import Assigned, Outcome, Request
 from dask_kmeans.step.measure import MeasureRequest
 
@@ -27,7 +25,7 @@ def merge_assigned(statistics: Statistics, a: Assigned, b: Assigned) -> Assigned
     return Assigned(
         a.bytes_read + b.bytes_read,
         tuple(map(_merge_outcomes, statistics, a.outcomes, b.outcomes)),
-        tuple(map(np.add, a.pairs, b.pairs)),
+        tuple(map(PairCounts.merge, a.pairs, b.pairs)),
     )
 
 

@@ -135,14 +135,14 @@ class Sweep(Mapping[int, KMeans]):
         """See the class."""
         return self._elbow.strength
 
-    @property
+    @cached_property
     def transitions(self) -> dict[tuple[int, int], np.ndarray]:
         """See the class."""
         found = {}
         for pair in pairwise(sorted(self)):
             counts = self._results[pair[0]].transitions
             assert counts is not None
-            found[pair] = counts
+            found[pair] = counts.table()
         return found
 
     @cached_property
