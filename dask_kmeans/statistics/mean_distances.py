@@ -31,9 +31,11 @@ class MeanDistances:
     def chunk(self, known: Sums, rows: LabelledRows) -> Sums:
         """See `Statistic`."""
         distances, weights = known
-        of_rows = np.ones(len(rows.labels)) if rows.weights is None else rows.weights
         distances.add(self.distance(rows.distances), rows.labels, rows.weights)
-        return distances, weights.add(of_rows, rows.labels)
+        if rows.weights is not None:
+            return distances, weights.add(rows.weights, rows.labels)
+        counts = np.bincount(rows.labels[rows.labels >= 0], minlength=len(rows.centers))
+        return distances, weights.add(counts, np.arange(len(counts), dtype=np.int32))
 
     def merge(self, a: Sums, b: Sums) -> Sums:
         """See `Statistic`."""

@@ -37,10 +37,10 @@ class SimplifiedSilhouette:
         np.sqrt(second_distances(rows.values, rows.centers, rows.labels, other), out=other)
         with np.errstate(invalid="ignore", divide="ignore"):
             ratio = np.where(other > 0, own / other, 1.0)  # both are 0 where the other one is
-        ratio[rows.labels < 0] = np.nan
-        of_rows = np.ones(len(own)) if rows.weights is None else rows.weights
-        of_rows = np.where(np.isnan(ratio), 0.0, of_rows)
-        return silhouettes.add(1 - ratio, of_rows), weights.add(of_rows)
+        counted = rows.labels >= 0
+        ratio[~counted] = np.nan
+        of_rows = counted.sum() if rows.weights is None else rows.weights[counted]
+        return silhouettes.add(1 - ratio, rows.weights), weights.add(of_rows)
 
     def merge(self, a: Sums, b: Sums) -> Sums:
         """See `Statistic`."""
