@@ -122,15 +122,22 @@ class KMeans(FittedClusters):
         Bytes (or "2 GiB") of lazy data that each process may keep between passes, so as to read
         less: all of it where it fits, else (unless `algorithm="lloyd"`) the rows whose labels are
         most likely to change. None keeps nothing.
-    feature_dim : hashable, default=None
-        For an xarray DataArray: the dimension that holds the features. None takes the last one of
-        a 2-D array.
+    feature_dim : hashable or sequence of hashable, default=None
+        For xarray: the dimension that holds the features, or the dimensions, at each place of which
+        there is one: with ("lat", "lon") each time step of a field is a row, and with `nan="skip"`
+        land, where no field has a value, is left out. None takes the last one of a 2-D DataArray,
+        and none of a Dataset, whose variables are features in any case. Best in chunks that are
+        whole in these dimensions.
 
     Attributes
     ----------
     cluster_centers_ : ndarray of shape (n_clusters, n_features), float64
         Float64 whatever holds the data: the same values in another dtype give the same centers.
         NaN in features without any value.
+    labelled_centers_ : DataArray, DataFrame or ndarray
+        The centers in the kind of `X`: for xarray a DataArray (cluster, *feature dimensions) with
+        its coordinates, attributes and CRS (the variables of a Dataset along `variable`); where
+        features have names, a DataFrame (cluster, feature); else `cluster_centers_`.
     labels_ : int32, one for each row, in the kind of `X`
         NumPy for NumPy, a lazy dask array for a lazy source, a Series for a DataFrame, a DataArray
         for xarray. Equal to `predict(X)`. A DataArray is named "labels" and has the coordinates and

@@ -30,6 +30,7 @@ from dask_kmeans.predict import (
     statistics_of,
 )
 from dask_kmeans.read import (
+    FeatureGrid,
     FittedColumns,
     NoData,
     Points,
@@ -67,6 +68,24 @@ class FittedClusters(
 
     _stream: Stream | None = None
     """What `partial_fit` remembers of rows."""
+
+    _grid: FeatureGrid | None = None
+    """How the features lay in the data of the fit, where that was of xarray."""
+
+    @property
+    def labelled_centers_(self) -> Any:
+        """The centers in the caller's kind: a DataArray (cluster, *feature dimensions) with the
+        coordinates and attributes of the data for xarray (a Dataset's variables along `variable`),
+        a DataFrame (cluster, feature) where features have names, else `cluster_centers_`."""
+        check_is_fitted(self)
+        if self._grid is not None:
+            return self._grid.labelled(self.cluster_centers_)
+        if not hasattr(self, "feature_names_in_"):
+            return self.cluster_centers_
+        import pandas as pd
+
+        cluster = pd.RangeIndex(len(self.cluster_centers_), name="cluster")
+        return pd.DataFrame(self.cluster_centers_, cluster, list(self.feature_names_in_))
 
     def predict(self, X, return_distance=False):
         """Index of the nearest center for each row of X.
@@ -289,6 +308,7 @@ class FittedClusters(
     def _remember_features(self, points: Points) -> None:
         self.n_features_in_ = points.n_features
         self._columns = points.positions
+        self._grid = points.grid
         if points.feature_names is not None:
             self.feature_names_in_ = np.array(points.feature_names, dtype=object)
         elif hasattr(self, "feature_names_in_"):
@@ -336,7 +356,8 @@ class FittedClusters(
     def _points_like_before(self, X: Any, sample_weight: Any) -> Points:
         """X as points that have the features of the rows before."""
         # A model of a raster labels plain tables too, where there is no dimension to name.
-        feature_dim = self.feature_dim if type(X).__name__ == "DataArray" else None
+        labelled = type(X).__name__ in ("DataArray", "Dataset")
+        feature_dim = self.feature_dim if labelled else None
         fitted = self._fitted_columns()
         if is_path(X):
             X = open_source(X, fitted)
@@ -351,6 +372,8 @@ class FittedClusters(
             points.n_features,
             X.description if isinstance(X, Source) else None,
         )
+        if self._grid is not None:
+            self._grid.check_same(points.grid)
         return points
 
     def _figures(
@@ -417,6 +440,7 @@ class FittedClusters(
             coarsening=self._coarsening,
             stream=self._stream,
             nodata=None if self._nodata is None else self._nodata.as_list(),
+            features=None if self._grid is None else self._grid.as_dict(),
         )
 
     def _restore(self, stored: FittedModel) -> None:
@@ -431,6 +455,7 @@ class FittedClusters(
         self._set_coarsening(stored.coarsening)
         self._stream = stored.stream
         self._nodata = None if stored.nodata is None else NoData.of(stored.nodata)
+        self._grid = None if stored.features is None else FeatureGrid.from_dict(stored.features)
         self.cluster_sizes_ = stored.cluster_sizes
         self.inertia_ = stored.inertia
         self.n_iter_ = stored.n_iter

@@ -201,6 +201,8 @@ class FittedModel:
         Of a model that `partial_fit` has made.
     nodata : list of list of numbers, or None
         What stands for no value: in each feature, or one list for all of them.
+    features : dict or None
+        How they lie in an xarray object (`FeatureGrid.as_dict`).
     """
 
     cluster_centers: np.ndarray
@@ -219,3 +221,4 @@ class FittedModel:
     coarsening: Coarsening | None = None
     stream: Stream | None = None
     nodata: list[list[float]] | None = None
+    features: dict[str, Any] | None = None

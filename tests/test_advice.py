@@ -146,6 +146,12 @@ def saved_twice(folder):
     return {"model": fitted(), "url": str(folder / "m.zarr")}
 
 
+def fields():
+    """Samples whose features lie on a small map."""
+    coords = {"y": [10.0, 20.0], "x": [3, 4, 5]}
+    return xr.DataArray(SOME.reshape(10, 2, 3), coords, ["t", "y", "x"])
+
+
 def mixed_dataset():
     return xr.Dataset({"a": ("t", [0.0, 1.0, 9.0]), "b": ("u", [1.0]), "c": ("t", [2.0, 3.0, 4.0])})
 
@@ -162,7 +168,10 @@ IN_PYTHON = {
     ],
     "unused_feature_dim_error": [
         (lambda _: array(X=np.array(ROWS), model=KMeans(2, feature_dim="band")), fit),
-        (lambda _: array(X=mixed_dataset()[["a", "c"]], model=KMeans(2, feature_dim="t")), fit),
+    ],
+    "feature_coordinate_error": [
+        (lambda _: {"model": fitted(fields(), feature_dim=["y", "x"]), "X": fields()[:, ::-1]},
+         predict)
     ],
     "variables_differ_error": [(lambda _: array(X=mixed_dataset()), fit)],
     "check_numeric": [(lambda _: array(X=np.array(ROWS) * 1j), fit)],

@@ -146,7 +146,7 @@ def test_three_dimensions_without_feature_dim():
 
 
 def test_a_feature_dim_without_meaning():
-    refuses(said("feature_dim='band'", "xarray.DataArray"), X, feature_dim="band")
+    refuses(said("feature_dim='band'", "an xarray object"), X, feature_dim="band")
 
 
 # Values
@@ -210,7 +210,8 @@ def test_infinity_is_not_skipped():
 
 def test_nothing_but_missing_values():
     bad = X.copy()
-    bad[:, 1] = np.nan
+    bad[:, 1] = bad[0, 0] = np.nan
+    bad[1:, 2] = np.nan  # each row lacks a value that another has
     refuses(said("Every one of the 60 rows contains NaN"), bad, nan="skip")
 
 

@@ -205,8 +205,8 @@ class Estimator(BaseEstimator):
 
     def __init__(self, n_clusters=8, init="k-means||", n_init="auto", max_iter=300, tol=1e-4,
                  oversampling_factor=5, init_rounds="auto", algorithm="auto", metric="euclidean",
-                 standardize=False, nan="raise", nodata=None, random_state=None, verbose=0,
-                 callbacks=None, checkpoint=None, memory_budget=None):  # fmt: skip
+                 standardize=False, nan="raise", nodata=None, fit_fraction=1.0, random_state=None,
+                 verbose=0, callbacks=None, checkpoint=None, memory_budget=None):  # fmt: skip
         for name, value in dict(locals()).items():
             if name != "self":
                 setattr(self, name, value)
@@ -232,6 +232,7 @@ GOOD = {
     "standardize": [True, np.False_],
     "nan": ["raise", "skip"],
     "nodata": [None, False, np.False_, -9999, 1e20, np.int16(0), np.float32(-1)],
+    "fit_fraction": [1, 0.5, np.float32(0.1)],
     "random_state": [
         None,
         0,
@@ -260,6 +261,7 @@ BAD = {
     "metric": ["cosines", "manhattan", None],
     "standardize": [1, "yes", None],
     "nan": ["ignore", True, None],
+    "fit_fraction": [0, -0.5, 1.5, np.nan, None, "all", True],
     "nodata": [True, np.nan, np.inf, "-9999", [1], 1j],
     "random_state": [-1, 2**64, 1.5, "0", True, np.random.SeedSequence(0)],
     "verbose": [-1, "yes", None, 1.5],

@@ -334,9 +334,9 @@ def test_variables_that_differ_in_dimensions():
     with pytest.raises(ValueError, match=said("u ('y', 'x')", "v ('x',)", "type X[['u']]")):
         as_points(data)
     with pytest.raises(
-        ValueError, match=said("feature_dim='x'", "Dataset", "Type KMeans(feature_dim=None)")
+        ValueError, match=said("feature_dim=('y', 'x')", "needs at least one more for its rows")
     ):
-        as_points(data[["u"]], feature_dim="x")
+        as_points(data[["u"]], feature_dim=("y", "x"))
 
 
 def test_weights_with_other_dimensions():

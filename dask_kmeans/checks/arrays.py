@@ -52,10 +52,11 @@ def needs_feature_dim_error(sizes: Mapping[Any, int], given: Any = None) -> Valu
     dims = ", ".join(f"{name} ({size})" for name, size in sizes.items())
     example = list(sizes)[-1] if sizes else "feature"
     if given is not None:
+        what = "some of the dimensions" if isinstance(given, list | tuple) else "a dimension"
         return ValueError(
             text(
-                f"feature_dim={given!r} is not a dimension of X, which has {dims or 'none'}. "
-                f"Type {ESTIMATOR}(feature_dim={example!r})"
+                f"feature_dim={given!r} is not {what} of X, which has {dims or 'none'} and needs "
+                f"at least one more for its rows. Type {ESTIMATOR}(feature_dim={example!r})"
             )
         )
     return ValueError(
@@ -67,15 +68,22 @@ def needs_feature_dim_error(sizes: Mapping[Any, int], given: Any = None) -> Valu
 
 
 def unused_feature_dim_error(given: Any, what: str) -> ValueError:
-    advice = (
-        f"its variables are the features. Type {ESTIMATOR}(feature_dim=None), or give one variable"
-        if what == "Dataset"
-        else f"its columns are the features. Type {ESTIMATOR}(feature_dim=None)"
-    )
     return ValueError(
         text(
-            f"feature_dim={given!r} names a dimension of an xarray.DataArray, but X is a {what}: "
-            f"{advice}"
+            f"feature_dim={given!r} names a dimension of an xarray object, but X is a {what}: "
+            f"its columns are the features. Type {ESTIMATOR}(feature_dim=None)"
+        )
+    )
+
+
+def feature_coordinate_error(dim: Any, fitted: np.ndarray, given: np.ndarray) -> ValueError:
+    """For features along `dim` that are not where those of the fit were."""
+    same = len(fitted) == len(given) and set(fitted.tolist()) == set(given.tolist())
+    advice = f"Type X.sel({dim}=model.labelled_centers_[{dim!r}])"
+    return ValueError(
+        text(
+            f"The features of X lie elsewhere than those of the fit: its coordinate {dim!r} has "
+            + (f"another order. {advice}" if same else "other values. Interpolate X to those")
         )
     )
 

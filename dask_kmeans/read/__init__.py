@@ -18,6 +18,7 @@ import numpy as np
 from dask_kmeans import checks
 from dask_kmeans.read import from_numpy, stored
 from dask_kmeans.read.columns import FittedColumns, chosen, several
+from dask_kmeans.read.feature_grid import FeatureGrid
 from dask_kmeans.read.folder import Listing
 from dask_kmeans.read.nodata import NoData
 from dask_kmeans.read.pieces import Piece, RowSource
@@ -29,6 +30,7 @@ from dask_kmeans.read.transforms import PresentFeatures, Standardization, Transf
 from dask_kmeans.read.url import Place, is_hdf5
 
 __all__ = [
+    "FeatureGrid",
     "FittedColumns",
     "NoData",
     "Piece",
@@ -67,8 +69,8 @@ def as_points(
         table whose types do not say how long its vectors are the first rows.
     sample_weight : array-like of shape (n_rows,), optional
         Of the kind of X where that is lazy.
-    feature_dim : hashable, optional
-        Dimension of an xarray.DataArray that holds the features.
+    feature_dim : hashable or sequence, optional
+        Dimension of an xarray object, or dimensions, that hold the features.
     nodata : number, False or None
         What stands for no value. None: what X says, else `fitted_nodata`.
     fitted_nodata : NoData, optional
@@ -104,12 +106,12 @@ def _read(X: Any, sample_weight: Any, feature_dim: Any) -> Points:
         from dask_kmeans.read import from_xarray
 
         return from_xarray.read(X, sample_weight, feature_dim)
-    if feature_dim is not None:
-        raise checks.unused_feature_dim_error(feature_dim, type(X).__name__)
     if _is_a(X, "xarray", "Dataset"):
         from dask_kmeans.read import from_xarray
 
-        return from_xarray.read_dataset(X, sample_weight)
+        return from_xarray.read_dataset(X, sample_weight, feature_dim)
+    if feature_dim is not None:
+        raise checks.unused_feature_dim_error(feature_dim, type(X).__name__)
     if _is_a(X, "pandas", "DataFrame"):
         from dask_kmeans.read import from_pandas
 

@@ -1,5 +1,7 @@
 """xarray: DataArrays with any sample dimensions, Datasets whose variables are the features.
 
+Features lie along one dimension, or along several: each place of a map is one, say.
+
 Rows are the samples in C order of the sample dimensions, as they come in X.
 
 Results say of X where the samples are: its coordinates with their attributes, the grid mapping, the
@@ -12,7 +14,7 @@ xarray would make them floats with NaN when it reads them again.
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -24,6 +26,7 @@ import xarray as xr
 from dask_kmeans import checks, planning
 from dask_kmeans.read import from_dask, from_numpy, nodata
 from dask_kmeans.read.casts import kernel_dtype, one_chunk_wide
+from dask_kmeans.read.feature_grid import FeatureGrid
 from dask_kmeans.read.pieces import Piece, as_weights, cut
 from dask_kmeans.read.points import Kind, Points
 from dask_kmeans.read.results import RowResults, RowsOfGrid, shared
@@ -31,6 +34,9 @@ from dask_kmeans.read.weights import weights_along_dimensions
 
 OUTPUT_DIM = "cluster"
 """Dimension of results with several values a row."""
+
+VARIABLE = "variable"
+"""Dimension of the centers of a Dataset, whose variables are features; xarray calls it so."""
 
 LABELS, DISTANCES = "labels", "distances"
 """Names of results: of whole numbers, and of others."""
@@ -45,8 +51,11 @@ STRIPE_BYTES = 256 * 2**20
 """Of a raster that is chunked in all dimensions, what is put together to have consecutive rows."""
 
 
-def read_dataset(X: xr.Dataset, sample_weight: Any = None) -> Points:
-    """Points of the numeric variables of a Dataset; a warning names the others."""
+def read_dataset(X: xr.Dataset, sample_weight: Any = None, feature_dim: Any = None) -> Points:
+    """Points of the numeric variables of a Dataset; a warning names the others.
+
+    feature_dim : dimensions whose every place is a feature of each variable; default: none.
+    """
     numeric = [name for name, variable in X.data_vars.items() if variable.dtype.kind in "biufc"]
     dropped = {name: v.dtype for name, v in X.data_vars.items() if name not in numeric}
     if not numeric:
@@ -59,36 +68,58 @@ def read_dataset(X: xr.Dataset, sample_weight: Any = None) -> Points:
     dims = {name: X[name].dims for name in numeric}
     if len({frozenset(of) for of in dims.values()}) > 1:
         raise checks.variables_differ_error(dims)
-    # The name of a dimension that X cannot have yet.
-    features = "feature" + "_" * max(len(str(name)) for name in [*X.sizes, *X.variables])
+    within: tuple[Hashable, ...] = ()
+    if feature_dim is not None:
+        within = _feature_dims(X[numeric[0]], feature_dim)
+    features = VARIABLE
+    while features in X.sizes or features in X.variables:
+        features += "_"
     stacked = X[numeric].to_dataarray(dim=features)
+    stacked.attrs = {key: value for key, value in X.attrs.items() if key in PLACE_ATTRIBUTES}
     for name in reversed(numeric):
         stacked = stacked.assign_attrs(_place(X[name]))
-    points = read(stacked, sample_weight, features)
-    return replace(points, declared=tuple(_declared(X[name]) for name in numeric))
+    points = read(stacked, sample_weight, (features, *within))
+    each = math.prod(X.sizes[dim] for dim in within)
+    declared = [_declared(X[name]) for name in numeric]
+    return replace(points, declared=tuple(of for of in declared for _ in range(each)))
 
 
-def read(X: xr.DataArray, sample_weight: Any, feature_dim: Hashable | None) -> Points:
-    """Points of a DataArray; the last of two dimensions holds the features if none is named."""
-    if X.ndim < 2:
-        checks.check_two_dimensional(X.shape, "DataArray")
-    if feature_dim is None and X.ndim == 2:
-        feature_dim = X.dims[-1]
-    if feature_dim is None or feature_dim not in X.dims:
-        raise checks.needs_feature_dim_error(X.sizes, feature_dim)
+def read(X: xr.DataArray, sample_weight: Any, feature_dim: Any = None) -> Points:
+    """Points of a DataArray; the last of two dimensions holds the features if none is named.
+
+    feature_dim : a dimension, or a sequence of them, at each place of which there is a feature.
+    """
+    features = _feature_dims(X, feature_dim)
     kernel_dtype(X.dtype)
     names = None
-    if feature_dim in X.coords:
-        names = checks.check_feature_names(X.coords[feature_dim].values.tolist())
-    sample_dims = tuple(dim for dim in X.dims if dim != feature_dim)
-    n_rows = math.prod(X.sizes[dim] for dim in sample_dims)
-    checks.check_not_empty(n_rows, X.sizes[feature_dim])
-    weights = weights_along_dimensions(sample_weight, _template(X, feature_dim))
+    if len(features) == 1 and features[0] in X.coords:
+        names = checks.check_feature_names(X.coords[features[0]].values.tolist())
+    n_features = math.prod(X.sizes[dim] for dim in features)
+    n_rows = math.prod(size for dim, size in X.sizes.items() if dim not in features)
+    checks.check_not_empty(n_rows, n_features)
+    weights = weights_along_dimensions(sample_weight, _template(X, features))
     if X.chunks is not None:
-        points = _read_lazy(X, weights, feature_dim)
+        points = _read_lazy(X, weights, features)
     else:
-        points = _read_in_memory(X, weights, feature_dim)
-    return replace(points, feature_names=names, declared=(_declared(X),))
+        points = _read_in_memory(X, weights, features)
+    return replace(
+        points, feature_names=names, declared=(_declared(X),), grid=FeatureGrid.of(X, features)
+    )
+
+
+def _feature_dims(X: xr.DataArray, given: Any) -> tuple[Hashable, ...]:
+    """The dimensions of the features, of which at least one is left for the samples."""
+    if X.ndim < 2:
+        checks.check_two_dimensional(X.shape, "DataArray")
+    if given is None and X.ndim == 2:
+        return X.dims[-1:]
+    if given is not None and given in X.dims:
+        return (given,)
+    dims = tuple(given) if isinstance(given, list | tuple) else ()
+    known = [dim for dim in dims if dim in X.dims]
+    if not known or len(set(known)) < len(dims) or len(known) == X.ndim:
+        raise checks.needs_feature_dim_error(X.sizes, given)
+    return dims
 
 
 def _declared(X: xr.DataArray) -> dict[float, str]:
@@ -123,9 +154,9 @@ def _row_weights(weights: Any, sizes: dict[Hashable, int], chunks: tuple | None 
     return weights
 
 
-def _template(X: xr.DataArray, feature_dim: Hashable) -> xr.DataArray:
+def _template(X: xr.DataArray, features: Sequence[Hashable]) -> xr.DataArray:
     """X without its features: the dimensions and coordinates that results have."""
-    return without_description(X.isel({feature_dim: 0}, drop=True))
+    return without_description(X.isel(dict.fromkeys(features, 0), drop=True))
 
 
 def without_description(X: xr.DataArray) -> xr.DataArray:
@@ -166,20 +197,24 @@ def _unused(name: str, template: xr.DataArray) -> str:
 # ---------------------------------------------------------------------------------------- in memory
 
 
-def _read_in_memory(X: xr.DataArray, weights: Any, feature_dim: Hashable) -> Points:
-    axis = X.dims.index(feature_dim)
-    values = X.values
-    before, after = int(np.prod(values.shape[:axis])), int(np.prod(values.shape[axis + 1 :]))
+def _read_in_memory(X: xr.DataArray, weights: Any, features: tuple[Hashable, ...]) -> Points:
+    axis = X.dims.index(features[0])
+    if X.dims[axis : axis + len(features)] != features:
+        X = X.transpose(..., *features)
+        axis = X.ndim - len(features)
+    before, n_features, after = (
+        math.prod(X.shape[first:stop])
+        for first, stop in ((0, axis), (axis, axis + len(features)), (axis + len(features), None))
+    )
+    raster = X.values.reshape(before, n_features, after)
     if before > 1 and 1 < after < planning.ROW_ALIGNMENT:
         # Too short runs of samples to be worth handing over one by one: copied.
-        values = np.moveaxis(values, axis, -1)
-        before, after = before * after, 1
-    raster = values.reshape(before, X.sizes[feature_dim], after)
-    sizes = {dim: size for dim, size in X.sizes.items() if dim != feature_dim}
+        raster = np.moveaxis(raster, 1, -1).reshape(before * after, n_features, 1)
+    sizes = {dim: size for dim, size in X.sizes.items() if dim not in features}
     return from_numpy.read_rows(
         RasterRows(raster, 0, before * after),
         _row_weights(weights, sizes),
-        kind=InMemoryRaster(_template(X, feature_dim)),
+        kind=InMemoryRaster(_template(X, features)),
     )
 
 
@@ -230,8 +265,8 @@ class InMemoryRaster(from_numpy.InMemory):
 # --------------------------------------------------------------------------------------------- lazy
 
 
-def _read_lazy(X: xr.DataArray, weights: Any, feature_dim: Hashable) -> Points:
-    last = X.transpose(..., feature_dim)
+def _read_lazy(X: xr.DataArray, weights: Any, features: tuple[Hashable, ...]) -> Points:
+    last = X.transpose(..., *features)
     whole = last.data
     if any(number > 1 for number in whole.numblocks[1:]):
         # Rows are consecutive samples: chunks have to be whole in all but the first dimension.
@@ -242,10 +277,11 @@ def _read_lazy(X: xr.DataArray, weights: Any, feature_dim: Hashable) -> Points:
             np.diff(planning.spread(rows, max(1, -(-rows // most)))) for rows in whole.chunks[0]
         ]
         whole = one_chunk_wide(whole.rechunk({0: tuple(np.concatenate(stripes).tolist())}))
-    sizes = {dim: size for dim, size in last.sizes.items() if dim != feature_dim}
-    weights = _row_weights(weights, sizes, whole.chunks[:-1])
-    points = from_dask.read(whole.reshape(-1, last.shape[-1]), weights)
-    return replace(points, kind=LazyRaster(last, _template(X, feature_dim)))
+    sizes = {dim: size for dim, size in last.sizes.items() if dim not in features}
+    weights = _row_weights(weights, sizes, whole.chunks[: len(sizes)])
+    rows = whole.reshape(-1, math.prod(whole.shape[len(sizes) :]))
+    points = from_dask.read(rows, weights)
+    return replace(points, kind=LazyRaster(last, _template(X, features)))
 
 
 @dataclass(frozen=True)
@@ -257,26 +293,30 @@ class LazyRaster(Kind):
     template: xr.DataArray
 
     def apply(self, points: Points, results: RowResults) -> Any:
-        data = one_chunk_wide(self.X.data, [self.X.ndim - 1])
-        if results.n_outputs is None:
-            shape: dict[str, Any] = {"drop_axis": data.ndim - 1}
-        else:
-            shape = {"chunks": (*data.chunks[:-1], (results.n_outputs,))}
+        n_samples = self.template.ndim
+        axes = range(n_samples, self.X.ndim)
+        data = one_chunk_wide(self.X.data, axes)
+        form: dict[str, Any] = {"drop_axis": list(axes)}
+        if results.n_outputs is not None:
+            form = {
+                "drop_axis": list(axes[1:]),
+                "chunks": (*data.chunks[:n_samples], (results.n_outputs,)),
+            }
         values = data.map_blocks(
             _results_of_chunk,
             results=shared(results),
-            edges=[np.cumsum([0, *sizes]) for sizes in data.chunks[:-1]],
+            edges=[np.cumsum([0, *sizes]) for sizes in data.chunks[:n_samples]],
             dtype=results.dtype,
-            meta=np.empty((0,) * (data.ndim - (results.n_outputs is None)), results.dtype),
-            **shape,
+            meta=np.empty((0,) * (n_samples + (results.n_outputs is not None)), results.dtype),
+            **form,
         )
         return results.given(values, partial(labelled, self.template))
 
 
 def _results_of_chunk(values, results, edges, block_id=None):
-    *samples, n_features = values.shape
+    samples = values.shape[: len(edges)]
     corner = tuple(int(of_dim[at]) for of_dim, at in zip(edges, block_id, strict=False))
-    name = RowsOfGrid(corner, tuple(samples), tuple(int(of_dim[-1]) for of_dim in edges))
-    rows = from_dask.ChunkRows([(values.reshape(-1, n_features),)])
+    name = RowsOfGrid(corner, samples, tuple(int(of_dim[-1]) for of_dim in edges))
+    rows = from_dask.ChunkRows([(values.reshape(math.prod(samples), -1),)])
     found = results.of(rows, name)
     return found.reshape(*samples, *found.shape[1:])

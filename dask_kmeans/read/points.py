@@ -12,6 +12,7 @@ import numpy as np
 
 from dask_kmeans import checks
 from dask_kmeans.blockwise import Block
+from dask_kmeans.read.feature_grid import FeatureGrid
 from dask_kmeans.read.nodata import NoData
 from dask_kmeans.read.results import RowFunction, RowResults
 from dask_kmeans.read.transforms import (
@@ -68,6 +69,8 @@ class Points:
         Of rows in memory: the blocks for as many clusters as each row is to be compared with.
     transforms : tuple of Transform
         What the rows go through after they are read: `dtype` and `bytes` are those of before.
+    grid : FeatureGrid or None
+        How the features lie in an xarray object.
     declared : tuple of dict, or None
         What the data says of numbers that stand for no value: of each feature, or of all, the
         numbers and what names them.
@@ -84,6 +87,7 @@ class Points:
     weighted: bool = False
     cut: Callable[[int], tuple[Block, ...]] | None = field(default=None, repr=False)
     transforms: tuple[Transform, ...] = ()
+    grid: FeatureGrid | None = None
     declared: tuple[dict[float, str], ...] | None = None
 
     def __post_init__(self) -> None:

@@ -13,6 +13,7 @@ that run nothing, JSON, and a check of every field.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
@@ -23,7 +24,7 @@ import numpy as np
 from dask_kmeans import checks
 from dask_kmeans.kernels import of_length_one
 from dask_kmeans.metrics import METRICS
-from dask_kmeans.read import Standardization
+from dask_kmeans.read import FeatureGrid, Standardization
 from dask_kmeans.result import Coarsening, FittedModel, Stream
 from dask_kmeans.state import IterationRecord
 from dask_kmeans.write.jsonable import jsonable
@@ -131,8 +132,14 @@ def load_fitted(url: str | os.PathLike) -> FittedModel:
         raise checks.invalid_model_error(place.url, f"it has no {ZARR_MARKER}")
     try:
         group = zarr.open_group(zarr_store(place, read_only=True), mode="r", zarr_format=3)
-        # The first models kept no columns, knew one metric, and no nodata.
-        attributes = {"columns": None, "metric": "euclidean", "nodata": None, **group.attrs}
+        # The first models kept no columns, knew one metric, no nodata and no dimensions.
+        attributes: dict[str, Any] = {
+            "columns": None,
+            "metric": "euclidean",
+            "nodata": None,
+            "features": None,
+        }
+        attributes |= group.attrs
         _check_kind(attributes)
         known = [*ARRAYS, *(name for _, forms in RECORDS.values() for name in forms)]
         _check_known("arrays", dict(group.members()), known)
@@ -234,7 +241,9 @@ def _checked(attributes: Mapping[str, Any], centers: np.ndarray) -> dict[str, An
         values["feature_names"] = tuple(names)
     if columns is not None:
         values["columns"] = tuple(columns)
-    nodata = values["nodata"]
+    nodata, grid = values["nodata"], values["features"]
+    if grid is not None and math.prod(grid["shape"]) != n_features:
+        raise ValueError(f"its features have shape {grid['shape']}, and there are {n_features}")
     told = (
         ("feature_names", names), ("columns", columns), *(standardization or {}).items(),
         ("nodata", nodata if nodata and len(nodata) > 1 else None),
@@ -291,6 +300,16 @@ def _is_standardization(value: Any) -> bool:
     )
 
 
+def _is_grid(value: Any) -> bool:
+    if value is None:
+        return True
+    try:
+        FeatureGrid.from_dict(value)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return False
+    return True
+
+
 ATTRIBUTES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "inertia": (lambda value: _is_number(value) and value >= 0, "a number >= 0"),
     "n_iter": (_is_count, "a count"),
@@ -307,5 +326,6 @@ ATTRIBUTES: dict[str, tuple[Callable[[Any], bool], str]] = {
         lambda value: value is None or _list_of(_list_of(_is_number))(value),
         "lists of numbers",
     ),
+    "features": (_is_grid, "dimensions with their coordinates"),
 }
 """Attributes of a model: what each has to be."""
