@@ -337,9 +337,9 @@ def test_errors_can_be_sent_to_another_process():
 @pytest.mark.parametrize(
     ("error", "parts"),
     [
-        (checks.needs_feature_dim_error({"y": 2, "x": 3, "band": 4}),
+        (checks.needs_feature_dim_error({"y": 2, "x": 3, "band": 4}, "band"),
          ["3 dimensions", "y (2), x (3), band (4)", "feature_dim='band'"]),
-        (checks.needs_feature_dim_error({"y": 2, "x": 3}, "b"), ["dim='b'", "y (2), x (3)"]),
+        (checks.needs_feature_dim_error({"y": 2, "x": 3}, "x", "b"), ["dim='b'", "y (2), x (3)"]),
         (checks.unused_feature_dim_error("b", "ndarray"),
          ["'b'", "ndarray", "KMeans(feature_dim=None)"]),
         (checks.sparse_error(pd.Series()), ["Sparse", "Series", "X.toarray()"]),

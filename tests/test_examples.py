@@ -14,6 +14,7 @@ EXPECTED = {
     "pictures.py": (["elbow at 3 clusters"], ["pictures.png"]),
     "zarr_larger_than_memory.py": (["768 MB read", "12000000 labels"], ["labels.zarr"]),
     "parquet_folder.py": (["24 files written"], ["labelled"]),
+    "weather_regimes.py": (["'cluster': 4", "share of the days"], ["weather_regimes.png"]),
     "xarray_raster.py": (["latitude", "dask.array"], ["climate_classes.png"]),
     "colour_quantisation.py": (["colours -> 16"], ["colours.png"]),
     "semantic_deduplication.py": (

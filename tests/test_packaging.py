@@ -34,6 +34,7 @@ ORDER = [
     ["describe"],
     ["fit_parameters", "fitted"],
     ["estimator"],
+    ["xarray"],
     ["sweeps"],
     ["cli"],
 ]

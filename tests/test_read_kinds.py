@@ -273,7 +273,8 @@ def test_feature_names(X, folder):
     assert names(dd.from_pandas(pd.DataFrame(X, columns=NAMES), npartitions=2)) == tuple(NAMES)
     picture = raster(X, ("y", "x", "band"))
     assert names(picture, feature_dim="band") is None
-    assert names(picture.assign_coords(band=range(5)), feature_dim="band") is None
+    assert names(picture.assign_coords(band=range(5)), feature_dim="band") == tuple("01234")
+    assert names(picture.assign_coords(band=np.arange(5) * 0.5), feature_dim="band") is None
     assert names(picture.assign_coords(band=NAMES), feature_dim="band") == tuple(NAMES)
     assert names(picture.assign_coords(band=NAMES).to_dataset("band")) == tuple(NAMES)
     assert names(str(folder / "one.parquet")) == tuple(NAMES)

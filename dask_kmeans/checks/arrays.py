@@ -47,22 +47,24 @@ def check_two_dimensional(shape: Sequence[int], what: str = "array") -> None:
     )
 
 
-def needs_feature_dim_error(sizes: Mapping[Any, int], given: Any = None) -> ValueError:
-    """For labelled arrays of which it is not said, or wrongly said, where the features lie."""
+def needs_feature_dim_error(sizes: Mapping[Any, int], likely: Any, given: Any = None) -> ValueError:
+    """For labelled arrays of which it is not said, or wrongly said, where the features lie.
+
+    likely : what `feature_dim` might be.
+    """
     dims = ", ".join(f"{name} ({size})" for name, size in sizes.items())
-    example = list(sizes)[-1] if sizes else "feature"
     if given is not None:
         what = "some of the dimensions" if isinstance(given, list | tuple) else "a dimension"
         return ValueError(
             text(
                 f"feature_dim={given!r} is not {what} of X, which has {dims or 'none'} and needs "
-                f"at least one more for its rows. Type {ESTIMATOR}(feature_dim={example!r})"
+                f"at least one more for its rows. Type {ESTIMATOR}(feature_dim={likely!r})"
             )
         )
     return ValueError(
         text(
             f"X has {len(sizes)} dimensions, {dims}, and nothing says which of them holds the "
-            f"features. Type {ESTIMATOR}(feature_dim={example!r})"
+            f"features. If {likely!r} does, type {ESTIMATOR}(feature_dim={likely!r})"
         )
     )
 

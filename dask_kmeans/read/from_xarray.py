@@ -47,6 +47,13 @@ NO_LABEL = {"nodata": -1}
 PLACE_ATTRIBUTES = ("grid_mapping", "crs", "transform", "AREA_OR_POINT")
 """What CF, rioxarray and GDAL say in attributes of an array of where its values are."""
 
+BANDS = ("band", "bands", "channel", "channels", "wavelength", "wavelengths", "feature", "features",
+         "variable", "variables", "component", "components", "mode", "rgb")  # fmt: skip
+PLACES = ("x", "y", "lat", "lon", "latitude", "longitude", "easting", "northing", "row", "column",
+          "rlat", "rlon", "nav_lat", "nav_lon", "i", "j")  # fmt: skip
+TIMES = ("time", "date", "day", "month", "year", "valid_time", "t")
+"""What dimensions are called that hold features, and those that seldom do."""
+
 STRIPE_BYTES = 256 * 2**20
 """Of a raster that is chunked in all dimensions, what is put together to have consecutive rows."""
 
@@ -93,7 +100,7 @@ def read(X: xr.DataArray, sample_weight: Any, feature_dim: Any = None) -> Points
     kernel_dtype(X.dtype)
     names = None
     if len(features) == 1 and features[0] in X.coords:
-        names = checks.check_feature_names(X.coords[features[0]].values.tolist())
+        names = _feature_names(X.coords[features[0]].values)
     n_features = math.prod(X.sizes[dim] for dim in features)
     n_rows = math.prod(size for dim, size in X.sizes.items() if dim not in features)
     checks.check_not_empty(n_rows, n_features)
@@ -118,8 +125,38 @@ def _feature_dims(X: xr.DataArray, given: Any) -> tuple[Hashable, ...]:
     dims = tuple(given) if isinstance(given, list | tuple) else ()
     known = [dim for dim in dims if dim in X.dims]
     if not known or len(set(known)) < len(dims) or len(known) == X.ndim:
-        raise checks.needs_feature_dim_error(X.sizes, given)
+        raise checks.needs_feature_dim_error(X.sizes, _likely_feature_dim(X), given)
     return dims
+
+
+def _feature_names(coordinate: np.ndarray) -> tuple[str, ...] | None:
+    """Names of features by their coordinate: texts, and whole numbers (of bands) as texts."""
+    if coordinate.dtype.kind in "iu":
+        return tuple(map(str, coordinate.tolist()))
+    return checks.check_feature_names(coordinate.tolist())
+
+
+def _likely_feature_dim(X: xr.DataArray) -> Any:
+    """The dimension that looks most like features; where time and places are all there is, places.
+
+    One with the name of bands comes first, then one with texts as coordinates, then the shortest
+    one that is neither time nor place.
+    """
+    times = [dim for dim in X.dims if X[dim].dtype.kind in "Mm" or _named(dim, TIMES)]
+    places = [dim for dim in X.dims if dim not in times and _named(dim, PLACES)]
+
+    def rank(dim: Hashable) -> tuple[bool, bool, bool, int]:
+        texts = dim in X.coords and X[dim].dtype.kind in "UO"
+        return not _named(dim, BANDS), not texts, dim in times or dim in places, X.sizes[dim]
+
+    best = min(X.dims, key=rank, default="feature")
+    if best in times or best in places:
+        return tuple(places) if times and places else best
+    return best
+
+
+def _named(dim: Hashable, names: Sequence[str]) -> bool:
+    return str(dim).lower() in names
 
 
 def _declared(X: xr.DataArray) -> dict[float, str]:
