@@ -155,9 +155,11 @@ def gather(blockwise: Blockwise, plan: Sample, forward: Callable[[Any], Any]) ->
         found = collecting.read_again(lost, collect_sample, plan, name="reading the sample again")
         for index, rows in zip(lost, found, strict=True):
             by_block[index] = rows
+    for index, rows in enumerate(by_block):  # one by one, so that not all are there twice
+        by_block[index] = [Piece(forward(values), weights) for values, weights in rows]
     pieces = [piece for of_block in by_block for piece in of_block]
     weights = [each for _, each in pieces if each is not None]
     return as_points(
-        forward(concatenate([values for values, _ in pieces])),
+        concatenate([values for values, _ in pieces]),
         np.concatenate(weights) if weights else None,
     )

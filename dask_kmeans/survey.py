@@ -246,14 +246,14 @@ def _counted(
 
     positive : bool (m,), rows of weight above zero.
     """
-    seen = ~np.isnan(values[positive]).all(axis=0)
+    seen = ~np.isnan(_chosen(values, positive)).all(axis=0)
     found = Counted.none(seen, with_moments)
     if not seen.any():
         return found
     compared = forward(values[:, seen], transforms)
     counts = positive & np.isfinite(compared).all(axis=1)
     low, high = np.full(compared.shape[1], np.inf), np.full(compared.shape[1], -np.inf)
-    extent(compared[counts], low, high)
+    extent(_chosen(compared, counts), low, high)
     found.minimum[seen], found.maximum[seen] = low, high
     found.rows = int(np.count_nonzero(counts))
     if weights is not None:
@@ -261,6 +261,11 @@ def _counted(
     if found.moments is not None:
         found.moments.add(np.where(seen, values, 0), weights, counts)
     return found
+
+
+def _chosen(rows: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """Some rows (m, d), bool (m,): no copy where they are all."""
+    return rows if chosen.all() else rows[chosen]
 
 
 def merge_surveys(a: BlockSurvey, b: BlockSurvey) -> BlockSurvey:
