@@ -304,7 +304,7 @@ class KMeans(FittedClusters):
             points = self._points_like_before(X, sample_weight)
         else:
             points = as_points(X, sample_weight, feature_dim=self.feature_dim, nodata=self.nodata)
-        parameters = fit_parameters(self, X, points)
+        parameters = fit_parameters([self], X, points)
         if self.n_init == "auto" and isinstance(self.init, str):
             parameters = dataclasses.replace(parameters, n_init=STARTS_ON_POINTS)
         stream, passes = summed_up(points, parameters)
@@ -464,10 +464,7 @@ def fit_together(
     for model in models:
         checks.check_parameters(model)
     points = as_points(X, sample_weight, feature_dim=first.feature_dim, nodata=first.nodata)
-    parameters = fit_parameters(first, X, points)
-    parameters = dataclasses.replace(
-        parameters, n_clusters=tuple(int(model.n_clusters) for model in models)
-    )
+    parameters = fit_parameters(models, X, points)
     points = points.for_clusters(sum(parameters.n_clusters) * parameters.n_init)
     checkpoint = checkpoint_file(first, parameters)
     with told(first.verbose, first.max_iter) as own:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import numbers
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,8 +21,9 @@ RESTARTS_OF_PLAIN_DRAWS = 10
 """Restarts with n_init="auto" where seeds are drawn without a look at the distances."""
 
 
-def fit_parameters(model: Any, X: Any, points: Points) -> FitParameters:
-    """What a `KMeans` with these parameters, which are checked, is to do with X."""
+def fit_parameters(models: Sequence[Any], X: Any, points: Points) -> FitParameters:
+    """What `KMeans` that differ in n_clusters alone, with checked parameters, are to do with X."""
+    model = models[0]
     init, n_init = model.init, model.n_init
     if hasattr(init, "cluster_centers_"):
         init = init.cluster_centers_
@@ -37,7 +38,7 @@ def fit_parameters(model: Any, X: Any, points: Points) -> FitParameters:
         checks.warn_single_start(n_init)
         n_init = 1
     return FitParameters(
-        n_clusters=(int(model.n_clusters),),
+        n_clusters=tuple(int(each.n_clusters) for each in models),
         init=init,
         n_init=int(n_init),
         max_iter=int(model.max_iter),
@@ -48,7 +49,7 @@ def fit_parameters(model: Any, X: Any, points: Points) -> FitParameters:
         metric=model.metric,
         standardize=bool(model.standardize),
         fit_fraction=float(model.fit_fraction),
-        memory_budget=parse_bytes(str(model.memory_budget or 0)),
+        memory_budget=parse_bytes(str(model.memory_budget)) if model.memory_budget else 0,
         accelerated=model.algorithm == "auto" and isinstance(init, str),
         bounded=model.algorithm != "lloyd",
         seed=_seed(model.random_state),

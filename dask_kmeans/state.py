@@ -154,6 +154,8 @@ class Found(NamedTuple):
     """How many of them were asked for."""
     drift: Drift | None = None
     """How far the centers have gone by now; None where no margins are kept."""
+    inertia: float | None = None
+    """As the rows say, in the first step of a run; None where it follows from the sums."""
 
 
 class FarRowsNeeded(NamedTuple):
@@ -192,6 +194,8 @@ def next_state(state: RunState, found: Found, rules: Rules) -> RunState | FarRow
     where they are.
     """
     update = rules.center_rule.update(found.sums, state.centers)
+    if found.inertia is not None:
+        state = state._replace(scatter_offset=found.inertia - update.scatter)
     inertia = update.inertia(state.scatter_offset)
     if state.latest is not None and not state.is_lloyd_step and inertia > state.lowest_inertia:
         back = state.latest.lloyd_centers
@@ -304,5 +308,5 @@ def timed(before: Sequence[RunState], after: Sequence[RunState], seconds: float)
 
 def _with_seconds(state: RunState, since: int, seconds: float) -> RunState:
     each = seconds / (state.iteration - since)
-    latest = (record._replace(seconds=each) for record in state.history[since:])
+    latest = (IterationRecord(*record[:-1], each) for record in state.history[since:])
     return state._replace(history=(*state.history[:since], *latest))

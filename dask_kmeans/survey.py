@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 
 import numpy as np
 
@@ -322,20 +323,20 @@ def survey(
         merge=merge_surveys, name="survey",
     )  # fmt: skip
     counts = [merged.rows[block.index] for block in points.blocks]
-    starts = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
-    n_rows = int(starts[-1])
+    starts = list(accumulate(counts, initial=0))
+    n_rows = starts[-1]
     checks.check_not_empty(n_rows, points.n_features)
 
     if merged.unusable is not None:
         block, row, column, value = merged.unusable
-        row += int(starts[block])
+        row += starts[block]
         column = points.position_read(column)
         raise checks.non_finite_error(row, column, value, points.feature_names)
     if points.weighted:
         bad_weight = merged.bad_weight
         if bad_weight is not None:
             block, row, weight = bad_weight
-            raise checks.bad_weight_error(int(starts[block]) + row, weight)
+            raise checks.bad_weight_error(starts[block] + row, weight)
     counted = merged.counted
     if counted.rows == 0:
         raise checks.nothing_counts_error(n_rows, merged.nan_rows, points.weighted)

@@ -70,7 +70,7 @@ def fitted(X, k, statistics=()):
     """(model, result) of a fit whose last pass learns these statistics too."""
     model = KMeans(k, tol=0, random_state=0)
     points = as_points(X)
-    (result,) = fits.fit(points, fit_parameters(model, X, points), statistics=statistics)
+    (result,) = fits.fit(points, fit_parameters([model], X, points), statistics=statistics)
     return result
 
 

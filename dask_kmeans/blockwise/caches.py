@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Hashable, Iterator
 from typing import ClassVar, Protocol
 
@@ -19,19 +19,22 @@ class Piece(Protocol):
 
 
 class Caches:
-    """The caches of one fit in one process; they go when the fit lets go of this object."""
+    """The caches of one fit in one process; they go when the fit lets go of this object.
+
+    token : names the fit to other processes; "" for one that stays in its own.
+    """
 
     _alive: ClassVar[weakref.WeakValueDictionary[str, Caches]] = weakref.WeakValueDictionary()
     _lock = threading.Lock()
 
-    def __init__(self, token: str):
+    def __init__(self, token: str = ""):
         self.token = token
         self.blocks: dict[int, dict] = {}
         self._kept: dict[int, list[Piece]] = {}
         self._bytes_kept = 0
         self._remembered: dict[tuple[int, Hashable], int] = {}
         self._bytes_remembered = 0
-        self._granted: Counter[int] = Counter()
+        self._granted: defaultdict[int, int] = defaultdict(int)
         self._bytes_granted = 0
         self.buffers = BufferPool()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -65,8 +64,8 @@ class Blockwise:
         Blocks may be replaced by the same ones with their row numbers, or with another way from
         their source to the tasks.
         """
-        other = copy.copy(self)
-        other.plan = self.plan._replace(**changes)
+        other = Blockwise.__new__(Blockwise)
+        other.__dict__.update(self.__dict__, plan=self.plan._replace(**changes))
         return other
 
     def over(self, blocks: Sequence[Block], budget: int) -> Blockwise:

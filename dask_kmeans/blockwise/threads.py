@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import math
 import time
-import uuid
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 
@@ -22,7 +21,7 @@ class Threads:
     """Blocks in memory, on threads of this process."""
 
     def __init__(self) -> None:
-        self._caches = Caches(uuid.uuid4().hex)
+        self._caches = Caches()
         self._owned: ThreadPoolExecutor | None = None
         self._seconds: dict[Callable, float] = {}
         """That the blocks took in the latest pass with a task, all threads together."""
@@ -68,7 +67,7 @@ class Threads:
         return result
 
     def close(self) -> None:
-        self._caches = Caches(self._caches.token)
+        self._caches = Caches()
         if self._owned is not None:
             self._owned.shutdown(wait=False, cancel_futures=True)
             self._owned = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -291,8 +292,8 @@ def check_spread(
     """
     with np.errstate(over="ignore"):
         ranges = maximum - minimum
-        bound = n_rows * max(1.0, max_weight or 1.0) * np.sum(np.square(ranges))
-    if not bound < SPARE * np.finfo(np.float64).max:
+        bound = n_rows * max(1.0, max_weight or 1.0) * float(ranges @ ranges)
+    if not bound < SPARE * sys.float_info.max:
         widest = int(np.argmax(ranges))
         heavy = max_weight is not None and max_weight > 1
         raise ValueError(

@@ -108,7 +108,10 @@ def backend_of(rows: Any) -> Backend:
 
 
 def _registered(rows: Any) -> Backend | None:
-    """The backend of the nearest type that has one: of the type itself, as a rule."""
+    """The backend of the nearest type that has one."""
+    own = _BACKENDS.get(type(rows))  # as a rule
+    if own is not None:
+        return own
     return next((_BACKENDS[batch] for batch in type(rows).__mro__ if batch in _BACKENDS), None)
 
 

@@ -70,7 +70,7 @@ class ExactSum:
 
     def _used(self) -> np.ndarray:
         """Exponents that occur, in order."""
-        return np.flatnonzero(self._bins[:, 0] | self._bins[:, 1])
+        return _used(self._bins)
 
     def value(self) -> float:
         """The sum, rounded once to the nearest float64."""
@@ -130,3 +130,13 @@ def _add(values, bins):
         bins[exponent, 0] += low
         bins[exponent, 1] += high
     return infinite
+
+
+@compiled
+def _used(bins):
+    """Rows of `bins` that are not zero; every small fit waits for this two times."""
+    used, count = np.empty(len(bins), np.int64), 0
+    for exponent in range(len(bins)):
+        used[count] = exponent
+        count += (bins[exponent, 0] | bins[exponent, 1]) != 0
+    return used[:count]

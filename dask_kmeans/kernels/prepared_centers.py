@@ -63,10 +63,10 @@ class PreparedCenters:
     def __reduce__(self):
         return PreparedCenters, (self.centers, self.shift, self.few)
 
-    @cached_property
+    @property
     def padded(self) -> np.ndarray:
         """float64 (k', d), C order: the centers, and zeros up to a multiple of CR."""
-        return pad(self.centers)
+        return self.single.padded
 
     @cached_property
     def single(self) -> Filter:
@@ -97,14 +97,15 @@ class PreparedCenters:
         return self._along.get(p)
 
     def _filter(self, dtype: type) -> Filter:
-        padded = self.padded
-        moved, half = np.empty(padded.shape, dtype), np.empty(len(padded), dtype)
-        bound, origin = np.empty(6, dtype), np.empty(padded.shape[1])
+        k, d = self.centers.shape
+        shape = _padded(k), d
+        padded, moved, half = np.empty(shape), np.empty(shape, dtype), np.empty(shape[0], dtype)
+        bound, origin = np.empty(6, dtype), np.empty(d)
         scale = _move(
-            padded, len(self.centers), self.shift, bound_of_unit(len(origin), dtype), moved, half,
-            origin, bound,
+            owned(self.centers), self.shift, bound_of_unit(d, dtype), padded, moved, half, origin,
+            bound,
         )  # fmt: skip
-        made = widths(len(origin), dtype, scale)
+        made = widths(d, dtype, scale)
         return Filter(moved, half, origin, dtype(scale), bound, made, padded)
 
     def at(self, centers: np.ndarray) -> "PreparedCenters":
@@ -134,28 +135,34 @@ def pad(centers: np.ndarray) -> np.ndarray:
     k, d = centers.shape
     if k % CR == 0:
         return owned(centers)
-    padded = np.zeros((-(-k // CR) * CR, d))
+    padded = np.zeros((_padded(k), d))
     padded[:k] = centers
     return padded
 
 
+def _padded(k: int) -> int:
+    """k, or the multiple of CR that follows."""
+    return -(-k // CR) * CR
+
+
 @compiled
-def _move(padded, k, shift, unit_bound, moved, half, origin, bound):
+def _move(centers, shift, unit_bound, padded, moved, half, origin, bound):
     """Write a filter's arrays, in compiled code, since every iteration waits for it.
 
     Returns the scale: for float32 the power of two that takes all coordinates below one, if it is
     no more than 2**100 away from one.
     """
-    extent, largest = 0.0, 0.0
+    extent, largest, k = 0.0, 0.0, len(centers)
     if half.itemsize == 4:
         for j in range(k):
             for feature in range(len(shift)):
-                extent = max(extent, abs(padded[j, feature] - shift[feature]))
+                extent = max(extent, abs(centers[j, feature] - shift[feature]))
     exponent = math.frexp(extent)[1] if 0.0 < extent < np.inf else 0
     scale = math.ldexp(1.0, -min(max(exponent, -100), 100))
     for j in range(len(padded)):
         square = 0.0
         for feature in range(len(shift)):
+            padded[j, feature] = centers[j, feature] if j < k else 0.0
             value = (padded[j, feature] - shift[feature]) * scale if j < k else 0.0
             moved[j, feature] = value
             wide = np.float64(moved[j, feature])

@@ -201,7 +201,7 @@ class FixedPoint:
             weights = sums.counts.astype(np.float64)
         means, scatter = np.empty(sums.high.shape), np.empty(len(weights))
         center_shift, moved, complete = _moments(
-            Sums(*map(owned, sums)), weights, self._units,
+            owned(sums.high), owned(sums.low), owned(sums.counts), weights, *self._units,
             means if centers is None else owned(centers), means, scatter,
         )  # fmt: skip
         return Moments(means, weights, complete, scatter, center_shift, moved)
@@ -209,8 +209,8 @@ class FixedPoint:
     @cached_property
     def _units(self) -> "Units":
         """What turns integers back into values."""
-        lift = np.ones_like(self.scale) if self.lift is None else self.lift
-        return Units(owned(self.shift), 1.0 / self.scale, 1.0 / lift)
+        unlift = np.ones(len(self.scale)) if self.lift is None else 1.0 / self.lift
+        return Units(owned(self.shift), 1.0 / self.scale, unlift)
 
 
 NO_SUMS = FixedPoint.from_range(np.empty(0), np.empty(0), 0)
@@ -218,14 +218,13 @@ NO_SUMS = FixedPoint.from_range(np.empty(0), np.empty(0), 0)
 
 
 @compiled(error_model="numpy")
-def _moments(sums, weights, units, centers, means, scatter):
+def _moments(high, low, counts, weights, shift, unit, unlift, centers, means, scatter):
     """Write means (k, d) and scatter (k,); return center_shift, moved and complete.
 
-    `centers` may be `means` itself. In one compiled function, since every iteration waits for it;
-    added up one after the other, an order that no instruction set changes.
+    `centers` may be `means` itself. In one compiled function, since every iteration waits for it,
+    and of flat arguments, since records take as long as a small step's work; added up one after the
+    other, an order that no instruction set changes.
     """
-    high, low, counts, _, _ = sums
-    shift, unit, unlift = units
     complete, moved, squares = True, False, 0.0
     for j in range(len(weights)):
         weight, apart = weights[j] if counts[j] else 0.0, 0.0

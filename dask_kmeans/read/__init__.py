@@ -112,6 +112,8 @@ def _read(X: Any, sample_weight: Any, feature_dim: Any) -> Points:
         return from_xarray.read_dataset(X, sample_weight, feature_dim)
     if feature_dim is not None:
         raise checks.unused_feature_dim_error(feature_dim, type(X).__name__)
+    if type(X) is np.ndarray:  # what is asked below takes long beside a small fit
+        return from_numpy.read(X, sample_weight)
     if _is_a(X, "pandas", "DataFrame"):
         from dask_kmeans.read import from_pandas
 

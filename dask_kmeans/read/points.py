@@ -113,6 +113,8 @@ class Points:
 
     def through(self, *more: Transform) -> Points:
         """The same rows after more transforms, for passes over the blocks and for `apply`."""
+        if not more:
+            return self
         transforms = (*self.transforms, *more)
         return replace(
             self,
@@ -159,6 +161,8 @@ class Points:
 
     def with_counts(self, counts: Sequence[int]) -> Points:
         """The same points, now that the rows of every block are counted."""
+        if self.n_rows is not None:
+            return self  # which they were before
         starts = accumulate(counts, initial=0)
         blocks = tuple(
             block._replace(start=start, rows=rows)

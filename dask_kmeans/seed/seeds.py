@@ -191,12 +191,13 @@ def _random(*entropy: int) -> np.random.RandomState:
     return np.random.RandomState(np.random.MT19937(np.random.SeedSequence(entropy)))
 
 
-def _given(init: Init, n_features: int, n_clusters: int, n_init: int) -> list[np.ndarray]:
-    """Centers that the caller brings, checked."""
-    if hasattr(init, "cluster_centers_"):
-        init = init.cluster_centers_
-    brought = (init(n_clusters) if callable(init) else init for _ in range(n_init))
-    return [checks.check_init(centers, n_clusters, n_features) for centers in brought]
+def _given(
+    init: np.ndarray | Callable, n_features: int, n_clusters: int, n_init: int
+) -> list[np.ndarray]:
+    """Centers that the caller brings; those of a callable are checked, others have been."""
+    if not callable(init):
+        return [init] * n_init
+    return [checks.check_init(init(n_clusters), n_clusters, n_features) for _ in range(n_init)]
 
 
 def _as_centers(given: np.ndarray, rule: CenterRule) -> np.ndarray:

@@ -23,7 +23,7 @@ from dask_kmeans.statistics.extreme_rows import ExtremeRows, RowsByDistance
 from dask_kmeans.statistics.farthest import Farthest, FarthestRows
 from dask_kmeans.statistics.features import ClusterFeatures, FeaturesByCluster
 from dask_kmeans.statistics.indices import calinski_harabasz, davies_bouldin, mean_of_means
-from dask_kmeans.statistics.inertia import Inertia
+from dask_kmeans.statistics.inertia import Inertia, measured_inertia
 from dask_kmeans.statistics.mean_distances import MeanDistances
 from dask_kmeans.statistics.pairs import PairCounts
 from dask_kmeans.statistics.quantiles import DistanceQuantiles, Histogram
@@ -73,6 +73,7 @@ __all__ = [
     "global_rows",
     "learn",
     "mean_of_means",
+    "measured_inertia",
     "merge_known",
     "nothing_known",
 ]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from dask_kmeans.kernels import ExactSum
-from dask_kmeans.statistics.record import LabelledRows
+from dask_kmeans.statistics.record import Known, LabelledRows, Statistic
 
 
 @dataclass(frozen=True)
@@ -29,3 +30,11 @@ class Inertia:
     def finish(self, known: ExactSum, centers: np.ndarray) -> float:
         """See `Statistic`."""
         return known.value()
+
+
+def measured_inertia(statistics: Sequence[Statistic], known: Known) -> float | None:
+    """The inertia, if it is among what is known of some statistics."""
+    for statistic, total in zip(statistics, known, strict=True):
+        if isinstance(statistic, Inertia):
+            return total.value()
+    return None

@@ -13,7 +13,14 @@ from dask_kmeans.centers import Update, total_inertia
 from dask_kmeans.kernels import Drift, Moments, Sums, drift_after, merge_sums
 from dask_kmeans.parameters import Thresholds
 from dask_kmeans.state import FarRowsNeeded, Found, Rules, RunState, next_state
-from dask_kmeans.statistics import FarthestRows, Inertia, PairCounts, Statistic, figures
+from dask_kmeans.statistics import (
+    FarthestRows,
+    Inertia,
+    PairCounts,
+    Statistic,
+    figures,
+    measured_inertia,
+)
 from dask_kmeans.step.assign import Assigned, Outcome, Request, assign_block
 from dask_kmeans.step.combine import merge_for
 from dask_kmeans.step.fused import FusedSteps
@@ -92,7 +99,7 @@ def advance(
             savings,
             blockwise,
             statistics=_statistics_wanted(run, run is runs[0], savings, blockwise),
-            fused=_fused_steps(run, rules, savings, blockwise),
+            fused=_fused_steps(run, len(runs) == 1, rules, savings, blockwise),
         )
         for run in runs
     ]
@@ -100,21 +107,21 @@ def advance(
         assign_block, requests, rules.center_rule.fixed_point, merge=merge_for(requests),
         count=Assigned.count_passes, name=f"iteration {runs[0].iteration + 1}",
     )  # fmt: skip
-    if runs[0].latest is None:
-        # A constant of the data, which the first run has measured for all.
-        offset = _scatter_offset(runs[0], requests[0], passed.outcomes[0], rules)
-        runs = [run._replace(scatter_offset=offset) for run in runs]
-    following = []
+    stepped: list[RunState] = []
     for run, request, outcome in zip(runs, requests, passed.outcomes, strict=True):
+        if run.latest is None and stepped:
+            # A constant of the data, which the first run has measured for all.
+            run = run._replace(scatter_offset=stepped[0].scatter_offset)
         if outcome.more_steps is None:
             found = _found(run, request, outcome, passed.bytes_read)
+            following = next_state(run, found, rules)
         else:
-            run, found, _ = outcome.more_steps
+            run, found, following, _ = outcome.more_steps
         if not (savings.fused and blockwise.single_task):
             # Else nobody is between the steps who could change rows in memory; the last pass tells.
             _check_sums(found.sums, run, rules, survey)
-        following.append(_step(run, found, rules, blockwise))
-    return following
+        stepped.append(_ended(run, found, following, rules, blockwise))
+    return stepped
 
 
 def final_pass(
@@ -183,9 +190,14 @@ def _check_sums(sums: Sums, run: RunState, rules: Rules, survey: Survey) -> Upda
     return update
 
 
-def _step(run: RunState, found: Found, rules: Rules, blockwise: Blockwise) -> RunState:
+def _ended(
+    run: RunState,
+    found: Found,
+    following: RunState | FarRowsNeeded,
+    rules: Rules,
+    blockwise: Blockwise,
+) -> RunState:
     """The run's next state, after one more pass where that takes far rows."""
-    following = next_state(run, found, rules)
     while isinstance(following, FarRowsNeeded):
         farthest = FarthestRows(following.wanted)
         found = found._replace(
@@ -222,25 +234,24 @@ def _found(run: RunState, request: Request, outcome: Outcome, bytes_read: int) -
     sums = outcome.sums
     if run.latest is not None:
         sums = merge_sums(sums, run.latest.sums)  # in the memory of the former, which is ours
-    found = Found(sums, outcome.changed, outcome.examined, bytes_read, drift=request.drift)
+    found = Found(
+        sums, outcome.changed, outcome.examined, bytes_read, drift=request.drift,
+        inertia=measured_inertia(request.statistics, outcome.known),
+    )  # fmt: skip
     for statistic, known in zip(request.statistics, outcome.known, strict=True):
         if isinstance(statistic, FarthestRows):
             found = found._replace(farthest=known, farthest_wanted=statistic.wanted)
     return found
 
 
-def _scatter_offset(run: RunState, request: Request, outcome: Outcome, rules: Rules) -> float:
-    """Inertia of the first step less its scatter: the same in every step."""
-    inertia = outcome.known[request.statistics.index(Inertia())].value()
-    return inertia - rules.center_rule.update(outcome.sums, run.centers).scatter
-
-
 def _fused_steps(
-    run: RunState, rules: Rules, savings: Savings, blockwise: Blockwise
+    run: RunState, only: bool, rules: Rules, savings: Savings, blockwise: Blockwise
 ) -> FusedSteps | None:
-    """For a task that may take more steps than one."""
-    if run.latest is None or run.longest_leap or not savings.fused or not blockwise.single_task:
+    """For a task that may take more steps than one; only : whether no other run moves."""
+    if run.longest_leap or not savings.fused or not blockwise.single_task:
         return None
+    if run.latest is None and not (only and blockwise.plan.collector is None):
+        return None  # the first step of several measures for all; that beside a sample is checked
     return FusedSteps(run, rules)
 
 

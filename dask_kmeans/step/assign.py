@@ -14,6 +14,7 @@ import numpy as np
 from dask_kmeans.blockwise import OpenBlock
 from dask_kmeans.kernels import (
     NO_MARGINS,
+    Assignment,
     Drift,
     FixedPoint,
     Margins,
@@ -27,8 +28,15 @@ from dask_kmeans.kernels import (
 )
 from dask_kmeans.labels import Labels
 from dask_kmeans.parameters import Thresholds
-from dask_kmeans.state import Found
-from dask_kmeans.statistics import Known, PairCounts, Statistic, learn, nothing_known
+from dask_kmeans.state import FarRowsNeeded, Found, next_state
+from dask_kmeans.statistics import (
+    Known,
+    PairCounts,
+    Statistic,
+    learn,
+    measured_inertia,
+    nothing_known,
+)
 from dask_kmeans.step.fused import FusedSteps, StepsTaken
 from dask_kmeans.step.row_cache import NONE, KeptRows, Proof, RowCacheWriter, kept_rows
 
@@ -201,14 +209,14 @@ class _Step:
         if picks is not None:
             begin, end = np.searchsorted(picks, [first, stop])
             picks = picks[begin:end] - first
-        self._assign(values, weights, known, picks, self.margins[rows])
-        if self.request.fused is not None and len(values) == len(self.labels.stored):
-            self._take_fused_steps(self.request.fused, values, weights, known)
-        self.labels.put(rows, known)
+        these = self._assign(values, weights, known, picks, self.margins[rows])
         self.known = learn(
             self.request.statistics, self.known, values, weights, known,
             self.request.prepared.centers, self.start + first,
         )  # fmt: skip
+        if self.request.fused is not None and len(values) == len(self.labels.stored):
+            self._take_fused_steps(self.request.fused, these, values, weights, known)
+        self.labels.put(rows, known)
 
     def take_kept(self, kept: KeptRows) -> None:
         """Look at kept rows."""
@@ -220,35 +228,42 @@ class _Step:
         self.labels.stored[kept.rows] = known
         self.margins[kept.rows] = margins
 
-    def _assign(self, values, weights, labels, picks, margins) -> None:
+    def _assign(self, values, weights, labels, picks, margins) -> Assignment:
+        """Label rows, and add them up in `sums`."""
         these = assignment(values, weights, self.fixed_point, labels, self.sums)
         self.changed += these.to(self.request.prepared, picks, self._written(margins)).changed
+        return these
 
     def _written(self, margins: np.ndarray) -> Margins:
         """Margins as the kernels write them."""
         drift = self.request.drift
         return NO_MARGINS if drift is None else drift.margins(margins)
 
-    def _take_fused_steps(self, fused: FusedSteps, values, weights, labels) -> None:
+    def _take_fused_steps(
+        self, fused: FusedSteps, these: Assignment, values, weights, labels
+    ) -> None:
         """Take the steps that follow, as long as the driver would do nothing else."""
         state, latest, changed, reads = fused.state, fused.state.latest, self.changed, 0
-        assert latest is not None
-        total = Sums(*(a + b for a, b in zip(latest.sums, self.sums, strict=True)))
-        these = assignment(values, weights, self.fixed_point, labels, total)
+        total = self.sums
+        if latest is not None:
+            total = Sums(*(a + b for a, b in zip(latest.sums, self.sums, strict=True)))
+            these = assignment(values, weights, self.fixed_point, labels, total)
+        inertia = measured_inertia(self.request.statistics, self.known)
         while True:
             reads += self.examined > 0
             found = Found(
                 total, changed, self.examined, values.nbytes if self.examined else 0,
-                drift=self.request.drift,
+                drift=self.request.drift, inertia=inertia,
             )  # fmt: skip
-            following = fused.following(state, found)
-            if following is None:
+            following = next_state(state, found, fused.rules)
+            if isinstance(following, FarRowsNeeded) or following.reason is not None:
                 break
-            state, self.request = following, self.request.to(following.centers)
+            state, inertia = following, None
+            self.request = self.request.to(following.centers)
             self._prove(self.margins, len(values))
             written = self._written(self.margins)
             changed = these.to(self.request.prepared, self.picks, written).changed
-        self.more_steps = StepsTaken(state, found, reads)
+        self.more_steps = StepsTaken(state, found, following, reads)
 
     def lifetime(self, rows: slice) -> np.ndarray:
         """For how many steps like the last one the labels of rows are proved."""
