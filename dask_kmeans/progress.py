@@ -110,7 +110,7 @@ class Gauge:
         while len(moves) > 2 and moves[1][0] < recent:
             moves.popleft()
         (first, before), (last, _) = moves[0], moves[-1]
-        if len(moves) < 2:
+        if last == first:
             return standing
         if now - last > 2 * (last - first) / (len(moves) - 1):
             last = now  # it does not go on as before
