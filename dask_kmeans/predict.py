@@ -158,7 +158,7 @@ def _measure_block(
 ) -> Known:
     """What a block's rows teach."""
     centers = function.prepared.centers
-    known, first = nothing_known(statistics, centers), first_row_of(block)
+    known, first = nothing_known(statistics, centers), first_row_of(block.index, block.start)
     for as_read, (values, weights), carried in block.pieces_as_read(carrying):
         function.check(values)
         checks.check_weights(weights, first)

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from dask_kmeans.kernels import ClusterMoments, dense
-from dask_kmeans.read.transforms import PresentFeatures
 from dask_kmeans.statistics.record import LabelledRows
+
+
+class FeatureChoice(Protocol):
+    """Leaves out features, as a transform of rows does."""
+
+    def forward(self, rows: Any) -> Any:
+        """Rows (m, d) without the features."""
+
+    def undo(self, values: np.ndarray) -> np.ndarray:
+        """Values (k, d') of the features that are left, NaN in the places of the others."""
 
 
 class ClusterFeatures(NamedTuple):
@@ -25,7 +34,7 @@ class ClusterFeatures(NamedTuple):
 class FeaturesByCluster:
     """ClusterFeatures: where the rows of each cluster lie, whatever they went through."""
 
-    present: PresentFeatures | None = None
+    present: FeatureChoice | None = None
     """What leaves out features of the rows that are read, of which then NaN is told."""
 
     def zero(self, centers: np.ndarray) -> ClusterMoments:

@@ -13,7 +13,6 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from dask_kmeans.blockwise import UNCOUNTED, OpenBlock
 from dask_kmeans.kernels import labelled_distances
 
 AT_ONCE = 2**13
@@ -124,9 +123,12 @@ def _chunks(
         )  # fmt: skip
 
 
-def first_row_of(block: OpenBlock) -> int:
-    """Number of the first row of a block: see `LabelledRows.first_row`."""
-    return block.index << BLOCK_BITS if block.start == UNCOUNTED else block.start
+def first_row_of(index: int, start: int) -> int:
+    """Number of a block's first row, as `LabelledRows.first_row` has it.
+
+    start : how many rows come before; negative where they are not counted.
+    """
+    return index << BLOCK_BITS if start < 0 else start
 
 
 def merge_known(statistics: Sequence[Statistic], a: Known, b: Known) -> Known:
