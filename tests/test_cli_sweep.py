@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
+from PIL import Image, ImageChops
 
 from dask_kmeans import cli, load_model, sweep
 from dask_kmeans.write import models as writing
@@ -85,19 +89,65 @@ def test_data_without_clusters_has_no_elbow(run, folder):
     assert "elbow: none (strength " in run("sweep", "u.npy", "--max-clusters", 6)[1]
 
 
-@pytest.mark.parametrize("option", ["--models", "--report"])
-def test_outputs_that_exist_are_found_before_anything_is_read(run, folder, option):
-    (folder / "out").mkdir()
-    (folder / "out" / "precious").write_text("")
-    command = ("sweep", "gone.npy", "--max-clusters", 3, option, "out")
+@pytest.mark.parametrize(
+    ("option", "place"), [("--models", "out"), ("--report", "out"), ("--plot", "out.png")]
+)
+def test_outputs_that_exist_are_found_before_anything_is_read(run, folder, option, place):
+    (folder / place).mkdir()
+    (folder / place / "precious").write_text("")
+    command = ("sweep", "gone.npy", "--max-clusters", 3, option, place)
     code, out, err = run(*command)
     assert (code, out) == (1, "")
-    assert "out exists already" in err
+    assert f"{place} exists already" in err
     assert "--overwrite" in err
     code, _, err = run(*command, "--overwrite")
     assert code == 1
     assert "a folder that dask_kmeans did not write" in err
-    assert (folder / "out" / "precious").exists()
+    assert (folder / place / "precious").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "start"), [("e.png", b"\x89PNG"), ("e.SVG", b"<?xml"), ("e.pdf", b"%PDF")]
+)
+def test_the_elbow_is_drawn(run, folder, name, start):
+    command = ("sweep", "x.parquet", "--max-clusters", 4, "--quiet", "--plot", name)
+    code, out, err = run(*command, "--report", "r.json")
+    assert (code, out, err) == (0, "", "")
+    assert (folder / name).read_bytes().startswith(start)
+    assert json.loads((folder / "r.json").read_text())["plot"] == name
+    assert "exists already" in run(*command)[2]
+    (folder / name).write_text("old")
+    assert run(*command, "--overwrite")[0] == 0
+    assert (folder / name).read_bytes().startswith(start)
+    assert sorted(path.name for path in folder.iterdir()) == [name, "r.json", "x.parquet"]
+
+
+def test_the_drawn_elbow_is_that_of_python(run, folder, xclara):
+    run("sweep", "x.parquet", "--columns", "V1,V2", "--max-clusters", 4, "--plot", "shell.png")
+    ax = Figure(figsize=(6.4, 4), layout="constrained").add_subplot()
+    sweep(xclara, range(1, 5), random_state=0).plot(ax=ax).figure.savefig("python.png", dpi=150)
+    shell, python = (Image.open(f"{name}.png").convert("RGB") for name in ("shell", "python"))
+    assert ImageChops.difference(shell, python).getbbox() is None
+    assert len(shell.getcolors(1 << 20)) > 10
+
+
+def test_a_picture_is_written_whole_or_not_at_all(run, folder, monkeypatch):
+    def fails(self, path, **options):
+        Path(path).write_bytes(b"half")
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr(Figure, "savefig", fails)
+    code, _, err = run("sweep", "x.parquet", "--max-clusters", 2, "--plot", "e.png", "--quiet")
+    assert code == 1
+    assert "the disk is full" in err
+    assert [path.name for path in folder.iterdir()] == ["x.parquet"]
+
+
+def test_a_missing_matplotlib_is_named_before_anything_is_read(run, folder, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
+    code, _, err = run("sweep", "gone.npy", "--max-clusters", 2, "--plot", "e.png")
+    assert code == 1
+    assert "pip install 'dask-kmeans[plot]'" in err
 
 
 def test_overwriting_leaves_nothing_of_the_old_models(run, folder):
@@ -144,6 +194,8 @@ def test_fits_that_do_not_settle(run, folder):
         (["--min-clusters", 0, "--max-clusters", 3], "--min-clusters"),
         ([], "--max-clusters"),
         (["--max-clusters", 3, "--models", "x.parquet"], "the same place"),
+        (["--max-clusters", 3, "--plot", "e.txt"], "'e.txt' must end in .png, .svg, .pdf"),
+        (["--max-clusters", 3, "--plot", "e.svg", "--report", "e.svg"], "the same place"),
         (["--max-clusters", 3, "--metric", "cosine", "--standardize"], "leave out one"),
         (["--max-clusters", 3, "--checkpoint", "c"], "No such option"),
         (["--max-clusters", 3, "--labels", "l.npy"], "No such option"),

@@ -195,6 +195,9 @@ def describe(**options: Any) -> int:
     help="The last number of clusters.",
 )
 @click.option("--models", metavar="URL", help="Folder that the fitted models go to, as K.zarr.")
+@click.option(
+    "--plot", metavar="FILE.png", help="Draw the inertia with its elbow: .png, .svg or .pdf."
+)
 @columns_options
 @click.option("--sample-weight", metavar="COLUMN", help="Column that holds weights.")
 @parameter_options
@@ -209,7 +212,7 @@ def sweep(**options: Any) -> int:
     """Fit many numbers of clusters in shared passes over SOURCE, and tell what speaks for each."""
     check_range(options)
     check_parameters(options)
-    check_usage(options, ("source", "models", "report"))
+    check_usage(options, ("source", "models", "plot", "report"))
     if options.pop("show_config"):
         return show_config()
     with quick_imports():
@@ -219,7 +222,7 @@ def sweep(**options: Any) -> int:
 
     first, last = taken(options, ("min_clusters", "max_clusters")).values()
     parameters, cluster = taken(options, PARAMETERS), taken(options, CLUSTER)
-    outputs = Outputs(labels=None, **taken(options, ("report", "overwrite", "quiet")))
+    outputs = Outputs(labels=None, **taken(options, ("plot", "report", "overwrite", "quiet")))
     features = features_of(options) | {"weight_column": options.pop("sample_weight")}
     with log_of(outputs.quiet):
         return run(

@@ -28,6 +28,7 @@ PARAMETERS = (
 """Of KMeans, besides n_clusters."""
 
 LABEL_ENDINGS = (".zarr", ".parquet", ".csv", ".npy")
+PLOT_ENDINGS = (".png", ".svg", ".pdf")
 EXPORT_ENDINGS = (".npy", ".parquet", ".json")
 TABLE_ENDINGS = (".parquet", ".csv")
 """Of labels that are a column, beside which others can stand."""
@@ -227,6 +228,11 @@ def check_usage(options: dict[str, Any], places: tuple[str, ...]) -> None:
     if labels is not None and not labels.rstrip("/").endswith(LABEL_ENDINGS):
         raise click.BadParameter(
             f"{labels!r} must end in {', '.join(LABEL_ENDINGS)}.", param_hint="'--labels'"
+        )
+    plot = options.get("plot")
+    if plot is not None and not plot.lower().endswith(PLOT_ENDINGS):
+        raise click.BadParameter(
+            f"{plot!r} must end in {', '.join(PLOT_ENDINGS)}.", param_hint="'--plot'"
         )
     _check_beside_labels(options)
     used: dict[str, str] = {}

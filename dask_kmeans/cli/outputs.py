@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dask_kmeans.cli.options import TABLE_ENDINGS
+from dask_kmeans.plot.files import check_picture
 from dask_kmeans.write import check_labels_output, check_output
 
 
@@ -20,6 +21,7 @@ class Outputs:
     keep: tuple[str, ...] = ()
     partition_by: str | None = None
     html: str | None = None
+    plot: str | None = None
 
     @property
     def are_a_table(self) -> bool:
@@ -34,3 +36,5 @@ class Outputs:
             check_output(self.report, overwrite=self.overwrite)
         if self.html is not None:
             check_output(self.html, overwrite=self.overwrite)
+        if self.plot is not None:
+            check_picture(self.plot, overwrite=self.overwrite)

@@ -1,4 +1,4 @@
-"""`dask-kmeans sweep`: outputs checked -> read -> fits -> table, report, models."""
+"""`dask-kmeans sweep`: outputs checked -> read -> fits -> table, report, models, picture."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from dask_kmeans.cli.log import logger, progress
 from dask_kmeans.cli.outputs import Outputs
 from dask_kmeans.cli.report import write_report
 from dask_kmeans.cli.streams import say, warn
+from dask_kmeans.plot.files import write_picture
 from dask_kmeans.read import open_source
 from dask_kmeans.sweeps import Sweep, sweep
 from dask_kmeans.write import check_output, save_models
@@ -54,11 +55,14 @@ def run(
             "version": __version__,
             "source": source,
             "models": None if refused else models,
+            "plot": outputs.plot,
             **_told(found),
             "peak_memory": peak_memory(client),
             "seconds": time.perf_counter() - start,
         }
     write_report(content, outputs.report, outputs.overwrite)
+    if outputs.plot is not None:
+        write_picture(lambda ax: found.plot(ax=ax), outputs.plot, overwrite=outputs.overwrite)
     if not outputs.quiet and outputs.report != "-":
         click.echo(_summary(found, content))
     if unsettled:

@@ -4,6 +4,7 @@ fits    convergence, sizes        of what a model knows: nothing is read
 rows    clusters, silhouette      of a sample of rows: one pass over the data
 maps    label_map                 of labels on a grid
 sweeps  elbow, clustergram        of many numbers of clusters: nothing is read
+files   pictures on their way to a file, without a screen
 
 Each function takes the axes to draw on, `ax`, or makes a figure, and returns the axes.
 """

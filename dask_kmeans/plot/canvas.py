@@ -42,6 +42,13 @@ def axes(ax: Any, *, solid: bool = False) -> Any:
     return plt.subplots(figsize=SIZE, layout="constrained", subplot_kw=kind)[1]
 
 
+def off_screen() -> Any:
+    """The axes of a figure that is no window and that nothing but its axes holds."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=SIZE, layout="constrained").add_subplot()
+
+
 def is_solid(ax: Any) -> bool:
     """Whether axes are 3-D."""
     return hasattr(ax, "get_zlim")
