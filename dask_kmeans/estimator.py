@@ -405,6 +405,7 @@ class KMeans(FittedClusters):
                 **{name: getattr(self._fitted_model(), name) for name in OF_THE_DATA},
             )
         )
+        coarse._grid = self._grid  # itself, and not what of it a model can store
         return coarse
 
     @classmethod

@@ -245,3 +245,19 @@ def test_names_that_json_has_no_form_for(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert load_model(str(tmp_path / "m.zarr")).labelled_centers_.shape == (2, 6)
+
+
+def test_a_coarser_model_keeps_the_maps(tmp_path):
+    fine = fitted(FIELD, 6)
+    coarse = fine.coarsen(2)
+    maps = coarse.labelled_centers_
+    np.testing.assert_array_equal(maps.values.reshape(2, -1), coarse.cluster_centers_)
+    assert maps.dims == ("cluster", *DIMS)
+    assert maps.attrs == fine.labelled_centers_.attrs
+    for dim in DIMS:
+        xr.testing.assert_identical(maps[dim], fine.labelled_centers_[dim])
+    coarse.save(str(tmp_path / "coarse.zarr"))
+    loaded = load_model(str(tmp_path / "coarse.zarr"))
+    xr.testing.assert_equal(loaded.labelled_centers_, maps)
+    expected = np.where(fine.labels_ < 0, -1, coarse.parent_[fine.labels_])
+    np.testing.assert_array_equal(loaded.predict(FIELD), expected)
