@@ -175,7 +175,7 @@ def survey_block(
     """One block's share of the survey; moments and content are those of before the transforms."""
     unusable = bad_weight = None
     rows = nan_rows = weightless = content = 0
-    counted = Counted.none(np.zeros(n_features, bool), with_moments)
+    counted: Counted | None = None
     for values, weights in strips(block.pieces()) if transforms else block.pieces():
         compared = forward(values, transforms)
         low, high = np.full(n_features, np.inf), np.full(n_features, -np.inf)
@@ -201,7 +201,7 @@ def survey_block(
                 found.moments.add(dense(values), weights, positive)
         else:
             found = _counted(dense(values), weights, positive, transforms, with_moments)
-        counted = counted.merge(found)
+        counted = found if counted is None else counted.merge(found)
         if with_content:
             content = content_hash(dense(values), weights, content)
         nan_rows += with_nan
@@ -214,7 +214,7 @@ def survey_block(
         nan_rows,
         weightless,
         bad_weight,
-        counted,
+        counted or Counted.none(np.zeros(n_features, bool), with_moments),
     )
 
 
@@ -342,12 +342,12 @@ def survey(
         raise checks.nothing_counts_error(n_rows, merged.nan_rows, points.weighted)
     if points.weighted:
         checks.check_weight_scale(counted.max_weight)
-    minimum, maximum = (
-        np.where(counted.seen, ends, 0.0) for ends in (counted.minimum, counted.maximum)
-    )
-    labelled = counted.rows, counted.rows + merged.weightless
+    minimum, maximum = counted.minimum, counted.maximum
     if counted.seen.all():
         labelled = (n_rows - merged.nan_rows,) * 2
+    else:
+        minimum, maximum = (np.where(counted.seen, ends, 0.0) for ends in (minimum, maximum))
+        labelled = counted.rows, counted.rows + merged.weightless
     return Survey(
         n_rows, counts, minimum, maximum, counted.seen, merged.nan_rows, labelled,
         counted.max_weight if points.weighted else None, counted.rows,

@@ -110,7 +110,7 @@ def check_init(init: Any, n_clusters: int, n_features: int) -> np.ndarray:
         raise ValueError(
             text(f"init is no array: {error}. It needs shape ({n_clusters}, {n_features})")
         ) from error
-    if np.ma.is_masked(given):
+    if isinstance(given, np.ma.MaskedArray) and np.ma.is_masked(given):
         raise masked_error("init")
     check_numeric(given.dtype, "init")
     centers = np.array(given, np.float64)
