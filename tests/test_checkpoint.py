@@ -466,7 +466,7 @@ def test_the_command_goes_on_after_a_signal(number, tmp_path):
     )
     with stopped:
         for line in stopped.stderr:
-            if line.startswith("iteration 2"):
+            if " iteration 2:" in line:
                 stopped.send_signal(number)
                 break
         *_, last = stopped.stderr.read().splitlines()
