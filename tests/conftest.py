@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 import dask
 import distributed  # noqa: F401
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
+from reports import checked_of
+
+from dask_kmeans import cli
 
 XCLARA = Path(__file__).parent.parent / "examples" / "data" / "xclara.npy"
 
@@ -62,3 +66,31 @@ def client(processes):
 
     with Client(processes) as client:
         yield client
+
+
+class Ran(NamedTuple):
+    """What one call of the command line left."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def lines(self) -> list[str]:
+        """Of stderr."""
+        return self.err.splitlines()
+
+
+@pytest.fixture
+def run(capsys):
+    """`run("fit", ...)` as the shell would, in this process; a report has to be as published."""
+
+    def call(*arguments: object) -> Ran:
+        with pytest.raises(SystemExit) as end:
+            cli.main([str(argument) for argument in arguments])
+        ran = Ran(end.value.code, *capsys.readouterr())
+        if ran.code == 0:
+            checked_of(arguments, ran.out)
+        return ran
+
+    return call

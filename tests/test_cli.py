@@ -7,36 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import zarr
-from reports import checked_of
 
-from dask_kmeans import KMeans, __version__, cli, load_model
+from dask_kmeans import KMeans, __version__, load_model
 from dask_kmeans.write import load_fitted
 
 STATED = [[9.4780459, 10.686052], [40.68362784, 59.71589274], [69.92418447, -10.11964119]]
 INERTIA = 611605.8806933896
-
-
-class Ran:
-    """What one call of the command left."""
-
-    def __init__(self, code, out, err):
-        self.code, self.out, self.err = code, out, err
-        self.lines = err.splitlines()
-
-
-@pytest.fixture
-def run(capsys):
-    """`run("fit", ...)` as the shell would, in this process."""
-
-    def call(*arguments):
-        with pytest.raises(SystemExit) as end:
-            cli.main([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        if end.value.code == 0:
-            checked_of(arguments, captured.out)
-        return Ran(end.value.code, captured.out, captured.err)
-
-    return call
 
 
 @pytest.fixture

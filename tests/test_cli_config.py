@@ -8,7 +8,6 @@ import tomllib
 import numpy as np
 import pytest
 
-from dask_kmeans import cli
 from dask_kmeans.write import load_fitted
 
 JOB = """
@@ -37,16 +36,6 @@ def job(tmp_path, monkeypatch, xclara):
     np.save("x.npy", xclara)
     (tmp_path / "job.toml").write_text(JOB)
     return tmp_path
-
-
-@pytest.fixture
-def run(capsys):
-    def call(*arguments):
-        with pytest.raises(SystemExit) as end:
-            cli.main([str(argument) for argument in arguments])
-        return end.value.code, *capsys.readouterr()
-
-    return call
 
 
 def test_a_job_of_two_commands(run, job):

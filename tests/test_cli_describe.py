@@ -8,19 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dask_kmeans import cli, load_model
-
-
-@pytest.fixture
-def run(capsys):
-    """`run("describe", ...)` as the shell would, in this process: exit code, stdout, stderr."""
-
-    def call(*arguments):
-        with pytest.raises(SystemExit) as end:
-            cli.main([str(argument) for argument in arguments])
-        return end.value.code, *capsys.readouterr()
-
-    return call
+from dask_kmeans import load_model
 
 
 @pytest.fixture

@@ -12,20 +12,8 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image, ImageChops
 
-from dask_kmeans import cli, load_model, sweep
+from dask_kmeans import load_model, sweep
 from dask_kmeans.write import models as writing
-
-
-@pytest.fixture
-def run(capsys):
-    """`run("sweep", ...)` as the shell would: (exit code, stdout, stderr)."""
-
-    def call(*arguments):
-        with pytest.raises(SystemExit) as end:
-            cli.main([str(argument) for argument in arguments])
-        return end.value.code, *capsys.readouterr()
-
-    return call
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from inputs import blobs
 
-from dask_kmeans import KMeans, cli
+from dask_kmeans import KMeans
 from dask_kmeans.read import from_csv, from_parquet, open_source
 from dask_kmeans.write import partitions, row_table, write_rows
 
@@ -73,26 +73,6 @@ SOURCES = {
         write_parts(flat(shuffled_table()), folder / "c", ".csv", (0, ROWS)) / "part-8.csv"
     ),
 }
-
-
-class Ran:
-    """What one call of the command left."""
-
-    def __init__(self, code, out, err):
-        self.code, self.out, self.err = code, out, err
-
-
-@pytest.fixture
-def run(capsys):
-    """`run("fit", ...)` as the shell would, in this process."""
-
-    def call(*arguments):
-        with pytest.raises(SystemExit) as end:
-            cli.main([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        return Ran(end.value.code, captured.out, captured.err)
-
-    return call
 
 
 @pytest.fixture(scope="module")
