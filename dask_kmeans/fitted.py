@@ -39,8 +39,7 @@ from dask_kmeans.read import (
     Standardization,
     Transform,
     as_points,
-    is_path,
-    open_source,
+    opened,
 )
 from dask_kmeans.read.transforms import inward
 from dask_kmeans.result import Coarsening, FitResult, FittedModel, Stream
@@ -356,11 +355,11 @@ class FittedClusters(
     def _points_like_before(self, X: Any, sample_weight: Any) -> Points:
         """X as points that have the features of the rows before."""
         # A model of a raster labels plain tables too, where there is no dimension to name.
-        labelled = type(X).__name__ in ("DataArray", "Dataset")
-        feature_dim = self.feature_dim if labelled else None
         fitted = self._fitted_columns()
-        if is_path(X):
-            X = open_source(X, fitted)
+        X = opened(X, fitted)
+        on_grid = isinstance(X, Source) and X.has_dimensions
+        labelled = on_grid or type(X).__name__ in ("DataArray", "Dataset")
+        feature_dim = self.feature_dim if labelled else None
         points = as_points(
             X, sample_weight, feature_dim=feature_dim, nodata=self.nodata,
             fitted_nodata=self._nodata,
@@ -416,9 +415,9 @@ class FittedClusters(
 
     def _fitted_columns(self) -> FittedColumns:
         names = getattr(self, "feature_names_in_", None)
-        return FittedColumns(
-            None if names is None else tuple(map(str, names)), getattr(self, "_columns", None)
-        )
+        names = None if names is None else tuple(map(str, names))
+        variables = names if self._grid is None else self._grid.variables
+        return FittedColumns(names, getattr(self, "_columns", None), variables)
 
     def _fitted_model(self) -> FittedModel:
         columns = self._fitted_columns()

@@ -451,6 +451,15 @@ def zarr_group(folder):
     return fit_command("g.zarr")
 
 
+def saved(dataset, folder):
+    dataset.to_zarr(folder / "d.zarr", consolidated=False)
+    return "d.zarr"
+
+
+def images():
+    return xr.Dataset({"a": (("y", "x", "band"), SOME.reshape(3, 5, 4))})
+
+
 def text_columns(folder):
     return fit_command(table(folder, **{"it's, [long]": list("abcd"), "day": list("abcd")}))
 
@@ -472,6 +481,13 @@ IN_SHELL = {
         for name in ("n-clusters", "tol", "max-iter", "n-init", "random-state", "nan")
     ],
     "zarr_group_error": [zarr_group],
+    "needs_feature_dim_error": [
+        lambda folder: fit_command(saved(images(), folder), "--feature-dim", "bands"),
+    ],
+    "variables_differ_error": [lambda folder: fit_command(saved(mixed_dataset(), folder))],
+    "labels_no_table_error": [
+        lambda folder: fit_command(saved(images(), folder), "--labels", "l.parquet"),
+    ],
     "no_vector_error": [lambda folder: fit_command(table(folder, v=[[]] * 4))],
     "dataset_error": [lambda folder: datasets(folder) and fit_command("two.h5")],
     "existing_output_error": [existing],

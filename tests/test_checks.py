@@ -364,6 +364,7 @@ def test_errors_can_be_sent_to_another_process():
         (checks.zarr_group_error("g.zarr", {}), ["g.zarr", "without any array"]),
         (checks.zarr_group_error("g.zarr/", {"t": (5,), "a/X": (5, 2)}),
          ["Zarr group", "t (5,), a/X (5, 2)", "Type g.zarr/a/X"]),
+        (checks.zarr_group_error("g", {"t": (5,), "in": None}), ["in (a Dataset)", "Type g/in"]),
         (checks.schemas_differ_error("a.pq", "b.pq", {"c": ("int64", None)}),
          ["disagree in schema", "a.pq", "b.pq", "'c' is int64 there and missing here"]),
         (checks.existing_output_error("/o"), ["/o exists already", "overwrite=True"]),

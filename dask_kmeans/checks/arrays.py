@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -58,23 +59,36 @@ def needs_feature_dim_error(sizes: Mapping[Any, int], likely: Any, given: Any = 
         what = "some of the dimensions" if isinstance(given, list | tuple) else "a dimension"
         return ValueError(
             text(
-                f"feature_dim={given!r} is not {what} of X, which has {dims or 'none'} and needs "
-                f"at least one more for its rows. Type {ESTIMATOR}(feature_dim={likely!r})"
+                typed(f"feature_dim={given!r}", _dim_option(given)),
+                f" is not {what} of X, which has {dims or 'none'} and needs at least one more for "
+                "its rows. Type ",
+                typed(f"{ESTIMATOR}(feature_dim={likely!r})", _dim_option(likely)),
             )
         )
     return ValueError(
         text(
             f"X has {len(sizes)} dimensions, {dims}, and nothing says which of them holds the "
-            f"features. If {likely!r} does, type {ESTIMATOR}(feature_dim={likely!r})"
+            f"features. If {likely!r} does, type ",
+            typed(f"{ESTIMATOR}(feature_dim={likely!r})", _dim_option(likely)),
         )
     )
+
+
+def _dim_option(dims: Any) -> str:
+    """Dimensions of features as the shell has them."""
+    names = dims if isinstance(dims, list | tuple) else [dims]
+    return f"--feature-dim {shlex.quote(','.join(map(str, names)))}"
 
 
 def unused_feature_dim_error(given: Any, what: str) -> ValueError:
     return ValueError(
         text(
-            f"feature_dim={given!r} names a dimension of an xarray object, but X is a {what}: "
-            f"its columns are the features. Type {ESTIMATOR}(feature_dim=None)"
+            typed(f"feature_dim={given!r}", _dim_option(given)),
+            typed(" names a dimension of an xarray object, but X is ", " names a dimension, but "),
+            f"{what}",
+            typed("", " has none"),
+            ": its columns are the features. ",
+            typed(f"Type {ESTIMATOR}(feature_dim=None)", "Leave out --feature-dim"),
         )
     )
 
@@ -93,13 +107,13 @@ def feature_coordinate_error(dim: Any, fitted: np.ndarray, given: np.ndarray) ->
 
 def variables_differ_error(dims: Mapping[Any, Sequence[Any]]) -> ValueError:
     listing = ", ".join(f"{name} {tuple(of)}" for name, of in dims.items())
-    agree = next(iter(dims.values()), ())
-    names = [name for name, of in dims.items() if tuple(of) == tuple(agree)]
+    like = [[name for name in dims if set(dims[name]) == set(of)] for of in dims.values()]
+    names = max(like, key=len)
     return ValueError(
         text(
             f"The variables of the Dataset differ in their dimensions: {listing}. They are the "
             "features of the same samples, so choose some that agree: type ",
-            typed(f"X[{names!r}]", "--column NAME for each of them"),
+            typed(f"X[{names!r}]", f"--columns {shlex.quote(','.join(map(str, names)))}"),
         )
     )
 

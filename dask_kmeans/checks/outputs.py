@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -56,6 +57,17 @@ def labels_dimensions_error(path: str, n_dimensions: int) -> ValueError:
         text(
             f"Labels of {n_dimensions} dimensions are no column of a table, such as {path}. Write "
             "them to a name that ends in .zarr, which keeps dimensions and coordinates"
+        )
+    )
+
+
+def labels_no_table_error(path: str, source: str) -> ValueError:
+    """For a table of the labels of a Dataset in a file."""
+    stem = shlex.quote(re.sub(r"\.\w+$", "", path.rstrip("/")))
+    return ValueError(
+        text(
+            f"Labels of {source} have its dimensions, and are no table, such as {path}. Type "
+            f"--labels {stem}.zarr, which keeps dimensions and coordinates, or a name in .npy"
         )
     )
 

@@ -254,15 +254,15 @@ def missing_driver_error(source: str, scheme: str, reason: Any) -> ImportError:
 
 
 def zarr_group_error(
-    source: str, members: Mapping[str, Sequence[int]], opened: bool = False
+    source: str, members: Mapping[str, Sequence[int] | None], opened: bool = False
 ) -> ValueError:
-    """For a Zarr group given where an array is meant.
+    """For a Zarr group that is no Dataset, given where an array is meant.
 
     Parameters
     ----------
     source : str
     members : mapping
-        Paths and shapes of its arrays.
+        Paths and shapes of its arrays; the shape is None for a Dataset, a group in the group.
     opened : bool
         Whether a `zarr.Group` was given, not its path.
     """
@@ -270,13 +270,18 @@ def zarr_group_error(
         return ValueError(
             text(f"{source} is a Zarr group without any array in it; an array is needed")
         )
-    listing = ", ".join(f"{name} {sizes(shape)}" for name, shape in members.items())
+    listing = ", ".join(
+        f"{name} {'(a Dataset)' if shape is None else sizes(shape)}"
+        for name, shape in members.items()
+    )
     example = next(
-        (name for name, shape in members.items() if len(shape) == 2), next(iter(members))
+        (name for name, shape in members.items() if shape is None or len(shape) == 2),
+        next(iter(members)),
     )
     return ValueError(
         text(
-            f"{source} is a Zarr group, and one array is needed. Its arrays are {listing}. Type ",
+            f"{source} is a Zarr group, and one array, or the group of a Dataset, is needed. It "
+            f"has {listing}. Type ",
             f"X[{example!r}]" if opened else f"{source.rstrip('/')}/{example}",
         )
     )
@@ -378,7 +383,7 @@ def unreadable_error(
 def no_columns_to_keep_error(source: str) -> ValueError:
     return ValueError(
         text(
-            f"{source} is an array, which has no columns beside its features to keep: rows of its "
+            f"{source} is no table: it has no columns beside its features to keep, and rows of its "
             "labels stand in its order. Leave out ",
             typed("the columns", "--keep"),
         )

@@ -36,9 +36,10 @@ from dask_kmeans.cli.types import Columns, Parameter
 def command_line() -> None:
     """Exact k-means for data of any size.
 
-    SOURCE is a Zarr array (or STORE/MEMBER of a group), a Parquet, CSV or .npy file, a folder or
-    glob of them, or a dataset of an HDF5 file (FILE.h5::NAME): a local path or a URL such as
-    s3://bucket/data.parquet. A column of vectors is as many features as these are long.
+    SOURCE is a Zarr array (or STORE/MEMBER of a group), a Zarr group that xarray wrote, a Parquet,
+    CSV or .npy file, a folder or glob of them, or a dataset of an HDF5 file (FILE.h5::NAME): a
+    local path or a URL such as s3://bucket/data.parquet. A column of vectors is as many features as
+    these are long.
 
     Exit codes: 0 done; 1 the job failed, with one line on stderr; 2 wrong usage; 3 stopped at
     --max-iter where --require-convergence is given; 130 and 143 stopped by SIGINT and SIGTERM.

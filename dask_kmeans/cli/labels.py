@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 
+from dask_kmeans import checks
 from dask_kmeans.cli.log import progress
 from dask_kmeans.cli.outputs import Outputs
 from dask_kmeans.estimator import KMeans
@@ -20,8 +21,11 @@ def carrying(source: Source, outputs: Outputs) -> Source:
     Raises
     ------
     ValueError
-        For columns that cannot be kept.
+        For columns that cannot be kept, and for labels with dimensions, which are no table.
     """
+    if outputs.are_a_table and source.has_dimensions:
+        assert outputs.labels is not None
+        raise checks.labels_no_table_error(outputs.labels, source.description)
     if outputs.keep:
         assert outputs.labels is not None
         source = source.carrying(outputs.keep)

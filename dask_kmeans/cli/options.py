@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from dask_kmeans.cli.types import Columns, Parameter, Size
+from dask_kmeans.cli.types import Columns, Dimensions, Parameter, Size
 
 CLUSTER = ("scheduler", "scheduler_file", "workers", "threads", "memory_limit")
 OUTPUTS = ("labels", "report", "overwrite", "quiet")
@@ -19,6 +19,7 @@ PARAMETERS = (
     "standardize",
     "nan",
     "nodata",
+    "feature_dim",
     "fit_fraction",
     "random_state",
     "tol",
@@ -146,6 +147,12 @@ parameter_options = _options(
         type=Parameter("nodata"),
         metavar="N",
         help="Number that stands for no value: rows with it are left out. The model keeps it.",
+    ),
+    click.option(
+        "--feature-dim",
+        type=Dimensions("--feature-dim band, or --feature-dim lat,lon"),
+        metavar="DIM,...",
+        help="Of a group that xarray wrote: each place along DIM is a feature of each variable.",
     ),
     click.option(
         "--fit-fraction",

@@ -48,7 +48,7 @@ def run(
             "model": model,
             "labels": labels,
             "n_rows": tally.n_rows,
-            "n_features": rows.n_features,
+            "n_features": estimator.n_features_in_,
             "rows_left_out": tally.n_rows - int(sizes.sum()),
             "cluster_sizes": sizes,
             **balance(sizes)._asdict(),

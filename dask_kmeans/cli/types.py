@@ -57,6 +57,16 @@ class Columns(click.ParamType):
         return names
 
 
+class Dimensions(Columns):
+    """Names of dimensions, as `KMeans(feature_dim=...)` takes them."""
+
+    name = "dimensions"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        names = super().convert(value, param, ctx)
+        return names[0] if len(names) == 1 else tuple(names)
+
+
 class Size(click.ParamType):
     """Bytes, such as 768MB or "2 GiB"."""
 

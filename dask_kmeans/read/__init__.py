@@ -16,7 +16,7 @@ import dask
 import numpy as np
 
 from dask_kmeans import checks
-from dask_kmeans.read import from_numpy, stored
+from dask_kmeans.read import from_numpy
 from dask_kmeans.read.columns import FittedColumns, chosen, several
 from dask_kmeans.read.feature_grid import FeatureGrid
 from dask_kmeans.read.folder import Listing
@@ -43,8 +43,8 @@ __all__ = [
     "Standardization",
     "Transform",
     "as_points",
-    "is_path",
     "open_source",
+    "opened",
 ]
 
 
@@ -100,8 +100,9 @@ def _nodata(points: Points, wanted: Any, fitted: NoData | None) -> NoData | None
 
 def _read(X: Any, sample_weight: Any, feature_dim: Any) -> Points:
     """Points of X as it is."""
-    if is_path(X):
-        X = open_source(X)
+    X = opened(X)
+    if isinstance(X, Source):
+        return X.points(sample_weight, feature_dim)
     if _is_a(X, "xarray", "DataArray"):
         from dask_kmeans.read import from_xarray
 
@@ -111,7 +112,7 @@ def _read(X: Any, sample_weight: Any, feature_dim: Any) -> Points:
 
         return from_xarray.read_dataset(X, sample_weight, feature_dim)
     if feature_dim is not None:
-        raise checks.unused_feature_dim_error(feature_dim, type(X).__name__)
+        raise checks.unused_feature_dim_error(feature_dim, f"a {type(X).__name__}")
     if type(X) is np.ndarray:  # what is asked below takes long beside a small fit
         return from_numpy.read(X, sample_weight)
     if _is_a(X, "pandas", "DataFrame"):
@@ -144,14 +145,10 @@ def _read(X: Any, sample_weight: Any, feature_dim: Any) -> Points:
         from dask_kmeans.read import from_hdf5
 
         X = from_hdf5.of_object(X)
-    if _is_a(X, "zarr", "Group"):
-        from dask_kmeans.read import from_zarr
-
-        raise from_zarr.group_error(X)
     if dask.is_dask_collection(X):
         raise checks.unknown_collection_error(X)
     if isinstance(X, Source):
-        return stored.read(X, sample_weight)
+        return X.points(sample_weight)
     return from_numpy.read(X, sample_weight)
 
 
@@ -161,7 +158,21 @@ def _is_a(X: Any, module: str, name: str) -> bool:
     return library is not None and isinstance(X, getattr(library, name))
 
 
-def is_path(X: Any) -> bool:
+def opened(X: Any, fitted: FittedColumns | None = None) -> Any:
+    """What lies at X, a path, or in X, a Zarr group, opened; anything else as it is.
+
+    fitted : what a model remembers of its features, which are looked for.
+    """
+    if _is_path(X):
+        return open_source(X, fitted)
+    if _is_a(X, "zarr", "Group"):
+        from dask_kmeans.read import from_zarr
+
+        return from_zarr.open_group(X, fitted.variables if fitted else None)
+    return X
+
+
+def _is_path(X: Any) -> bool:
     """Whether X is a path or URL, or several of them in a list."""
     paths = X if isinstance(X, list | tuple) else [X]
     return bool(paths) and all(isinstance(path, (str, os.PathLike)) for path in paths)
@@ -180,13 +191,16 @@ def open_source(
     Parameters
     ----------
     url : str or path, or a sequence of them
-        A Zarr array or group member; Parquet, CSV or `.npy` files, or folders or globs of them,
-        which follow each other; the dataset of an HDF5 file (`file.h5::name`, or its only one).
+        A Zarr array or group member, or a Zarr group that xarray wrote; Parquet, CSV or `.npy`
+        files, or folders or globs of them, which follow each other; the dataset of an HDF5 file
+        (`file.h5::name`, or its only one).
     columns : str, int or sequence of them, optional
-        The features: names in a table, positions from 0 in an array. Default: all (that hold
-        numbers). The package itself gives what a model remembers of its own (`FittedColumns`).
+        The features: names in a table or of variables of a group, positions from 0 in an array.
+        Default: all (that hold numbers). The package itself gives what a model remembers of its own
+        (`FittedColumns`).
     weight_column : str or int, optional
-        The column of the sample weights, which then is no feature.
+        The column of the sample weights, which then is no feature; of a group a variable or a
+        coordinate along dimensions of the rows.
     exclude : str, int or sequence of them, optional
         Columns that are no features, of those chosen or of all; each has to be there.
 
@@ -218,7 +232,10 @@ def open_source(
     paths = [url] if isinstance(url, (str, os.PathLike)) else list(url)
     fitted = columns if isinstance(columns, FittedColumns) else None
     names, positions = (fitted.names, fitted.positions) if fitted else (several(columns),) * 2
-    of_table, of_array = (chosen(each, several(exclude)) for each in (names, positions))
+    variables = fitted.variables if fitted else names
+    of_table, of_array, of_group = (
+        chosen(each, several(exclude)) for each in (names, positions, variables)
+    )
     if len(paths) == 1 and is_hdf5(os.fspath(paths[0])):
         from dask_kmeans.read import from_hdf5
 
@@ -228,7 +245,7 @@ def open_source(
     if len(places) == 1 and place.is_zarr():
         from dask_kmeans.read import from_zarr
 
-        return from_zarr.open_path(place, of_array, weight_column)
+        return from_zarr.open_path(place, of_array, weight_column, of_group)
     name = place.url if len(places) == 1 else f"{place.url} and {len(places) - 1} more"
     listing = Listing.of_all(places, name)
     if listing.format == "Parquet":

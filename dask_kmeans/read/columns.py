@@ -99,6 +99,8 @@ class FittedColumns:
     """Where they came from a table, or had names otherwise."""
     positions: tuple[int, ...] | None
     """Where they were chosen from the columns of an array; None stands for all of them."""
+    variables: tuple[str, ...] | None
+    """The variables of a Dataset that they were, or lay in, where that is known."""
 
 
 UNNAMED = re.compile(r"|Unnamed: \d+|__index_level_\d+__")

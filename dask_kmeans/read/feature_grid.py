@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 CLUSTER = "cluster"
 """Dimension of centers."""
 
+VARIABLE = "variable"
+"""Dimension of the centers of a Dataset, whose variables are features; xarray calls it so."""
+
 OF_STORAGE = (*SAYING, "scale_factor", "add_offset", "_Unsigned", "valid_range", "valid_min",
               "valid_max")  # fmt: skip
 """Attributes that say how values are kept, which is not true of centers."""
@@ -69,6 +72,14 @@ class FeatureGrid:
             tuple(dims), tuple(X.sizes[dim] for dim in dims), dict(coords.variables), X.name, said,
             mapping if mapping in coords.variables else None,
         )  # fmt: skip
+
+    @property
+    def variables(self) -> tuple[str, ...] | None:
+        """The variables that the features are, or lie in; None where they had no names."""
+        first = self.dims[0]
+        if first in self.coords and str(first).rstrip("_") == VARIABLE:
+            return tuple(map(str, self.coords[first].values))
+        return None if self.name is None else (str(self.name),)
 
     def labelled(self, centers: np.ndarray) -> xr.DataArray:
         """Centers (k, d) with these dimensions, coordinates and attributes, after `cluster`."""

@@ -26,7 +26,7 @@ import xarray as xr
 from dask_kmeans import checks, planning
 from dask_kmeans.read import from_dask, from_numpy, nodata
 from dask_kmeans.read.casts import kernel_dtype, one_chunk_wide
-from dask_kmeans.read.feature_grid import FeatureGrid
+from dask_kmeans.read.feature_grid import VARIABLE, FeatureGrid
 from dask_kmeans.read.pieces import Piece, as_weights, cut
 from dask_kmeans.read.points import Kind, Points
 from dask_kmeans.read.results import RowResults, RowsOfGrid, shared
@@ -34,9 +34,6 @@ from dask_kmeans.read.weights import weights_along_dimensions
 
 OUTPUT_DIM = "cluster"
 """Dimension of results with several values a row."""
-
-VARIABLE = "variable"
-"""Dimension of the centers of a Dataset, whose variables are features; xarray calls it so."""
 
 LABELS, DISTANCES = "labels", "distances"
 """Names of results: of whole numbers, and of others."""

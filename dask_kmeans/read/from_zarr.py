@@ -1,4 +1,7 @@
-"""Zarr arrays, read by slices inside the tasks: no graph per storage chunk."""
+"""Zarr arrays, read by slices inside the tasks: no graph per storage chunk.
+
+A group is opened as a Dataset where xarray wrote it, and is refused otherwise.
+"""
 
 from __future__ import annotations
 
@@ -20,15 +23,19 @@ from dask_kmeans.read.pieces import Piece, cut
 from dask_kmeans.read.points import numbered
 from dask_kmeans.read.retry import Part, retried
 from dask_kmeans.read.stored import Source
-from dask_kmeans.read.url import Place
+from dask_kmeans.read.url import Place, is_local_store
 
 
 def open_path(
     place: Place,
     columns: Sequence[int] | AllBut | None = None,
-    weight_column: int | None = None,
-) -> ZarrSource:
-    """The Zarr array at a path or fsspec URL."""
+    weight_column: Any = None,
+    variables: Sequence[Any] | AllBut | None = None,
+) -> Source:
+    """The Zarr array or the Dataset at a path or fsspec URL.
+
+    columns, variables : the features of an array, and of a Dataset
+    """
     import zarr
 
     where: Any = place.path if place.is_local else place.url
@@ -38,20 +45,58 @@ def open_path(
         where = ZipStore(place.path, mode="r")
     node = retried(lambda: zarr.open(where, mode="r"), place.url, Part("the Zarr metadata"))
     if isinstance(node, zarr.Group):
-        raise group_error(node, place.url)
+        return open_group(node, variables, weight_column, place.url)
     return ZarrSource(node, columns, weight_column, place.url)
 
 
-def group_error(group: Any, name: str | None = None) -> ValueError:
-    """What to say of a group where an array is meant."""
+def open_group(
+    group: Any,
+    variables: Sequence[Any] | AllBut | None = None,
+    weight_column: Any = None,
+    name: str | None = None,
+) -> Source:
+    """The Dataset in a group; `name` is None where the user gave the group itself.
+
+    Raises
+    ------
+    ValueError
+        For a group that is no Dataset; the text says what is in it.
+    """
     import zarr
 
+    if is_dataset(group):
+        from dask_kmeans.read.from_dataset import DatasetSource
+
+        return DatasetSource(group, variables, weight_column, name)
     members = {
-        path: member.shape
+        path: member.shape if isinstance(member, zarr.Array) else None
         for path, member in sorted(group.members(max_depth=None))
-        if isinstance(member, zarr.Array)
+        if is_dataset(member) or (isinstance(member, zarr.Array) and not _is_coordinate(member))
     }
-    return checks.zarr_group_error(name or str(group.store_path), members, opened=name is None)
+    raise checks.zarr_group_error(name or str(group.store_path), members, opened=name is None)
+
+
+def is_dataset(node: Any) -> bool:
+    """Whether a Zarr node is a group as xarray writes it: its arrays name their dimensions."""
+    import zarr
+
+    if not isinstance(node, zarr.Group):
+        return False
+    arrays = [array for _, array in node.arrays()]
+    named = all(_dimensions(array) is not None for array in arrays if array.ndim)
+    return named and any(not _is_coordinate(array) for array in arrays if array.ndim)
+
+
+def _dimensions(array: Any) -> tuple[Any, ...] | None:
+    """Names of the dimensions of an array, in either format of Zarr; None where it has none."""
+    names = getattr(array.metadata, "dimension_names", None)
+    names = array.attrs.get("_ARRAY_DIMENSIONS") if names is None else names
+    return None if names is None or None in names else tuple(names)
+
+
+def _is_coordinate(array: Any) -> bool:
+    """Whether an array is the coordinate of its one dimension."""
+    return _dimensions(array) == (array.basename,)
 
 
 class ZarrSource(Source):
@@ -71,10 +116,8 @@ class ZarrSource(Source):
         weight_column: int | None = None,
         name: str | None = None,
     ):
-        from zarr.storage import LocalStore, MemoryStore, ZipStore
-
         self.description = checks.shown_url(name or str(array.store_path))
-        self.is_local = isinstance(array.store, (LocalStore, MemoryStore, ZipStore))
+        self.is_local = is_local_store(array.store)
         checks.check_two_dimensional(array.shape, f"Zarr array {self.description}")
         self.array = array
         self.n_rows = array.shape[0]

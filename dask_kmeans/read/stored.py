@@ -42,6 +42,8 @@ class Source:
     """Files that the rows come from: in several, a row's number alone does not say where it is."""
     carry: Carry | None = None
     """What its blocks carry beside the features."""
+    has_dimensions = False
+    """Whether rows lie on a grid, and results come back as DataArrays."""
 
     def __repr__(self) -> str:
         rows = "rows not counted" if self.n_rows is None else f"{self.n_rows} rows"
@@ -66,6 +68,12 @@ class Source:
             For columns that are not there, and for an array: it has none.
         """
         raise checks.no_columns_to_keep_error(self.description)
+
+    def points(self, sample_weight: Any = None, feature_dim: Any = None) -> Points:
+        """Its rows; only of a grid a dimension can hold the features."""
+        if feature_dim is not None:
+            raise checks.unused_feature_dim_error(feature_dim, self.description)
+        return read(self, sample_weight)
 
 
 def read(source: Source, sample_weight: Any = None) -> Points:

@@ -75,6 +75,13 @@ def is_local(fs: Any) -> bool:
     return "file" in protocols
 
 
+def is_local_store(store: Any) -> bool:
+    """Whether reading a Zarr store waits for no network."""
+    from zarr.storage import LocalStore, MemoryStore, ZipStore
+
+    return isinstance(store, (LocalStore, MemoryStore, ZipStore))
+
+
 def full_name(fs: Any, path: str) -> str:
     """A path of a file system as the user would write it."""
     return path if is_local(fs) else fs.unstrip_protocol(path)

@@ -56,6 +56,17 @@ def write_labels(labels: Any, url: str | os.PathLike, overwrite: bool = False) -
     FileExistsError
         If something is there and `overwrite` is False, or a folder that this package did not write.
     """
+    return write_and_count(labels, url, overwrite).n_rows
+
+
+def write_and_count(labels: Any, url: str | os.PathLike, overwrite: bool = False) -> Tally:
+    """As `write_labels`, also of labels with distances.
+
+    Returns
+    -------
+    Tally
+        With sizes and inertia where `labels` are `predict.LABELLED`.
+    """
     place = check_labels_output(url, overwrite=overwrite)
     ending = _ending(place)
     if _is_data_array(labels):
@@ -65,19 +76,6 @@ def write_labels(labels: Any, url: str | os.PathLike, overwrite: bool = False) -
             with followed(labels.data) as data:
                 return write_dataset(labels.copy(data=data), place.url, overwrite)
         labels = labels.data
-    return write_and_count(labels, url, overwrite).n_rows
-
-
-def write_and_count(labels: Any, url: str | os.PathLike, overwrite: bool = False) -> Tally:
-    """As `write_labels`, but for those of a DataArray; also of labels with distances.
-
-    Returns
-    -------
-    Tally
-        With sizes and inertia where `labels` are `predict.LABELLED`.
-    """
-    place = check_labels_output(url, overwrite=overwrite)
-    ending = _ending(place)
     if labels.ndim != 1 and ending in (".parquet", ".csv"):
         raise checks.labels_dimensions_error(place.url, labels.ndim)
     with followed(labels) as labels:
