@@ -247,7 +247,7 @@ def test_a_zarr_group_lists_its_members(run, tmp_path):
     group = zarr.create_group(tmp_path / "store.zarr")
     group.create_array("a", shape=(3, 2), dtype="f4")
     ran = run("fit", tmp_path / "store.zarr", "-k", 3, "--model", tmp_path / "m.zarr")
-    assert "Its arrays are a (3, 2)" in failed(ran, tmp_path, ["store.zarr"])
+    assert "It has a (3, 2)" in failed(ran, tmp_path, ["store.zarr"])
 
 
 @pytest.mark.parametrize("option", ["--model", "--labels", "--report"])

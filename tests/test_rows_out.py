@@ -422,7 +422,7 @@ def test_an_array_has_no_columns_to_keep(run, tmp_path):
               "--labels", tmp_path / "l.parquet", "--keep", "id")  # fmt: skip
     assert ran.code == 1
     assert ran.err.endswith(
-        "x.npy is an array, which has no columns beside its features to keep: "
+        "x.npy is no table: it has no columns beside its features to keep, and "
         "rows of its labels stand in its order. Leave out --keep\n"
     )
 
