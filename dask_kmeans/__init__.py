@@ -13,14 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dask_kmeans import plot
+    from dask_kmeans.bisecting import BisectingKMeans
     from dask_kmeans.estimator import KMeans, load_model
     from dask_kmeans.read import open_source
     from dask_kmeans.sweeps import sweep
 
-__all__ = ["KMeans", "load_model", "open_source", "plot", "sweep"]
+__all__ = ["BisectingKMeans", "KMeans", "load_model", "open_source", "plot", "sweep"]
 __version__ = "0.1.0"
 
 _HOMES = {
+    "BisectingKMeans": "dask_kmeans.bisecting",
     "KMeans": "dask_kmeans.estimator",
     "load_model": "dask_kmeans.estimator",
     "open_source": "dask_kmeans.read",

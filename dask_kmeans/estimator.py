@@ -11,6 +11,7 @@ from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
 from dask_kmeans import checks
+from dask_kmeans.bisecting import BisectingKMeans
 from dask_kmeans.fit import fit
 from dask_kmeans.fit_parameters import checkpoint_file, fit_parameters
 from dask_kmeans.fitted import FittedClusters
@@ -334,14 +335,6 @@ class KMeans(FittedClusters):
         )
         return centers.chosen(sizes > 0)
 
-    def fit_predict(self, X, y=None, sample_weight=None):
-        """Find the clusters of X and return `labels_`."""
-        return self.fit(X, sample_weight=sample_weight).labels_
-
-    def fit_transform(self, X, y=None, sample_weight=None):
-        """Find the clusters of X and return the distances of its rows to their centers."""
-        return self.fit(X, sample_weight=sample_weight).transform(X)
-
     def coarsen(self, n_clusters):
         """Clusters of the clusters: a model with fewer of them, made on the centers alone.
 
@@ -443,12 +436,6 @@ class KMeans(FittedClusters):
             own.labels_ = labels
         return own
 
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = self.nan == "skip"
-        tags.transformer_tags.preserves_dtype = []
-        return tags
-
 
 def fit_together(
     models: Sequence[KMeans],
@@ -478,8 +465,8 @@ def fit_together(
     return results
 
 
-def load_model(url: str) -> KMeans:
-    """The fitted `KMeans` that `KMeans.save` stored at `url`; `labels_` are not part of it.
+def load_model(url: str) -> KMeans | BisectingKMeans:
+    """The fitted model that its `save` stored at `url`; `labels_` are not part of it.
 
     Parameters
     ----------
@@ -492,8 +479,9 @@ def load_model(url: str) -> KMeans:
         For anything that is not a whole, sound model: nothing in it is ever executed.
     """
     stored = load_fitted(url)
+    kind = KMeans if stored.tree is None else BisectingKMeans
     try:
-        model = KMeans(**restored_parameters(stored.parameters, KMeans().get_params(deep=False)))
+        model = kind(**restored_parameters(stored.parameters, kind().get_params(deep=False)))
         checks.check_parameters(model)
     except (TypeError, ValueError) as error:
         raise checks.invalid_model_error(str(url), str(error)) from error

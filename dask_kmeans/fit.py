@@ -173,7 +173,7 @@ def _results(
             checks.warn_fewer_distinct_rows(k, found)
         result = FitResult(
             rows.points.outward(run.centers), rows.points.standardization,
-            _labels(best, rows), metric.of_square * inertia, sizes,
+            labels_left(best, rows), metric.of_square * inertia, sizes,
             list(map(metric.told, run.history)), run.reason, state.passes,
             metric.of_square * total, run.centers, moments, more, parameters.metric,
             transitions.get(best),
@@ -182,7 +182,7 @@ def _results(
     return results
 
 
-def _labels(run: int, rows: Rows) -> np.ndarray | None:
+def labels_left(run: int, rows: Rows) -> np.ndarray | None:
     """Labels that the last pass left in the caches; only of data that lies here."""
     if not rows.points.in_memory:
         return None

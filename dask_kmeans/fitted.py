@@ -25,6 +25,7 @@ from dask_kmeans.predict import (
     DistanceRows,
     Finest,
     LabelledRows,
+    Labeller,
     LabelRows,
     RowFunction,
     statistics_of,
@@ -42,9 +43,10 @@ from dask_kmeans.read import (
     opened,
 )
 from dask_kmeans.read.transforms import inward
-from dask_kmeans.result import Coarsening, FitResult, FittedModel, Stream
+from dask_kmeans.result import Coarsening, FitResult, FittedModel, Stream, Tree
 from dask_kmeans.state import IterationRecord
 from dask_kmeans.statistics import Inertia, Statistic
+from dask_kmeans.step.split import Branches
 from dask_kmeans.survey import survey
 from dask_kmeans.write.export import export_centers
 from dask_kmeans.write.model import save_model
@@ -64,6 +66,9 @@ class FittedClusters(
 
     _coarsening: Coarsening | None = None
     """How labels are found where clusters are made of clusters."""
+
+    _tree: Tree | None = None
+    """Down which labels are found where clusters were split."""
 
     _stream: Stream | None = None
     """What `partial_fit` remembers of rows."""
@@ -86,8 +91,16 @@ class FittedClusters(
         cluster = pd.RangeIndex(len(self.cluster_centers_), name="cluster")
         return pd.DataFrame(self.cluster_centers_, cluster, list(self.feature_names_in_))
 
+    def fit_predict(self, X, y=None, sample_weight=None):
+        """Find the clusters of X and return `labels_`."""
+        return self.fit(X, sample_weight=sample_weight).labels_
+
+    def fit_transform(self, X, y=None, sample_weight=None):
+        """Find the clusters of X and return the distances of its rows to their centers."""
+        return self.fit(X, sample_weight=sample_weight).transform(X)
+
     def predict(self, X, return_distance=False):
-        """Index of the nearest center for each row of X.
+        """Index of the nearest center for each row of X, or of the leaf of `tree_` it comes to.
 
         Parameters
         ----------
@@ -251,12 +264,21 @@ class FittedClusters(
         Raises
         ------
         ValueError
-            For a model that `coarsen` has made: scikit-learn's labels are the nearest centers.
+            For a model that `coarsen` has made, or a `BisectingKMeans`: the labels of
+            scikit-learn's KMeans are the nearest centers.
         """
         check_is_fitted(self)
         if self._coarsening is not None:
             raise checks.coarse_model_error(len(self._coarsening.finest_centers))
+        if self._tree is not None:
+            raise checks.tree_model_error()
         return to_sklearn(self)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = self.nan == "skip"
+        tags.transformer_tags.preserves_dtype = []
+        return tags
 
     def __repr__(self, N_CHAR_MAX=700):  # the name is scikit-learn's
         return checks.shown_url(super().__repr__(N_CHAR_MAX))
@@ -297,6 +319,7 @@ class FittedClusters(
         self.history_ = result.history
         self.cluster_sizes_ = result.sizes
         self._set_coarsening(None)
+        self._tree = result.tree
         self._stream = None
         self.labels_ = (
             points.through(*self._transforms).apply(self._row_function(LabelRows), np.int32)
@@ -322,14 +345,18 @@ class FittedClusters(
 
     def _row_function(self, kind: type[RowFunction]) -> RowFunction:
         names = getattr(self, "feature_names_in_", None)
-        centers, finest = inward(self.cluster_centers_, self._transforms), None
+        centers = inward(self.cluster_centers_, self._transforms)
+        labeller: Labeller | None = None
         features = np.flatnonzero(~np.isnan(self.cluster_centers_).all(axis=0))
         if self._coarsening is not None:
             finest_centers = inward(self._coarsening.finest_centers, self._transforms)
-            finest = Finest(finest_centers, self._coarsening.finest_parent)
+            labeller = Finest(finest_centers, self._coarsening.finest_parent)
+        if self._tree is not None:
+            tree = self._tree
+            labeller = Branches(tree.node_parent, inward(tree.node_centers, self._transforms))
         return kind(
             centers, self.nan, None if names is None else tuple(names), self._metric, features,
-            finest,
+            labeller,
         )  # fmt: skip
 
     @property
@@ -438,6 +465,7 @@ class FittedClusters(
             metric=self._fitted_metric,
             coarsening=self._coarsening,
             stream=self._stream,
+            tree=self._tree,
             nodata=None if self._nodata is None else self._nodata.as_list(),
             features=None if self._grid is None else self._grid.as_dict(),
         )
@@ -453,6 +481,7 @@ class FittedClusters(
         self._fitted_metric = stored.metric
         self._set_coarsening(stored.coarsening)
         self._stream = stored.stream
+        self._tree = stored.tree
         self._nodata = None if stored.nodata is None else NoData.of(stored.nodata)
         self._grid = None if stored.features is None else FeatureGrid.from_dict(stored.features)
         self.cluster_sizes_ = stored.cluster_sizes

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -29,6 +29,13 @@ from dask_kmeans.statistics import (
 from dask_kmeans.survey import first_unusable
 
 
+class Labeller(Protocol):
+    """What finds labels where they are not the nearest centers. Picklable."""
+
+    def labels(self, values: np.ndarray) -> np.ndarray:
+        """int32 (m,): the clusters of rows (m, d); -1 for rows that are left out."""
+
+
 class Finest:
     """Centers that stand in for others where labels are found: each belongs to one of them.
 
@@ -40,11 +47,13 @@ class Finest:
     """
 
     def __init__(self, centers: np.ndarray, parent: np.ndarray):
-        self.prepared = prepare(centers)
+        self._prepared = prepare(centers)
         self._parent = np.append(parent, -1).astype(np.int32)  # the last one is that of no center
 
-    def parents(self, labels: np.ndarray) -> np.ndarray:
-        """The centers that the nearest ones belong to; -1 for -1."""
+    def labels(self, values: np.ndarray) -> np.ndarray:
+        """See `Labeller`: the centers that the nearest ones belong to."""
+        labels = np.empty(len(values), np.int32)
+        nearest(values, self._prepared, labels)
         return self._parent[labels]
 
 
@@ -61,7 +70,7 @@ class RowFunction:
         How distances are told.
     features : ndarray of int, optional
         Positions of the centers' features among those of the data; default: the same.
-    finest : Finest, optional
+    labeller : Labeller, optional
         What labels are found by, in place of the nearest center.
     """
 
@@ -72,11 +81,11 @@ class RowFunction:
         feature_names: tuple[str, ...] | None,
         metric: Metric = EUCLIDEAN,
         features: np.ndarray | None = None,
-        finest: Finest | None = None,
+        labeller: Labeller | None = None,
     ):
         self.prepared = prepare(centers)
         self.nan, self.feature_names, self.metric = nan, feature_names, metric
-        self.features, self.finest = features, finest
+        self.features, self.labeller = features, labeller
 
     def __call__(self, values: np.ndarray) -> np.ndarray:
         """Rows (m, d) -> (m,) or (m, n_outputs)."""
@@ -98,16 +107,15 @@ class RowFunction:
 class LabelRows(RowFunction):
     """The nearest center of each row: (m, d) -> (m,) int32; -1 for a row that is skipped.
 
-    With `finest`: the one that the nearest of these belongs to.
+    With a `labeller`: the one that it finds.
     """
 
     def __call__(self, values: np.ndarray) -> np.ndarray:
+        if self.labeller is not None:
+            return self.labeller.labels(values)
         labels = np.empty(len(values), np.int32)
-        if self.finest is None:
-            nearest(values, self.prepared, labels)
-            return labels
-        nearest(values, self.finest.prepared, labels)
-        return self.finest.parents(labels)
+        nearest(values, self.prepared, labels)
+        return labels
 
 
 LABELLED = np.dtype([("label", np.int32), ("distance", np.float64), ("inertia", np.float64)])

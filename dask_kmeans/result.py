@@ -71,6 +71,8 @@ class FitResult:
     transitions : PairCounts or None
         Rows by their labels here and with the next larger number of clusters. None where that was
         not asked for, and for the largest.
+    tree : Tree or None
+        Down which rows find their labels, where these are not the nearest centers.
     """
 
     centers: np.ndarray
@@ -87,6 +89,7 @@ class FitResult:
     statistics: list[Any]
     metric: str
     transitions: PairCounts | None = None
+    tree: Tree | None = None
 
 
 @dataclass(frozen=True)
@@ -118,6 +121,59 @@ class Coarsening:
         for name, clusters in ("parent", self.parent), ("finest_parent", self.finest_parent):
             if ((clusters < 0) | (clusters >= n_clusters)).any():
                 raise ValueError(f"{name} has numbers that are no clusters")
+
+
+@dataclass(frozen=True)
+class Tree:
+    """How the clusters of a `BisectingKMeans` came from each other: n_clusters leaves.
+
+    Nodes are numbered as they came: 0 is the root, 1 and 2 are what it was split into. A leaf is
+    the cluster with its place among the leaves. A row goes down from the root to the nearer of two
+    centers, the first of equally near ones, as a label of `KMeans` is found.
+
+    Attributes
+    ----------
+    node_parent : ndarray of shape (n_nodes,), int32
+        The node that each was split off; -1 for the root.
+    node_centers : ndarray of shape (n_nodes, n_features), float64
+        In the caller's units.
+    node_sizes : ndarray of shape (n_nodes,), int64
+        Rows of each node.
+    node_inertia : ndarray of shape (n_nodes,), float64
+        Of these rows about the node's center, as the metric tells it.
+    """
+
+    node_parent: np.ndarray
+    node_centers: np.ndarray
+    node_sizes: np.ndarray
+    node_inertia: np.ndarray
+
+    @property
+    def leaves(self) -> np.ndarray:
+        """The node of each cluster: int64 (n_clusters,)."""
+        return np.setdiff1d(np.arange(len(self.node_parent)), self.node_parent)
+
+    def check(self, n_clusters: int, n_features: int) -> None:
+        """Raise ValueError unless it can be that of a model of this shape."""
+        parent, n_nodes = self.node_parent, 2 * n_clusters - 1
+        if self.node_centers.shape != (n_nodes, n_features):
+            raise ValueError("node_centers has another shape than that of a tree of the model")
+        present = ~np.isnan(self.node_centers).all(axis=0)  # features that the data has
+        if not np.isfinite(self.node_centers[:, present]).all():
+            raise ValueError("node_centers has values that are not finite")
+        pairs = parent[1::2]
+        if (
+            parent.shape != (n_nodes,)
+            or parent[0] != -1
+            or not np.array_equal(pairs, parent[2::2])
+            or ((pairs < 0) | (pairs > 2 * np.arange(len(pairs)))).any()
+            or len(np.unique(pairs)) < len(pairs)
+        ):
+            raise ValueError("node_parent is not that of a tree of pairs")
+        for name in ("node_sizes", "node_inertia"):
+            values = getattr(self, name)
+            if values.shape != (n_nodes,) or not np.isfinite(values).all() or (values < 0).any():
+                raise ValueError(f"{name} is not a number >= 0 for each node")
 
 
 @dataclass(frozen=True)
@@ -199,6 +255,8 @@ class FittedModel:
         Of a model that `coarsen` has made.
     stream : Stream or None
         Of a model that `partial_fit` has made.
+    tree : Tree or None
+        Of a `BisectingKMeans`.
     nodata : list of list of numbers, or None
         What stands for no value: in each feature, or one list for all of them.
     features : dict or None
@@ -220,5 +278,6 @@ class FittedModel:
     metric: str = "euclidean"
     coarsening: Coarsening | None = None
     stream: Stream | None = None
+    tree: Tree | None = None
     nodata: list[list[float]] | None = None
     features: dict[str, Any] | None = None

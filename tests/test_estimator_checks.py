@@ -13,7 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from dask_kmeans import KMeans
+from dask_kmeans import BisectingKMeans, KMeans
 
 EXPECTED_FAILURES = {
     "check_sample_weight_equivalence_on_dense_data": "seeds are drawn by row number, and repeated "
@@ -25,8 +25,14 @@ EXPECTED_FAILURES = {
 
 
 @parametrize_with_checks(
-    [KMeans(n_clusters=3), KMeans(n_clusters=3, algorithm="lloyd", init="k-means++")],
-    expected_failed_checks=lambda estimator: EXPECTED_FAILURES,
+    [
+        KMeans(n_clusters=3),
+        KMeans(n_clusters=3, algorithm="lloyd", init="k-means++"),
+        BisectingKMeans(n_clusters=3),
+    ],
+    expected_failed_checks=lambda estimator: (
+        EXPECTED_FAILURES if isinstance(estimator, KMeans) else {}
+    ),
     xfail_strict=True,
 )
 def test_sklearn_conformance(estimator, check):

@@ -231,6 +231,17 @@ def coarse_model_error(n_finest: int) -> ValueError:
     )
 
 
+def tree_model_error() -> ValueError:
+    """For what cannot be said by centers alone of a model of `BisectingKMeans`."""
+    return ValueError(
+        text(
+            "Rows find the labels of this BisectingKMeans down its tree_, and those of "
+            "scikit-learn's KMeans are the nearest centers, which may be others. For a KMeans that "
+            f"starts from these centers, give them as init to {ESTIMATOR} and fit that"
+        )
+    )
+
+
 def check_sweep(n_clusters: Iterable[int], parameters: Mapping[str, Any]) -> list[int]:
     """The numbers of clusters of a sweep: at least one, none twice; and parameters all share."""
     ks = list(n_clusters)

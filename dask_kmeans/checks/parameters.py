@@ -134,6 +134,8 @@ RULES: dict[str, Rule] = {
 def check_parameters(estimator: Any) -> None:
     """Raise ParameterError for the first parameter of `estimator` that breaks its rule."""
     for name, rule in RULES.items():
+        if not hasattr(estimator, name):
+            continue  # estimators have those parameters that mean something to them
         value = getattr(estimator, name)
         if name == "init" and hasattr(value, "fit") and not hasattr(value, "cluster_centers_"):
             raise ParameterError(

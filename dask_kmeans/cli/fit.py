@@ -103,7 +103,7 @@ def _told(fitted: FittedModel) -> dict[str, Any]:
     """What a report tells of a model: everything but the centers and where their features lie."""
     fields = {field.name: getattr(fitted, field.name) for field in dataclasses.fields(fitted)}
     centers = fields.pop("cluster_centers")
-    del fields["coarsening"], fields["stream"]  # a fit makes none
+    del fields["coarsening"], fields["stream"], fields["tree"]  # a fit of KMeans makes none
     del fields["features"]
     return {
         "n_rows": int(fitted.cluster_sizes.sum()),

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from dask_kmeans.estimator import KMeans, load_model
+from dask_kmeans.estimator import load_model
+from dask_kmeans.fitted import FittedClusters
 from dask_kmeans.read import Source, open_source
 
 
-def model_for(url: str, nan: str | None) -> KMeans:
+def model_for(url: str, nan: str | None) -> FittedClusters:
     """The model at a path or URL; `nan` is as it was fitted where it is None."""
     model = load_model(url)
     if nan is not None:
@@ -16,7 +17,7 @@ def model_for(url: str, nan: str | None) -> KMeans:
     return model
 
 
-def source_for(model: KMeans, source: str, features: dict[str, Any]) -> Source:
+def source_for(model: FittedClusters, source: str, features: dict[str, Any]) -> Source:
     """What lies at `source`: the columns that the model was fitted to, unless others are chosen.
 
     `features` go to `open_source`.

@@ -61,6 +61,7 @@ def summary(model: FittedModel) -> str:
             + (", standardized" if model.standardization is not None else "")
             + (f", by {model.metric}" if model.metric != "euclidean" else "")
             + ("" if coarse is None else f", made of {len(coarse.parent)} finer ones")
+            + ("" if model.tree is None else ", leaves of a tree")
             + (f", fitted to a share of {fraction} of the rows" if fraction < 1 else ""),
             f"inertia {model.inertia!r}, {model.n_iter} iterations, {model.n_passes} passes",
             str(balance(model.cluster_sizes)),

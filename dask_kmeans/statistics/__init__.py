@@ -2,6 +2,7 @@
 
 record          what a statistic is: zero, chunk, merge, finish
 inertia         the weighted sum of squared distances
+cluster_sums    of the rows of each cluster, of which centers are made
 farthest        the rows that lie farthest from their centers
 mean_distances  how far rows lie from their center, by cluster
 cluster_totals  rows, weight, inertia and largest distance of each cluster
@@ -9,7 +10,7 @@ quantiles       of the distances in each cluster
 features        means and deviations of the features of each cluster
 extreme_rows    the nearest and the farthest rows of each cluster
 silhouette      how much nearer rows are to their center than to the next one
-drawn           a few rows for the eye, drawn by their numbers
+drawn           a few rows for the eye, drawn by their numbers; drawn_by_cluster: of each cluster
 row_numbers     numbers of rows among all, where blocks are not counted before
 balance         how evenly rows are spread over clusters
 indices         of clusters, from such figures
@@ -17,8 +18,10 @@ pairs           how many rows have each pair of labels, of two runs
 """
 
 from dask_kmeans.statistics.balance import Balance, balance
+from dask_kmeans.statistics.cluster_sums import SumsByCluster
 from dask_kmeans.statistics.cluster_totals import ClusterTotals, TotalsByCluster
 from dask_kmeans.statistics.drawn import Drawn, DrawnRows
+from dask_kmeans.statistics.drawn_by_cluster import DrawnByCluster, RowsByCluster
 from dask_kmeans.statistics.extreme_rows import ExtremeRows, RowsByDistance
 from dask_kmeans.statistics.farthest import Farthest, FarthestRows
 from dask_kmeans.statistics.features import ClusterFeatures, FeaturesByCluster
@@ -49,6 +52,7 @@ __all__ = [
     "ClusterTotals",
     "DistanceQuantiles",
     "Drawn",
+    "DrawnByCluster",
     "DrawnRows",
     "ExtremeRows",
     "Farthest",
@@ -61,9 +65,11 @@ __all__ = [
     "MeanDistances",
     "PairCounts",
     "RowCounts",
+    "RowsByCluster",
     "RowsByDistance",
     "SimplifiedSilhouette",
     "Statistic",
+    "SumsByCluster",
     "TotalsByCluster",
     "balance",
     "calinski_harabasz",

@@ -6,6 +6,7 @@ combine     partial results of blocks into one
 fused       the steps that a task takes by itself where it has all rows before it
 measure     a pass that moves nothing: statistics about given centers
 anchor      what a sample's sums lack, for leaps
+split       every row down a tree of centers, whose leaves are split at once
 row_cache   what a block keeps for the next step
 
 What a step makes of what a pass has found is `dask_kmeans.state`; the loop is `dask_kmeans.fit`.

@@ -25,7 +25,7 @@ from dask_kmeans import checks
 from dask_kmeans.kernels import of_length_one
 from dask_kmeans.metrics import METRICS
 from dask_kmeans.read import FeatureGrid, Standardization
-from dask_kmeans.result import Coarsening, FittedModel, Stream
+from dask_kmeans.result import Coarsening, FittedModel, Stream, Tree
 from dask_kmeans.state import IterationRecord
 from dask_kmeans.write.jsonable import jsonable
 from dask_kmeans.write.place import SIGNATURE, ZARR_MARKER, Output, staged, zarr_store
@@ -58,6 +58,15 @@ RECORDS: dict[str, tuple[type, Forms]] = {
             "point_weights": ("float64", 1, np.nan),
             "point_rows": ("int64", 1, -1),
             "lost": ("float64", 1, np.nan),
+        },
+    ),
+    "tree": (
+        Tree,
+        {
+            "node_parent": ("int32", 1, -1),
+            "node_centers": ("float64", 2, np.nan),
+            "node_sizes": ("int64", 1, -1),
+            "node_inertia": ("float64", 1, np.nan),
         },
     ),
 }
