@@ -7,6 +7,7 @@ import warnings
 
 import numpy as np
 import pytest
+from sklearn.datasets import make_blobs
 
 from dask_kmeans import sweep
 from dask_kmeans.sweeps.elbow import find_elbow
@@ -50,6 +51,41 @@ def test_clusters_that_lie_apart_are_counted():
     assert share_right([0], 2, 6) >= 0.9
 
 
+def blobs(n, d, k, seed, std):
+    return make_blobs(n, centers=k, n_features=d, cluster_std=std, random_state=seed)[0]
+
+
+def share_of_blobs(seeds, d, std, n_clusters=KS):
+    """How often blobs at random places are counted; some lie on top of each other in a plane."""
+    right = [
+        elbow(blobs(500, d, k, seed, std), seed, n_clusters) == k
+        for k in range(2, 10)
+        for seed in seeds
+    ]
+    return np.mean(right)
+
+
+def customers(seed):
+    """Orders, baskets and returns of four habits, standardized."""
+    rng = np.random.default_rng(seed)
+    habit = rng.choice(4, size=2000, p=[0.4, 0.3, 0.15, 0.15])
+    orders = np.maximum(rng.poisson(12 * np.array([0.8, 4.0, 8.0, 1.5])[habit]), 1)
+    basket = np.log10(np.array([20.0, 60.0, 40.0, 500.0])[habit])
+    basket += rng.normal(size=2000) * 0.17 / np.sqrt(orders)
+    returned = rng.binomial(orders, np.array([0.03, 0.03, 0.4, 0.03])[habit]) / orders
+    rows = np.c_[np.log10(orders), basket, returned]
+    return (rows - rows.mean(axis=0)) / rows.std(axis=0)
+
+
+def test_blobs_side_by_side_are_counted():
+    assert share_of_blobs([0], 3, 1.0) >= 0.9
+    assert share_of_blobs([4], 2, 0.6) >= 0.7
+
+
+def test_customers_of_four_habits():
+    assert [elbow(customers(seed), seed, range(1, 9)) for seed in range(5)] == [4] * 5
+
+
 def test_uniform_rows_have_none():
     assert share_none(range(5), 2) >= 0.8
 
@@ -59,6 +95,18 @@ def test_uniform_rows_have_none():
 @pytest.mark.parametrize("deviations", [6, 8, 12])
 def test_clusters_that_lie_apart_are_counted_in_all_dimensions(d, deviations):
     assert share_right(range(10), d, deviations) >= 0.9
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("d", "std", "share"),
+    [(10, 1.0, 0.99), (5, 1.0, 0.99), (3, 0.6, 0.97), (3, 1.0, 0.95), (2, 0.6, 0.75),
+     (2, 1.0, 0.65)],
+)  # fmt: skip
+def test_blobs_at_random_places_are_counted(d, std, share):
+    """In a plane 20 and 31 of 100 have a pair nearer than 2 deviations, which has one summit."""
+    assert share_of_blobs(range(10), d, std) >= share
+    assert share_of_blobs(range(10), d, std, range(1, 13)) >= share
 
 
 @pytest.mark.slow
@@ -74,9 +122,22 @@ def test_uniform_rows_have_none_in_all_dimensions(d):
     assert share_none(range(10), d, n=3000) >= 0.8
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("d", [2, 5, 10, 20])
+def test_uniform_rows_of_long_boxes_have_none(d):
+    for n in (300, 3000):
+        boxes = [np.random.default_rng(seed).random((n, d)) for seed in range(10)]
+        assert np.mean([elbow(box * np.geomspace(5, 1, d), 0) is None for box in boxes]) >= 0.8
+
+
+def of_compact(inertia, d=2):
+    """The elbow of an inertia where all clusters are compact."""
+    return find_elbow(inertia, dict.fromkeys(inertia, 0.7), d)
+
+
 def test_a_power_of_the_number_is_straight():
-    for power in (0.1, 1, 2):
-        found = find_elbow({k: 7.0 * k**-power for k in KS})
+    for d in (1, 2, 20):
+        found = of_compact({k: 7.0 * k ** (-2 / d) for k in KS}, d)
         assert found.n_clusters is None
         assert found.strength == pytest.approx(1)
 
@@ -85,25 +146,48 @@ def test_a_bend_is_found_whatever_the_unit_and_the_steps():
     curve = {k: k**-2.0 if k <= 4 else 4**-2.0 * (k / 4) ** -0.5 for k in range(1, 40)}
     for ks in (range(1, 40), [1, 2, 4, 8, 16], [4, 8, 1]):
         for unit in (1e-200, 1.0, 1e200):
-            found = find_elbow({k: unit * curve[k] for k in ks})
+            found = of_compact({k: unit * curve[k] for k in ks})
             assert found.n_clusters == 4
             assert found.strength == pytest.approx(4)
 
 
+def test_the_last_bend_counts_unless_it_is_small_beside_the_largest():
+    """Two of seven clusters lie side by side, or do not."""
+    curve = {1: 1.0, 2: 0.8, 3: 0.6, 4: 0.4, 5: 0.2, 6: 0.02}
+    slope = math.log(20 / 12) / math.log(7 / 6)
+    assert of_compact(curve | {7: 0.012, 8: 0.0118}) == (7, pytest.approx(slope / 0.3))
+    assert of_compact(curve | {7: 0.012}).n_clusters == 6
+    found = of_compact(curve | {7: 0.0185, 8: 0.0179}, d=20)
+    assert found.n_clusters == 6
+    assert found.strength > 20
+
+
+def test_clusters_that_are_not_compact_count_less():
+    curve = {k: k**-2.0 if k <= 4 else 4**-2.0 * (k / 4) ** -0.5 for k in KS}
+    for silhouette, strength in ((0.6, 4), (0.5, 2), (0.2, 0), (math.nan, 0)):
+        found = find_elbow(curve, dict.fromkeys(KS, 0.7) | {4: silhouette}, 2)
+        assert found.n_clusters == (4 if strength else None)
+        assert found.strength == pytest.approx(strength or 1)
+
+
 def test_inertia_that_ends():
     """As many clusters as there are distinct rows leave nothing."""
-    assert find_elbow({1: 5.0, 2: 2.0, 3: 0.0, 4: 0.0}) == (3, math.inf)
+    found = of_compact({1: 5.0, 2: 2.0, 3: 0.0, 4: 0.0})
+    assert found.n_clusters == 3
+    assert 100 < found.strength < math.inf
 
 
 def test_a_worse_optimum_is_no_bend():
     good = {1: 16.0, 2: 8.0, 3: 16 / 3, 4: 4.0, 5: 3.2}
-    assert find_elbow(good | {4: 6.0}).n_clusters is None
+    for worse in (5.0, 5.3, 6.0):
+        assert of_compact(good | {4: worse}).n_clusters is None
+    assert of_compact({k: 1 / k for k in KS} | {6: 0.199}).strength < 1.2
 
 
 @pytest.mark.parametrize("inertia", [{1: 1.0}, {1: 1.0, 2: 0.5}, {1: 0.0, 2: 0.0, 3: 0.0},
                                      {1: 1.0, 2: 1.0, 3: 1.0}])  # fmt: skip
 def test_too_little_to_tell(inertia):
-    found = find_elbow(inertia)
+    found = of_compact(inertia)
     assert found.n_clusters is None
     assert math.isnan(found.strength)
 

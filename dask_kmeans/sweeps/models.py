@@ -49,9 +49,11 @@ class Sweep(Mapping[int, KMeans]):
         The number of clusters from which on more of them take away much less inertia. None, and a
         warning, where there is none.
     elbow_strength_ : float
-        How many times as steeply the inertia falls up to where it bends most as beyond, both on
-        logarithmic scales: 1 for a straight line; an elbow has at least 2. NaN where the inertia of
-        fewer than three numbers of clusters is known (that of one always is).
+        How many times as steeply the inertia falls on the way to the elbow as beyond, both on
+        logarithmic scales: 1 for a straight line; an elbow has at least 2. Halved, or 0, where the
+        silhouette shows that the clusters are not compact. Where there is no elbow, that of the
+        largest bend. NaN where the inertia of fewer than three numbers of clusters is known (that
+        of one always is).
     transitions : dict
         (k, next k) -> int64 (k, next k), how many rows have each pair of a label with k clusters
         and one with the next larger number of them. Rows that are left out are not counted.
@@ -74,10 +76,14 @@ class Sweep(Mapping[int, KMeans]):
     Distances are Euclidean, of what is compared: of the features, with `standardize=True` of the
     standardized ones, with `metric="cosine"` of the unit vectors and the centers of length one.
 
-    The elbow is a rule of thumb. It finds the number of compact clusters that lie well apart. Data
-    has none that has no clusters, or some that overlap, or more of them than were tried; and where
-    there are clusters within clusters, several numbers may be right. Look at the plots and at what
-    the clusters hold before you trust a number.
+    The elbow is a rule of thumb. On logarithmic scales the inertia of rows without clusters is a
+    straight line. The elbow is the last number of clusters at which it bends as it does where
+    clusters come to an end, at least 2 times as steep before as beyond; the silhouette tells such
+    bends from those of chance. So it finds the number of compact clusters that lie apart, some of
+    them perhaps side by side. Data has none that has no clusters, or some that overlap, or more of
+    them than were tried; clusters that lie on top of each other count as one; and where there are
+    clusters within clusters, several numbers may be right. Give it some dozen rows for each
+    cluster, and look at the plots and at what the clusters hold before you trust a number.
     """
 
     def __init__(self, models: Mapping[int, KMeans], results: Iterable[FitResult]):
@@ -120,8 +126,9 @@ class Sweep(Mapping[int, KMeans]):
 
     @cached_property
     def _elbow(self) -> Elbow:
-        one = next(iter(self._results.values())).total_inertia
-        return find_elbow({1: one, **dict(zip(self, self.inertia.tolist(), strict=True))})
+        first = next(iter(self._results.values()))
+        inertia = {1: first.total_inertia, **dict(zip(self, self.inertia.tolist(), strict=True))}
+        return find_elbow(inertia, self.table["silhouette"].to_dict(), first.centers.shape[1])
 
     @property
     def elbow_(self) -> int | None:
