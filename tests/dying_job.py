@@ -22,7 +22,7 @@ def dying(real, before, number=1, only=lambda *args: True):
 
 if moment:
     import dask_kmeans.cli.fit as job
-    from dask_kmeans.write import place, stream, to_npy, to_table, to_zarr
+    from dask_kmeans.write import place, row_table, stream, to_npy, to_zarr
     import zarr
 
     what, _, when = moment.partition(", ")
@@ -37,14 +37,15 @@ if moment:
         zarr.Group.create_array = dying(zarr.Group.create_array, False)
     elif moment == "labels, half written":
         to_zarr._write_rows = dying(to_zarr._write_rows, False)
-        to_table._write_part = dying(to_table._write_part, False)
+        row_table._write_parquet = dying(row_table._write_parquet, False)
+        row_table._write_csv = dying(row_table._write_csv, False)
         blocks = stream.in_order
         def in_order(labels):
             for number, block in enumerate(blocks(labels)):
                 yield block
                 if number == 1:
                     die()
-        to_npy.in_order = to_table.in_order = in_order
+        to_npy.in_order = in_order
     elif moment == "state, half written":
         os.fsync = dying(os.fsync, True, 2)
     elif moment == "state, about to go":
