@@ -305,9 +305,8 @@ def test_the_readmes_options_in_a_file_exist(tmp_path):
 def test_the_readmes_links_and_options_exist():
     for path in re.findall(r"\]\((?!http)([^)#]+)\)", README):
         assert (ROOT / path).exists(), path
-    help_text = "".join(
-        shell(f"dask-kmeans {command} --help", ROOT).stdout for command in ("fit", "sweep")
-    )
+    commands = "fit", "predict", "sweep", "describe", "export", "inspect"
+    help_text = "".join(shell(f"dask-kmeans {name} --help", ROOT).stdout for name in commands)
     for option in set(re.findall(r"`(--[a-z-]+)", README)):
         assert option in help_text, option
 
