@@ -231,7 +231,7 @@ def sweep(
     >>> models.elbow_
     3
     >>> models.table.loc[3, "silhouette"].round(3)
-    np.float64(0.992)
+    np.float64(0.988)
     """
     ks = checks.check_sweep(n_clusters, kmeans_parameters)
     models = {k: KMeans(k, **kmeans_parameters) for k in ks}
