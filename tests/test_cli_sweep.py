@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from PIL import Image, ImageChops
 
 from dask_kmeans import load_model, sweep
+from dask_kmeans.plot.files import write_picture
 from dask_kmeans.write import models as writing
 
 
@@ -117,6 +118,16 @@ def test_the_drawn_elbow_is_that_of_python(run, folder, xclara):
     shell, python = (Image.open(f"{name}.png").convert("RGB") for name in ("shell", "python"))
     assert ImageChops.difference(shell, python).getbbox() is None
     assert len(shell.getcolors(1 << 20)) > 10
+
+
+@pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
+def test_the_same_picture_is_the_same_bytes(folder, ending):
+    def draw(ax):
+        ax.plot([1, 2], [1, 2])
+
+    for name in "ab":
+        write_picture(draw, f"{name}.{ending}", overwrite=False)
+    assert (folder / f"a.{ending}").read_bytes() == (folder / f"b.{ending}").read_bytes()
 
 
 def test_a_picture_is_written_whole_or_not_at_all(run, folder, monkeypatch):

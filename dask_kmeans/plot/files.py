@@ -12,6 +12,9 @@ from dask_kmeans.write.place import check_output, staged
 DOTS = 150
 """Per inch, where a picture is made of dots."""
 
+UNDATED: dict[str, dict[str, None]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
+"""What leaves the date out of a picture, by its format."""
+
 
 def check_picture(url: str, *, overwrite: bool) -> None:
     """Raise where a picture can be neither drawn nor written to `url`."""
@@ -24,5 +27,6 @@ def write_picture(draw: Callable[[Any], Any], url: str, *, overwrite: bool) -> N
     ax = off_screen()
     draw(ax)
     ending = os.path.splitext(url)[1].removeprefix(".").lower()
-    with staged(url, overwrite=overwrite) as path:
-        ax.figure.savefig(path, format=ending, dpi=DOTS)
+    # The same picture is the same bytes: no date, and no names drawn at random in .svg.
+    with staged(url, overwrite=overwrite) as path, pyplot().rc_context({"svg.hashsalt": ending}):
+        ax.figure.savefig(path, format=ending, dpi=DOTS, metadata=UNDATED.get(ending))
