@@ -46,8 +46,12 @@ def squared_distances(X, centers):
 
 
 def nearest(X, centers):
-    """int32 (n,): index of the nearest center, ties to the lowest, -1 for a row with a NaN."""
-    distances = squared_distances(X, centers)
+    """int32 (n,): index of the nearest center, ties to the lowest, -1 for a row with a NaN.
+
+    A feature that is NaN in a center has been left out of the fit.
+    """
+    present = ~np.isnan(np.asarray(centers)).any(axis=0)
+    distances = squared_distances(np.asarray(X)[:, present], np.asarray(centers)[:, present])
     labels = np.empty(len(distances), np.int32)
     for row, candidates in enumerate(distances):
         best = 0
