@@ -13,6 +13,8 @@ import zarr
 
 from dask_kmeans.write import load_fitted
 
+pytestmark = pytest.mark.slow  # each test starts a job, most of them with workers
+
 COMMAND = (sys.executable, "-m", "dask_kmeans")
 
 

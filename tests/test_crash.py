@@ -16,6 +16,8 @@ from inputs import blobs
 
 from dask_kmeans.write import load_fitted
 
+pytestmark = pytest.mark.slow  # each test starts a job or two, and kills it
+
 
 def run(moment, source, folder, *options, ending="zarr"):
     """The exit code of the job in `folder`, killed at that moment."""
@@ -77,14 +79,14 @@ def same(folder, expected, ending):
         ("model, moved", "zarr"),
         ("labels, half written", "zarr"),
         ("labels, half written", "parquet"),
-        pytest.param("labels, half written", "csv", marks=pytest.mark.slow),
-        pytest.param("labels, half written", "npy", marks=pytest.mark.slow),
+        ("labels, half written", "csv"),
+        ("labels, half written", "npy"),
         ("labels, written", "zarr"),
-        pytest.param("labels, written", "parquet", marks=pytest.mark.slow),
-        pytest.param("labels, written", "csv", marks=pytest.mark.slow),
+        ("labels, written", "parquet"),
+        ("labels, written", "csv"),
         ("labels, moved", "parquet"),
         ("report, written", "zarr"),
-        pytest.param("report, moved", "npy", marks=pytest.mark.slow),
+        ("report, moved", "npy"),
     ],
 )
 def test_a_killed_job_that_may_overwrite_is_run_again(

@@ -29,7 +29,10 @@ EXPECTED = {
 }
 """What each prints, in part, and the files that it writes."""
 
-SLOW = {"zarr_larger_than_memory.py", "semantic_deduplication.py"}
+SLOW = {
+    "zarr_larger_than_memory.py", "semantic_deduplication.py", "weather_regimes.py",
+    "centers_in_faiss.py", "on_a_cluster.py",
+}  # fmt: skip
 
 
 def run(name, folder, *arguments):
@@ -57,6 +60,7 @@ def test_an_example_runs(name, tmp_path):
         assert (tmp_path / file).exists()
 
 
+@pytest.mark.slow
 def test_the_cluster_example_with_encryption(tmp_path):
     pytest.importorskip("cryptography")
     ran = run("on_a_cluster.py", tmp_path, "--tls")

@@ -20,6 +20,8 @@ from inputs import blobs
 from dask_kmeans import KMeans, load_model
 from dask_kmeans.write import write_labels
 
+pytestmark = pytest.mark.slow  # a server of its own, and jobs that write to it
+
 pytest.importorskip("s3fs")
 moto = pytest.importorskip("moto.server")
 

@@ -21,6 +21,8 @@ from dask_kmeans import KMeans
 from dask_kmeans.checks import ClusterError, ReadError
 from dask_kmeans.sample import plan_sample
 
+pytestmark = pytest.mark.slow  # clusters that lose workers need seconds to find out
+
 X = blobs(3200, 4, 5, seed=1)
 CHUNKS = (400, 4)
 PARAMETERS = {"n_clusters": 5, "random_state": 3, "tol": 0.0}
@@ -187,14 +189,14 @@ def arm(where, folder, most):
 @pytest.mark.parametrize(
     ("where", "most"),
     [
-        pytest.param("survey", 1, marks=pytest.mark.slow),
+        ("survey", 1),
         ("seeding", 1),
-        pytest.param("seeding", 2, marks=pytest.mark.slow),
-        pytest.param("assignment", 1, marks=pytest.mark.slow),
+        ("seeding", 2),
+        ("assignment", 1),
         ("assignment", 2),
-        pytest.param("last look", 1, marks=pytest.mark.slow),
+        ("last look", 1),
         ("merging", 1),
-        pytest.param("merging", 2, marks=pytest.mark.slow),
+        ("merging", 2),
     ],
 )
 def test_killed_workers_change_nothing(where, most, client, undisturbed, tmp_path):
@@ -486,7 +488,6 @@ def test_a_part_that_cannot_be_read_is_named_by_a_worker_too(client, tmp_path):
         fit(path)
 
 
-@pytest.mark.slow
 def test_a_few_random_kills():
     """The benchmark that counts 40 of them, in small."""
     import subprocess

@@ -11,6 +11,8 @@ from inputs import blobs
 
 from dask_kmeans import KMeans
 
+pytestmark = pytest.mark.slow  # a cluster of its own
+
 x509 = pytest.importorskip("cryptography.x509")
 
 X = blobs(1200, 3, 4, seed=2)
