@@ -125,7 +125,7 @@ def job(source: str, labels: str, workers: int, memory_limit: int) -> dict[str, 
     from dask_kmeans.write import write_labels
 
     begun = time.perf_counter()
-    with tasks_on(None, workers, None, memory_limit) as client:
+    with tasks_on(workers=workers, memory_limit=memory_limit) as client:
         client.wait_for_workers(workers)
         idle = peak_memory(client)["workers"]
         with Watch(client) as watch:
