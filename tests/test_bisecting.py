@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import sklearn.cluster
-import zarr
 from counting import CountingChunks
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,6 +16,7 @@ from naive import labelled_distances, mean, nearest
 from sklearn.base import clone
 from sklearn.datasets import load_digits, load_iris, load_wine
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from stored import replace_array
 from strategies import chunks_of
 
 from dask_kmeans import BisectingKMeans, KMeans, cli, load_model
@@ -254,14 +254,7 @@ def test_what_is_stored_is_checked(what, tmp_path):
     url = str(tmp_path / "m.zarr")
     fitted(blobs(), 4).save(url)
     ((name, values),) = BROKEN[what].items()
-    group = zarr.open_group(url)
-    kind = group[name].dtype
-    del group[name]
-    if values is not None:
-        values = np.asarray(values, kind)
-        made = group.create_array(name, shape=values.shape, chunks=values.shape, dtype=kind,
-                                  compressors=[zarr.codecs.Crc32cCodec()])  # fmt: skip
-        made[...] = values
+    replace_array(url, name, values)
     with pytest.raises(ValueError, match=name):
         load_model(url)
 

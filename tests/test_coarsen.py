@@ -6,12 +6,12 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
-import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from inputs import INPUTS, as_numpy, blobs
 from naive import labelled_distances, nearest, squared_distances
 from sklearn.exceptions import NotFittedError
+from stored import replace_array
 
 from dask_kmeans import KMeans, cli, load_model
 
@@ -156,14 +156,7 @@ def test_what_is_stored_is_checked(what, tmp_path):
     url = str(tmp_path / "m.zarr")
     fitted(blobs()).coarsen(4).save(url)
     ((name, values),) = BROKEN[what].items()
-    group = zarr.open_group(url)
-    kind = group[name].dtype
-    del group[name]
-    if values is not None:
-        values = np.asarray(values, kind)
-        made = group.create_array(name, shape=values.shape, chunks=values.shape, dtype=kind,
-                                  compressors=[zarr.codecs.Crc32cCodec()])  # fmt: skip
-        made[...] = values
+    replace_array(url, name, values)
     with pytest.raises(ValueError, match=name):
         load_model(url)
 

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from dask_kmeans.cli.codes import DONE
-from dask_kmeans.cli.config import PREFIX, Job, shown
+from dask_kmeans.cli.config import Job, shown
 from dask_kmeans.cli.imports import quick_imports
 from dask_kmeans.cli.options import (
     CLUSTER,
@@ -50,7 +50,7 @@ def command_line() -> None:
 
 
 @command_line.command(cls=Job)
-@click.argument("source", envvar=f"{PREFIX}_SOURCE")
+@click.argument("source")
 @click.option(
     "--n-clusters", "-k", type=Parameter("n_clusters"), required=True, metavar="N", help="Clusters."
 )
@@ -103,7 +103,7 @@ def fit(**options: Any) -> int:
 
 
 @command_line.command(cls=Job)
-@click.argument("source", envvar=f"{PREFIX}_SOURCE")
+@click.argument("source")
 @click.option("--model", metavar="URL", required=True, help="A model that fit wrote.")
 @click.option(
     "--labels",
@@ -133,7 +133,7 @@ def predict(**options: Any) -> int:
 
 
 @command_line.command(cls=Job)
-@click.argument("source", envvar=f"{PREFIX}_SOURCE")
+@click.argument("source")
 @click.option("--model", metavar="URL", required=True, help="A model that fit wrote.")
 @click.option(
     "--top",
@@ -186,7 +186,7 @@ def describe(**options: Any) -> int:
 
 
 @command_line.command(cls=Job)
-@click.argument("source", envvar=f"{PREFIX}_SOURCE")
+@click.argument("source")
 @click.option(
     "--min-clusters", type=Parameter("n_clusters"), default=1, show_default=True, metavar="N",
     help="The first number of clusters.",

@@ -52,7 +52,7 @@ class Job(click.Command):
             ),
         ]  # fmt: skip
         for param in self.params:
-            if isinstance(param, click.Option) and param.name not in TYPED_ONLY:
+            if param.name not in TYPED_ONLY:
                 param.envvar = _variable(param)
 
     @property

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from tqdm import tqdm
 
 from dask_kmeans.checks import shown_url
+from dask_kmeans.cli.streams import JsonLines, as_json
 from dask_kmeans.progress import LINES, ProgressBar, ProgressLog
 
 logger = logging.getLogger("dask_kmeans")
@@ -48,8 +49,6 @@ class _Echo(logging.Handler):
 @contextlib.contextmanager
 def log_of(quiet: bool) -> Iterator[None]:
     """Send the package's log to stderr while a command runs."""
-    from dask_kmeans.cli.streams import JsonLines, as_json
-
     echo, before = _Echo(), (logger.handlers, logger.propagate, logger.level)
     logger.handlers = [echo]
     if as_json():
