@@ -8,6 +8,7 @@ import json
 import os
 import re
 import runpy
+import signal
 import subprocess
 import sys
 import types
@@ -162,7 +163,9 @@ def test_slurm(folder):
 @pytest.mark.slow
 def test_jobqueue(folder, monkeypatch, capsys):
     """The script that it would hand to Slurm; then the fit, on workers of this process."""
+    interrupt = signal.getsignal(signal.SIGINT)
     jobqueue = pytest.importorskip("dask_jobqueue")
+    signal.signal(signal.SIGINT, interrupt)  # its import sets one that exits, for later tests too
     from distributed import LocalCluster
 
     scripts = []
