@@ -76,7 +76,8 @@ class CenterRule(Protocol):
         None: to no centers; clusters without weight are not a number then.
         """
 
-    def place(self, means: np.ndarray, known: np.ndarray, before: np.ndarray) -> np.ndarray:
+    @staticmethod
+    def place(means: np.ndarray, known: np.ndarray, before: np.ndarray) -> np.ndarray:
         """Centers (k, d) of clusters with these means (k, d), which count where `known` (k,).
 
         The others stay at `before` (k, d).
@@ -104,7 +105,8 @@ class MeanCenters:
             centers = self.place(centers, moments.filled, before)
         return Update(centers, moments.center_shift, moments.moved, moments, moments.weights)
 
-    def place(self, means: np.ndarray, known: np.ndarray, before: np.ndarray) -> np.ndarray:
+    @staticmethod
+    def place(means: np.ndarray, known: np.ndarray, before: np.ndarray) -> np.ndarray:
         """See `CenterRule`."""
         return np.where(known[:, None], means, before)
 
@@ -150,7 +152,8 @@ class UnitCenters:
             moments, np.where(lengths > SHORTEST, moments.weights * lengths, 0.0),
         )  # fmt: skip
 
-    def place(self, means: np.ndarray, known: np.ndarray, before: np.ndarray) -> np.ndarray:
+    @staticmethod
+    def place(means: np.ndarray, known: np.ndarray, before: np.ndarray) -> np.ndarray:
         """See `CenterRule`."""
         return _directed(*unit_vectors(means), known, before)
 
@@ -195,18 +198,3 @@ def relocate(
             sums = moved
             unfilled.pop(0)
     return sums, len(empty) - len(unfilled)
-
-
-def total_inertia(rule: CenterRule, sums: Sums, scatter_offset: float) -> float:
-    """Inertia of all rows about their one center.
-
-    Parameters
-    ----------
-    rule : CenterRule
-    sums : Sums
-        Of any clusters that have all rows between them.
-    scatter_offset : float
-        See `Update.inertia`.
-    """
-    one = Sums(*(part.sum(axis=0, keepdims=True) for part in sums))
-    return rule.update(one, rule.update(one).centers).inertia(scatter_offset)

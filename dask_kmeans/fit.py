@@ -166,7 +166,7 @@ def _results(
         one: final.pairs[one, other] for one, other in final.pairs if {one, other} <= set(winners)
     }
     for best, k in zip(winners, parameters.n_clusters, strict=True):
-        run, (inertia, sizes, total, moments, more) = state.runs[best], figures[best]
+        run, (inertia, sizes, moments, more) = state.runs[best], figures[best]
         assert run.reason is not None
         found = int(np.count_nonzero(sizes))
         if found < k:
@@ -175,8 +175,7 @@ def _results(
             rows.points.outward(run.centers), rows.points.standardization,
             labels_left(best, rows), metric.of_square * inertia, sizes,
             list(map(metric.told, run.history)), run.reason, state.passes,
-            metric.of_square * total, run.centers, moments, more, parameters.metric,
-            transitions.get(best),
+            run.centers, moments, more, parameters.metric, transitions.get(best),
         )  # fmt: skip
         results.append(result)
     return results

@@ -239,8 +239,7 @@ class _Growth:
             None if nodes is None else self._previous.clusters(nodes),
             metric.of_square * self._seen.total, sizes, self._history,
             max(self._reasons, key=list(StopReason).index), rows.blockwise.passes,
-            metric.of_square * self._inertia[0], centers, self._rule.update(sums, centers).moments,
-            [], self._parameters.metric,
+            centers, self._rule.update(sums, centers).moments, [], self._parameters.metric,
             tree=Tree(self._parent, self._centers, self._sizes, metric.of_square * self._inertia),
         )  # fmt: skip
 

@@ -11,8 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dask_kmeans.centers import CenterRule, MeanCenters, UnitCenters
-from dask_kmeans.kernels import FixedPoint
+from dask_kmeans.centers import MeanCenters, UnitCenters
 from dask_kmeans.read import Transform
 from dask_kmeans.read.transforms import UnitRows
 from dask_kmeans.state import IterationRecord
@@ -23,8 +22,8 @@ class Metric(NamedTuple):
 
     transforms: tuple[Transform, ...]
     """What rows go through before they are compared."""
-    rule: Callable[[FixedPoint], CenterRule]
-    """What makes centers of sums in such units."""
+    rule: type[MeanCenters] | type[UnitCenters]
+    """What makes centers of sums."""
     of_square: float
     """Share of a squared distance that the inertia counts: a power of two, which rounds nothing."""
     distances: Callable[[np.ndarray], np.ndarray]

@@ -59,8 +59,6 @@ class FitResult:
     reason : StopReason
     passes : int
         How often the data was read, whole.
-    total_inertia : float
-        Of all rows about their mean: what a single cluster would cost.
     compared_centers : ndarray of shape (n_clusters, n_features), float64
         As they are compared: with standardized features, or of length one.
     moments : Moments
@@ -83,7 +81,6 @@ class FitResult:
     history: list[IterationRecord]
     reason: StopReason
     passes: int
-    total_inertia: float
     compared_centers: np.ndarray
     moments: Moments
     statistics: list[Any]

@@ -80,9 +80,12 @@ def all_rows(points: Points, parameters: FitParameters, stack: ExitStack, *, con
     else:
         found = survey(points, blockwise, parameters.nan, transforms=metric, content=content)
         points = points.with_counts(found.counts)
-        rows = Rows(points, blockwise, found)
+        rows = Rows(points, blockwise.with_plan(blocks=points.blocks), found)
     transforms, found = metric, rows.found
-    if not found.seen.all():
+    all_present = bool(found.seen.all())
+    if all_present and not transforms:
+        return rows
+    if not all_present:
         missing = np.flatnonzero(~found.seen).tolist()
         logger.info(checks.features_left_out_text(missing, points.feature_names))
         transforms, found = (PresentFeatures(found.seen), *metric), found.of_present_features()
@@ -135,7 +138,7 @@ def _surveyed(
     transforms : what they will go through once features without values are left out.
     """
     sample = sample_for(points, points.n_rows or 0, parameters)
-    collecting = blockwise.with_plan(collector=sample)
+    collecting = blockwise if sample is None else blockwise.with_plan(collector=sample)
     found = survey(
         points, collecting, parameters.nan, transforms=transforms, moments=parameters.standardize,
         content=content,

@@ -17,6 +17,7 @@ from dask_kmeans.kernels import (
     dense,
     extent,
     join_hashes,
+    squared_diagonal,
 )
 from dask_kmeans.read import Points, Standardization, Transform
 from dask_kmeans.read.transforms import forward, strips
@@ -155,7 +156,9 @@ class Survey:
         for centers in starts:
             minimum = np.minimum(minimum, centers.min(axis=0))
             maximum = np.maximum(maximum, centers.max(axis=0))
-        checks.check_spread(minimum, maximum, self.n_rows, self.max_weight)
+        heaviest = max(1.0, self.max_weight or 1.0)
+        bound = self.n_rows * heaviest * squared_diagonal(minimum, maximum)
+        checks.check_spread(bound, minimum, maximum, self.max_weight)
 
     def fixed_point(self) -> FixedPoint:
         """Shift and scale for exact sums: a function of the data alone, whatever its chunks."""

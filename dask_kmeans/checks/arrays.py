@@ -298,17 +298,15 @@ for what is added to it on the way, such as steps beyond the range of the data."
 
 
 def check_spread(
-    minimum: np.ndarray, maximum: np.ndarray, n_rows: int, max_weight: float | None
+    bound: float, minimum: np.ndarray, maximum: np.ndarray, max_weight: float | None
 ) -> None:
-    """Raise ValueError where sums of squared distances might be beyond float64.
+    """Raise ValueError where sums of squared distances, by a `bound` of them, pass float64.
 
     minimum, maximum : of the features, of all rows that count and of the starting centers.
     """
-    with np.errstate(over="ignore"):
-        ranges = maximum - minimum
-        bound = n_rows * max(1.0, max_weight or 1.0) * float(ranges @ ranges)
     if not bound < SPARE * sys.float_info.max:
-        widest = int(np.argmax(ranges))
+        with np.errstate(over="ignore"):
+            widest = int(np.argmax(maximum - minimum))
         heavy = max_weight is not None and max_weight > 1
         raise ValueError(
             text(

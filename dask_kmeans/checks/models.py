@@ -129,8 +129,9 @@ def check_init(init: Any, n_clusters: int, n_features: int) -> np.ndarray:
                 f"{n_features})"
             )
         )
-    missing = np.isnan(centers).all(axis=0)
-    check_finite_init(centers if missing.all() else np.where(missing, 0.0, centers))
+    if not np.isfinite(centers).all():
+        missing = np.isnan(centers).all(axis=0)
+        check_finite_init(centers if missing.all() else np.where(missing, 0.0, centers))
     return centers
 
 

@@ -57,6 +57,7 @@ from .content_hash import content_hash, join_hashes
 from .draws import exponential, uniform
 from .exact_sum import ExactSum, exact_total, weighted
 from .exact_sums import ExactSums
+from .extent import squared_diagonal
 from .feature_moments import FeatureMoments
 from .margins import NO_MARGINS, Drift, Margins, drift_after, failing, no_drift, no_margins
 from .prepared_centers import PreparedCenters, prepare
@@ -108,6 +109,7 @@ __all__ = [
     "rows_with_nan",
     "say_if_not_compiled",
     "second_distances",
+    "squared_diagonal",
     "uniform",
     "unit_vectors",
     "weighted",

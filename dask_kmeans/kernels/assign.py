@@ -157,7 +157,7 @@ class DenseAssignment:
             chosen, looked, changed, n_left, candidates = self._along_few(chosen, m, prepared)
         # Rows are picked since their two nearest centers are about as far: the integers leave
         # candidates.
-        if looked < m and prepared.quantized_by_bits and (picks is None or size > LARGE):
+        if looked < m and (picks is None or size > LARGE) and prepared.quantized_by_bits:
             looked, more, n_left, compared = self._in_integers(
                 chosen, (looked, m), n_left, prepared, margins
             )

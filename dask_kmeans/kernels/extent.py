@@ -43,6 +43,16 @@ def extent(X: np.ndarray, minimum: np.ndarray, maximum: np.ndarray) -> tuple[int
     return int(row), int(column), bool(is_nan), int(nan_rows)
 
 
+@compiled
+def squared_diagonal(minimum, maximum):
+    """Squared distance of the two ends (d,) of the features; infinite where it overflows."""
+    total = 0.0
+    for j in range(len(minimum)):
+        span = maximum[j] - minimum[j]
+        total += span * span
+    return total
+
+
 @intrinsic
 def widen(typingctx, tile, d, low, high):
     """Take a tile into the minimum and maximum, NaN apart; return whether it is not all finite.

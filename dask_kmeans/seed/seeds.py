@@ -204,7 +204,8 @@ def _as_centers(given: np.ndarray, rule: CenterRule) -> np.ndarray:
     """Points that the caller gave, as centers."""
     checks.check_finite_init(given)
     centers = rule.project(given)
-    checks.check_directions(centers)
+    if centers is not given:
+        checks.check_directions(centers)
     return centers
 
 

@@ -25,7 +25,12 @@ from dask_kmeans.statistics.drawn_by_cluster import DrawnByCluster, RowsByCluste
 from dask_kmeans.statistics.extreme_rows import ExtremeRows, RowsByDistance
 from dask_kmeans.statistics.farthest import Farthest, FarthestRows
 from dask_kmeans.statistics.features import ClusterFeatures, FeaturesByCluster
-from dask_kmeans.statistics.indices import calinski_harabasz, davies_bouldin, mean_of_means
+from dask_kmeans.statistics.indices import (
+    calinski_harabasz,
+    davies_bouldin,
+    mean_of_means,
+    total_inertia,
+)
 from dask_kmeans.statistics.inertia import Inertia, measured_inertia
 from dask_kmeans.statistics.mean_distances import MeanDistances
 from dask_kmeans.statistics.pairs import PairCounts
@@ -82,4 +87,5 @@ __all__ = [
     "measured_inertia",
     "merge_known",
     "nothing_known",
+    "total_inertia",
 ]

@@ -25,6 +25,19 @@ def mean_of_means(means: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return np.array([math.fsum(part) for part in parts]) / math.fsum(weights)
 
 
+def total_inertia(
+    means: np.ndarray, weights: np.ndarray, centers: np.ndarray, inertia: float, center: np.ndarray
+) -> float:
+    """Sum of weight times squared distance of all rows to one `center` (d,).
+
+    Others as for `calinski_harabasz`.
+    """
+    filled = weights > 0
+    means, weights = means[filled], weights[filled, None]
+    away = exact_total(weights * (means - centers[filled]) ** 2)
+    return max(0.0, inertia - away) + exact_total(weights * (means - center) ** 2)
+
+
 def calinski_harabasz(
     means: np.ndarray, weights: np.ndarray, centers: np.ndarray, inertia: float
 ) -> float:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dask_kmeans.blockwise import Blockwise
-from dask_kmeans.centers import Update, total_inertia
+from dask_kmeans.centers import Update
 from dask_kmeans.kernels import Drift, Moments, Sums, drift_after, merge_sums
 from dask_kmeans.parameters import Thresholds
 from dask_kmeans.state import FarRowsNeeded, Found, Rules, RunState, next_state
@@ -65,8 +65,6 @@ class FinalFigures(NamedTuple):
     inertia: float
     sizes: np.ndarray
     """int64 (k,): rows of each cluster."""
-    total_inertia: float
-    """Of all rows about their one center."""
     moments: Moments
     """Means and weights of the clusters, of rows as they are compared."""
     statistics: list[Any]
@@ -159,7 +157,7 @@ def final_pass(
             blockwise,
             statistics=(Inertia(), *statistics),
             labels_stand=run.latest is not None
-            and np.array_equal(run.centers, run.latest.assigned),
+            and bool((run.centers == run.latest.assigned).all()),
         )
         for run in runs
     ]
@@ -170,16 +168,13 @@ def final_pass(
     found = []
     for run, outcome in zip(runs, passed.outcomes, strict=True):
         inertia, *more = figures((Inertia(), *statistics), outcome.known, run.centers)
-        sums, offset = outcome.sums, run.scatter_offset
-        if run.latest is None:
-            update = _check_sums(sums, run, rules, survey)
-            offset = inertia - update.scatter
-        else:
+        sums = outcome.sums
+        if run.latest is not None:
             sums = merge_sums(sums, run.latest.sums)
-            update = _check_sums(sums, run, rules, survey)
+        update = _check_sums(sums, run, rules, survey)
+        if run.latest is not None:
             check_inertia(inertia, update, run, survey)
-        total = total_inertia(rules.center_rule, sums, offset)
-        found.append(FinalFigures(inertia, sums.counts, total, update.moments, more))
+        found.append(FinalFigures(inertia, sums.counts, update.moments, more))
     return FinalPass(found, dict(zip(pairs, passed.pairs, strict=True)))
 
 

@@ -21,6 +21,8 @@ from dask_kmeans.statistics import (
     SimplifiedSilhouette,
     calinski_harabasz,
     davies_bouldin,
+    mean_of_means,
+    total_inertia,
 )
 from dask_kmeans.sweeps.clustergram import clustergram
 from dask_kmeans.sweeps.elbow import LEAST_STRENGTH, Elbow, find_elbow
@@ -90,11 +92,13 @@ class Sweep(Mapping[int, KMeans]):
         self._models = dict(models)
         results = (replace(result, labels=None) for result in results)  # the models have them
         self._results = dict(zip(self._models, results, strict=True))
-        total_inertia = next(iter(self._results.values())).total_inertia
+        self._total_inertia = _total_inertia(next(iter(self._results.values())))
         self.n_clusters = np.array(list(self._models))
         self.inertia = np.array([model.inertia_ for model in self._models.values()])
         with np.errstate(invalid="ignore", divide="ignore"):
-            share_left = np.where(total_inertia > 0, self.inertia / total_inertia, 0.0)
+            share_left = np.where(
+                self._total_inertia > 0, self.inertia / self._total_inertia, 0.0
+            )
         self.explained_variance = 1.0 - share_left
         self.n_passes = next(iter(self._models.values())).n_passes_
 
@@ -127,7 +131,7 @@ class Sweep(Mapping[int, KMeans]):
     @cached_property
     def _elbow(self) -> Elbow:
         first = next(iter(self._results.values()))
-        inertia = {1: first.total_inertia, **dict(zip(self, self.inertia.tolist(), strict=True))}
+        inertia = {1: self._total_inertia, **dict(zip(self, self.inertia.tolist(), strict=True))}
         return find_elbow(inertia, self.table["silhouette"].to_dict(), first.centers.shape[1])
 
     @property
@@ -177,6 +181,18 @@ class Sweep(Mapping[int, KMeans]):
                 f"{'settled' if model.converged_ else 'at max_iter'}"
             )
         return "\n".join(lines)
+
+
+def _total_inertia(result: FitResult) -> float:
+    """Of all rows about their one center: what a single cluster would cost."""
+    metric, moments = METRICS[result.metric], result.moments
+    mean = mean_of_means(moments.means, moments.weights)[None]
+    # Where directions cancel out, every one is as good.
+    center = metric.rule.place(mean, np.ones(1, bool), np.eye(1, mean.shape[1]))[0]
+    inertia = result.inertia / metric.of_square
+    return metric.of_square * total_inertia(
+        moments.means, moments.weights, result.compared_centers, inertia, center
+    )
 
 
 def _indices(result: FitResult) -> dict[str, float]:
