@@ -19,7 +19,7 @@ import numpy as np
 
 from dask_kmeans import checks
 from dask_kmeans.accelerate import Accelerator
-from dask_kmeans.blockwise import OpenBlock
+from dask_kmeans.blockwise import Blockwise, OpenBlock
 from dask_kmeans.capacity import check_capacity
 from dask_kmeans.checkpoint_schedule import Checkpoint, CheckpointSchedule
 from dask_kmeans.kernels import say_if_not_compiled
@@ -68,15 +68,7 @@ def fit(
         if sampled is not None:
             stack.callback(sampled.close)
         rules = rows.rules(parameters)
-        budget, needed = blockwise.row_budget(), points.bytes or 0
-        savings = Savings(
-            parameters.thresholds,
-            margins=parameters.bounded,
-            fused=checkpoint is None and not callbacks,
-            at_hand=points.in_memory or budget >= needed,
-        )
-        # Where the budget does not hold all rows, those are kept that a step will most likely want.
-        stepping = blockwise.with_plan(choose_rows=parameters.bounded and 0 < budget < needed)
+        savings, stepping = _ways_to_save(rows, parameters, checkpoint is None and not callbacks)
         start = Start(points, blockwise, found, parameters, rules.center_rule, sampled)
         accelerator = Accelerator(sampled if parameters.accelerated else None, rules, savings)
         with CheckpointSchedule(checkpoint, parameters.thresholds.saving_share) as schedule:
@@ -100,10 +92,7 @@ def fit(
                 schedule.note(state)
                 for callback in callbacks:
                     callback(metric.told(stepped[0].history[-1]))
-        # What a model stores, in the caller's units, gives these very centers again.
-        runs = [
-            run._replace(centers=points.inward(points.outward(run.centers))) for run in state.runs
-        ]
+        runs = [_as_stored(run, points) for run in state.runs]
         pairs = _neighbors(parameters) if transitions else ()
         if rows is every:
             final = final_pass(runs, statistics, rules, savings, stepping, found, pairs)
@@ -119,6 +108,28 @@ def _resumed(
     """The state that an earlier fit has left, if there is one, and the parameters with its seed."""
     state = None if checkpoint is None else checkpoint.load(data)
     return state, parameters if state is None else replace(parameters, seed=state.seed)
+
+
+def _ways_to_save(
+    rows: Rows, parameters: FitParameters, unwatched: bool
+) -> tuple[Savings, Blockwise]:
+    """What steps over these rows may do without, and the passes that they are taken by.
+
+    unwatched : whether nobody wants to hear of each step.
+    """
+    points, blockwise = rows.points, rows.blockwise
+    budget, needed = blockwise.row_budget(), points.bytes or 0
+    at_hand = points.in_memory or budget >= needed
+    savings = Savings(
+        parameters.thresholds, margins=parameters.bounded, fused=unwatched, at_hand=at_hand
+    )
+    # Where the budget does not hold all rows, those are kept that a step will most likely want.
+    return savings, blockwise.with_plan(choose_rows=parameters.bounded and 0 < budget < needed)
+
+
+def _as_stored(run: RunState, points: Points) -> RunState:
+    """The run at the centers that a model will have, which stores them in the caller's units."""
+    return run._replace(centers=points.inward(points.outward(run.centers)))
 
 
 def _neighbors(parameters: FitParameters) -> tuple[tuple[int, int], ...]:
