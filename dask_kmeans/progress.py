@@ -232,11 +232,12 @@ class ProgressBar(_Follower):
             bar.colour = colour
         texts = []
         if self._latest is not None:
-            self._resize(bar, self._latest.iteration)
             texts = [f"{self._latest.iteration} iterations", *_figures(self._latest)]
-        bar.n = bar.total
         bar.set_description(f"k-means: {reason}", refresh=False)
         bar.set_postfix_str(", ".join(texts), refresh=False)
+        if self._latest is not None:
+            self._resize(bar, self._latest.iteration)  # which draws it, with its texts
+        bar.n = bar.total
         bar.refresh()
 
     def _resize(self, bar: Any, total: int) -> None:

@@ -122,6 +122,7 @@ def test_which_clusters_are_split(k):
 DATA = {"iris": load_iris, "wine": load_wine, "digits": load_digits}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DATA)
 def test_inertia_beside_that_of_scikit_learn(name):
     X = DATA[name]().data

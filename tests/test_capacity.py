@@ -48,6 +48,7 @@ REFUSED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", REFUSED)
 def test_what_cannot_fit_a_worker_is_refused_with_the_numbers(client, what):
     shape, chunks, parameters = REFUSED[what]
@@ -104,6 +105,7 @@ def test_the_least_is_less_than_what_is_stated(k, d, threads, read):
     assert memory.least_bytes(k, d, threads, read) < stated
 
 
+@pytest.mark.slow
 def test_files_are_refused_too(client, tmp_path):
     np.save(tmp_path / "x.npy", np.zeros((3000, 2000), np.float32))
     with pytest.raises(ValueError, match="Nothing was read yet"):

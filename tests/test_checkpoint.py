@@ -171,6 +171,7 @@ def driver(kind, url):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("kind", ["plain", "seeded"])
 def test_goes_on_after_sigkill(kind, seed, url):
@@ -450,6 +451,7 @@ def test_a_failing_write_keeps_the_state_before(url, monkeypatch):
 # The command line
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_command_goes_on_after_a_signal(number, tmp_path):
     """One line that says where the state is; the same command and --resume end with the same

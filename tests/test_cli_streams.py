@@ -35,6 +35,7 @@ def shell(tmp_path):
 ELSEWHERE = ["| true", "2>&-", "<&- >&- 2>&-", "> /dev/full 2> /dev/full"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ELSEWHERE)
 def test_the_job_is_done_wherever_its_words_go(shell, tmp_path, where):
     ran = shell(f"dask-kmeans fit x.npy -k 2 --model m.zarr --labels l.csv --report r.json {where}")
@@ -46,6 +47,7 @@ def test_the_job_is_done_wherever_its_words_go(shell, tmp_path, where):
     assert "Exception ignored" not in ran.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["--help", "inspect m.zarr --json"])
 def test_a_reader_that_has_gone_is_no_failure(shell, what):
     assert shell("dask-kmeans fit x.npy -k 2 --model m.zarr --quiet").returncode == 0
@@ -53,6 +55,7 @@ def test_a_reader_that_has_gone_is_no_failure(shell, what):
     assert (ran.returncode, ran.stderr) == (0, "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", [">&- 2>&-", "> /dev/full 2>&1"])
 def test_exit_codes_are_those_of_the_job(shell, where):
     assert shell(f"dask-kmeans fit gone.npy -k 2 --model m.zarr {where}").returncode == 1
@@ -61,6 +64,7 @@ def test_exit_codes_are_those_of_the_job(shell, where):
     assert shell(f"{line} {where}").returncode == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "environment",
     [{"PYTHONIOENCODING": "latin-1"},
@@ -77,6 +81,7 @@ def test_letters_that_the_encoding_lacks(shell, tmp_path, environment):
     assert load_fitted(tmp_path / "m.zarr").feature_names == ("größe", "b, [c]", "名")
 
 
+@pytest.mark.slow
 def test_a_report_that_does_not_get_there_is_a_failure(shell):
     """It was asked for; only a reader that has gone wants no more."""
     fit = "dask-kmeans fit x.npy -k 2 --model m.zarr --quiet --overwrite --report -"
@@ -86,6 +91,7 @@ def test_a_report_that_does_not_get_there_is_a_failure(shell):
     assert "error: Cannot write to stdout" in ran.stderr
 
 
+@pytest.mark.slow
 def test_nothing_is_printed_into_an_output(shell, tmp_path):
     """A file that is opened while stderr is closed does not take its place."""
     assert shell("dask-kmeans fit x.npy -k 2 --model m.zarr >&- 2>&-").returncode == 0

@@ -21,6 +21,8 @@ def _every_filter():
 
 
 DTYPES = ["u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f2", "f4", "f8", ">f4", "?"]
+COMMON = ["u1", "i4", "f2", "f4", "f8", ">f4"]
+"""Kernels are compiled for each of the others for some seconds."""
 
 
 def brute_force(X, centers):
@@ -172,7 +174,10 @@ def test_labels_and_sums_on_adversarial_data(name, dtype):
         check_assign(X, centers, start=np.arange(len(X)) % (len(centers) + 1) - 1)
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    "dtype",
+    [each if each in COMMON else pytest.param(each, marks=pytest.mark.slow) for each in DTYPES],
+)
 def test_every_dtype_in_every_memory_order(dtype):
     rng = np.random.default_rng(3)
     values = rng.integers(0, 2 if dtype == "?" else 100, (150, 11))

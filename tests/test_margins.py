@@ -137,6 +137,7 @@ def results(model):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Number of distinct clusters")
 @given(st.data(), st.sampled_from(sorted(KINDS)), seeds(), st.sampled_from(DTYPES), layouts())
 def test_a_fit_with_margins_is_the_same_fit(data, kind, seed, dtype, layout):

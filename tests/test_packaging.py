@@ -266,6 +266,7 @@ def test_the_readme_has_its_two_commands():
         assert block.startswith("python3 -m venv .venv && .venv/bin/pip install ")
 
 
+@pytest.mark.slow
 def test_the_readmes_run_command_runs(clone):
     """All but its set-up, which `.ci/run` does; twice, as people do."""
     (command,) = [block for block in blocks("sh") if ".venv/bin/dask-kmeans" in block]
@@ -276,6 +277,7 @@ def test_the_readmes_run_command_runs(clone):
     assert len((clone / "xclara-labels.csv").read_text().splitlines()) == 3001
 
 
+@pytest.mark.slow
 def test_the_readmes_shell_runs(clone):
     (commands,) = [block for block in blocks("sh") if block.startswith("dask-kmeans fit")]
     for command in commands.replace("\\\n", " ").splitlines():

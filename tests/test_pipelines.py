@@ -88,6 +88,7 @@ def test_all_are_here():
 FIELDS = [(0, 59), (0, 23), (1, 31), (1, 12), (0, 7)]
 
 
+@pytest.mark.slow
 def test_cron(folder):
     lines = (folder / "crontab.txt").read_text().splitlines()
     jobs = [line for line in lines if not line.startswith("#")]

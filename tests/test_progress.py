@@ -82,6 +82,7 @@ def test_the_bar_says_which_pass_is_under_way_and_how_far_it_is():
     assert "stopped at max_iter" in bars.splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_lines_say_how_far_a_long_pass_is():
     said = bars_of_a_long_fit(2)
     assert re.search(r"survey: .*left, \S+ of 2.00k rows, .* read, .*/s", said)
@@ -98,6 +99,7 @@ def test_the_bar_of_a_fit_that_failed_stays_as_it_is():
     assert "100%" not in ran.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("redirect", ["2>&-", "2>/dev/full"])
 @pytest.mark.parametrize("verbose", [1, 2])
 def test_a_terminal_that_has_gone_ends_no_fit(verbose, redirect):

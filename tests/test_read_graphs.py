@@ -153,6 +153,7 @@ def test_what_the_user_said_about_tasks_is_kept(stored):
     assert all(dask.is_dask_collection(block.source) for block in points.blocks)
 
 
+@pytest.mark.slow
 def test_data_on_the_cluster_stays_there(client, stored):
     X, path = stored
     lazy = da.from_zarr(path).persist()
@@ -164,6 +165,7 @@ def test_data_on_the_cluster_stays_there(client, stored):
         np.testing.assert_array_equal(values, X * (2 if data is not lazy else 1))
 
 
+@pytest.mark.slow
 def test_blocks_travel_to_the_workers(client, stored):
     X, path = stored
     for data in (da.from_zarr(path), str(path)):

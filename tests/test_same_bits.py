@@ -199,6 +199,7 @@ def test_same_bits(variant, metric, expected_by_metric, tmp_path):
         assert bits(fit(make(tmp_path), metric=metric)) == expected_by_metric[metric]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["dask", "zarr.Array", "Parquet, folder", "pandas"])
 @pytest.mark.parametrize("metric", METRICS)
 def test_same_bits_on_two_processes(kind, metric, expected_by_metric, client, tmp_path):
@@ -213,6 +214,7 @@ def _slowly(values, seed, block_info=None):
     return values
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_same_bits_whatever_finishes_first(seed, expected, client):
     slow = lazily((100, 5)).map_blocks(_slowly, seed, dtype=X.dtype, meta=X[:0])
@@ -283,6 +285,7 @@ def test_same_bits_of_an_accelerated_fit(variant, metric, expected_of_large):
         assert bits(fit(make(), **ACCELERATED, metric=metric)) == expected_of_large[metric]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("metric", METRICS)
 def test_same_bits_of_an_accelerated_fit_on_two_processes(metric, expected_of_large, client):
     lazy = da.from_array(LARGE, chunks=(700, 3))

@@ -195,6 +195,7 @@ def persisted():
 PERSISTED = list(persisted())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", PERSISTED)
 def test_persisted_data_on_a_cluster(kind, client, expected):
     data = persisted()[kind]
@@ -206,6 +207,7 @@ def test_persisted_data_without_a_cluster(expected):
         check(data, expected)
 
 
+@pytest.mark.slow
 def test_futures_as_data(client, expected):
     rows, part = client.scatter(X), client.submit(FRAME.copy)
     check(da.from_delayed(rows, X.shape, float), expected)
@@ -216,6 +218,7 @@ def test_futures_as_data(client, expected):
     check(with_rows, expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("persist", ["both", "data", "weights"])
 def test_persisted_weights(persist, client):
     expected = fit(X, sample_weight=WEIGHTS)
@@ -276,6 +279,7 @@ def lone_scheduler():
         yield client
 
 
+@pytest.mark.slow
 def test_workers_without_the_package(lacking, lone_scheduler, expected):
     with worker(lone_scheduler.scheduler.address, lacking):
         lone_scheduler.wait_for_workers(1, timeout=60)
@@ -428,6 +432,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("before", "settings"),
     [

@@ -162,6 +162,7 @@ def test_what_was_learnt_before_the_damage_is_kept(client, zarr_path, undisturbe
 # Slow, and failing now and then
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["zarr", "parquet"])
 def test_a_slow_store_changes_nothing(kind, client, request, undisturbed):
     path = request.getfixturevalue(f"{kind}_path")
@@ -170,6 +171,7 @@ def test_a_slow_store_changes_nothing(kind, client, request, undisturbed):
     assert faulty.reads(client) > 100
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["zarr", "parquet"])
 def test_failures_that_pass_change_nothing(kind, client, request, undisturbed):
     """In each process the first tries of every file fail, as often as is allowed."""
