@@ -52,7 +52,7 @@ class BisectingKMeans(FittedClusters):
     tol : float, default=1e-4
         A level has settled when the fraction of rows whose label changed in an iteration, of those
         of the clusters that are being split, is at most `tol`. 0 goes on until no label changes.
-    metric, standardize, nan, nodata, random_state, verbose, memory_budget, feature_dim
+    metric, standardize, nan, nodata, random_state, verbose, memory_budget, feature_dim, one_hot
         As those of `KMeans`; `memory_budget` keeps blocks whole, as many as fit.
     callbacks : sequence of callables, default=None
         Each is called with the `IterationRecord` of every iteration.
@@ -131,6 +131,7 @@ class BisectingKMeans(FittedClusters):
         callbacks=None,
         memory_budget=None,
         feature_dim=None,
+        one_hot=None,
     ):
         self.n_clusters = n_clusters
         self.n_init = n_init
@@ -145,6 +146,7 @@ class BisectingKMeans(FittedClusters):
         self.callbacks = callbacks
         self.memory_budget = memory_budget
         self.feature_dim = feature_dim
+        self.one_hot = one_hot
 
     @property
     def tree_(self) -> Tree:
@@ -175,7 +177,10 @@ class BisectingKMeans(FittedClusters):
             For data that cannot be read, or that changes while it is read.
         """
         checks.check_parameters(self)
-        points = as_points(X, sample_weight, feature_dim=self.feature_dim, nodata=self.nodata)
+        points = as_points(
+            X, sample_weight, feature_dim=self.feature_dim, nodata=self.nodata,
+            one_hot=self.one_hot,
+        )  # fmt: skip
         parameters = fit_parameters(
             [SimpleNamespace(**OF_SPLITS, **self.get_params(deep=False))], X, points
         )

@@ -32,7 +32,7 @@ STARTS_ON_CENTERS = 10
 STARTS_ON_POINTS = 3
 """The same of a fit to the points of a stream, which each batch makes."""
 
-OF_THE_DATA = ("feature_names", "columns", "standardization", "nodata")
+OF_THE_DATA = ("feature_names", "columns", "standardization", "nodata", "categories")
 """Fields of a stored model that say what its data was."""
 
 
@@ -129,6 +129,13 @@ class KMeans(FittedClusters):
         land, where no field has a value, is left out. None takes the last one of a 2-D DataArray,
         and none of a Dataset, whose variables are features in any case. Best in chunks that are
         whole in these dimensions.
+    one_hot : str, sequence of str or mapping, default=None
+        For tables: columns of categories (texts, whole numbers, true and false), each of which
+        becomes a feature `color=red`, 1 in the rows of that category and 0 in others. The
+        categories are those of the column's type where it has some (pandas Categorical, Arrow
+        dictionary, polars Enum), else those that a pass over the column finds, in order; a mapping
+        {"color": ["blue", "red"]} gives them. The model keeps them: a row with another one is an
+        error. A row without a category has NaN in all of these features.
 
     Attributes
     ----------
@@ -216,6 +223,7 @@ class KMeans(FittedClusters):
         checkpoint=None,
         memory_budget=None,
         feature_dim=None,
+        one_hot=None,
     ):
         self.n_clusters = n_clusters
         self.init = init
@@ -236,6 +244,7 @@ class KMeans(FittedClusters):
         self.checkpoint = checkpoint
         self.memory_budget = memory_budget
         self.feature_dim = feature_dim
+        self.one_hot = one_hot
 
     def fit(self, X, y=None, sample_weight=None):
         """Find the clusters of X.
@@ -304,7 +313,10 @@ class KMeans(FittedClusters):
         if hasattr(self, "n_features_in_"):
             points = self._points_like_before(X, sample_weight)
         else:
-            points = as_points(X, sample_weight, feature_dim=self.feature_dim, nodata=self.nodata)
+            points = as_points(
+                X, sample_weight, feature_dim=self.feature_dim, nodata=self.nodata,
+                one_hot=self.one_hot,
+            )  # fmt: skip
         parameters = fit_parameters([self], X, points)
         if self.n_init == "auto" and isinstance(self.init, str):
             parameters = dataclasses.replace(parameters, n_init=STARTS_ON_POINTS)
@@ -451,7 +463,9 @@ def fit_together(
     first = models[0]
     for model in models:
         checks.check_parameters(model)
-    points = as_points(X, sample_weight, feature_dim=first.feature_dim, nodata=first.nodata)
+    points = as_points(
+        X, sample_weight, feature_dim=first.feature_dim, nodata=first.nodata, one_hot=first.one_hot
+    )
     parameters = fit_parameters(models, X, points)
     points = points.for_clusters(sum(parameters.n_clusters) * parameters.n_init)
     checkpoint = checkpoint_file(first, parameters)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -72,6 +74,9 @@ class FittedClusters(
 
     _stream: Stream | None = None
     """What `partial_fit` remembers of rows."""
+
+    _categories: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+    """Of the one-hot columns in the data of the fit."""
 
     _grid: FeatureGrid | None = None
     """How the features lay in the data of the fit, where that was of xarray."""
@@ -330,6 +335,7 @@ class FittedClusters(
     def _remember_features(self, points: Points) -> None:
         self.n_features_in_ = points.n_features
         self._columns = points.positions
+        self._categories = dict(points.categories)
         self._grid = points.grid
         if points.feature_names is not None:
             self.feature_names_in_ = np.array(points.feature_names, dtype=object)
@@ -389,7 +395,7 @@ class FittedClusters(
         feature_dim = self.feature_dim if labelled else None
         points = as_points(
             X, sample_weight, feature_dim=feature_dim, nodata=self.nodata,
-            fitted_nodata=self._nodata,
+            fitted_nodata=self._nodata, fitted_categories=self._categories,
         )  # fmt: skip
         checks.check_same_features(
             fitted.names,
@@ -444,7 +450,7 @@ class FittedClusters(
         names = getattr(self, "feature_names_in_", None)
         names = None if names is None else tuple(map(str, names))
         variables = names if self._grid is None else self._grid.variables
-        return FittedColumns(names, getattr(self, "_columns", None), variables)
+        return FittedColumns(names, getattr(self, "_columns", None), variables, self._categories)
 
     def _fitted_model(self) -> FittedModel:
         columns = self._fitted_columns()
@@ -468,6 +474,7 @@ class FittedClusters(
             tree=self._tree,
             nodata=None if self._nodata is None else self._nodata.as_list(),
             features=None if self._grid is None else self._grid.as_dict(),
+            categories=dict(self._categories) or None,
         )
 
     def _restore(self, stored: FittedModel) -> None:
@@ -493,5 +500,6 @@ class FittedClusters(
         self.history_ = [IterationRecord(**record) for record in stored.history]
         self.n_features_in_ = stored.cluster_centers.shape[1]
         self._columns = stored.columns
+        self._categories = stored.categories or {}
         if stored.feature_names is not None:
             self.feature_names_in_ = np.array(stored.feature_names, dtype=object)

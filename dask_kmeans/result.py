@@ -258,6 +258,8 @@ class FittedModel:
         What stands for no value: in each feature, or one list for all of them.
     features : dict or None
         How they lie in an xarray object (`FeatureGrid.as_dict`).
+    categories : dict or None
+        Of the one-hot columns of a table, by their names.
     """
 
     cluster_centers: np.ndarray
@@ -278,3 +280,4 @@ class FittedModel:
     tree: Tree | None = None
     nodata: list[list[float]] | None = None
     features: dict[str, Any] | None = None
+    categories: dict[str, tuple[str, ...]] | None = None

@@ -267,6 +267,14 @@ IN_PYTHON = {
     "no_vector_error": [
         (lambda _: array(X=pd.DataFrame({"v": [[]] * 4, "a": [0.0, 1, 8, 9]}, dtype=object)), fit)
     ],
+    "unused_one_hot_error": [
+        (lambda _: array(X=np.array(ROWS), model=KMeans(2, one_hot=["a"], random_state=0)), fit)
+    ],
+    "opened_without_one_hot_error": [
+        (lambda folder: array(
+            X=open_source(on_disk(folder, frame("a", "b").assign(c=[1, 1, 2, 2]))),
+            model=KMeans(2, one_hot="c", random_state=0)), fit)
+    ],
     "dataset_error": [
         (lambda folder: array(X=datasets(folder)), fit),
         (lambda folder: array(X=f"{datasets(folder)}::other"), fit),

@@ -23,6 +23,10 @@ class RaggedError(ValueError):
     """A vector of a column is not as long as its first one."""
 
 
+class CategoryError(ValueError):
+    """A row has a category that is none of those of the fit, or a column has too many of them."""
+
+
 class NonFiniteError(ValueError):
     """A value of the data is NaN or infinite."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import numbers
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -73,6 +73,19 @@ def _is_size(value: Any) -> bool:
     return _is_integer(value) and value >= 0
 
 
+def _are_columns(value: Any) -> bool:
+    """Whether it is None, the name of a column, several, or several with their categories."""
+    if value is None or isinstance(value, str):
+        return True
+    if isinstance(value, Mapping):
+        given = [each for each in value.values() if each is not None]
+        if not all(isinstance(each, list | tuple) and len(each) for each in given):
+            return False
+    elif not isinstance(value, list | tuple):
+        return False
+    return all(isinstance(name, str) for name in value) and len(set(value)) == len(value)
+
+
 def _is_seed(value: Any) -> bool:
     if _is_integer(value):
         return 0 <= value <= LARGEST_SEED
@@ -124,6 +137,11 @@ RULES: dict[str, Rule] = {
                       "[print]"),
     "checkpoint": Rule(lambda v: v is None or isinstance(v, (str, os.PathLike)),
                        "None, a path or a URL", "'fit.checkpoint'"),
+    "one_hot": Rule(
+        _are_columns,
+        "None, the names of columns of categories, or these with a list of the categories of each",
+        "None",
+    ),
     "memory_budget": Rule(
         _is_size, "None, bytes as an int >= 0, or a text such as '2 GiB'", "'2 GiB'"
     ),

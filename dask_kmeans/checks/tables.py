@@ -44,13 +44,24 @@ def warn_dropped_columns(dropped: Mapping[Any, Any], what: str = "column") -> No
         excluded = " ".join(f"--exclude {shlex.quote(str(name))}" for name in dropped)
         warnings.warn(
             text(
-                f"{len(dropped)} {what}(s) without numbers left out: {names}. Encode them to have "
-                "them count, or ",
+                f"{len(dropped)} {what}(s) without numbers left out: {names}. ",
+                _categories_text(dropped, what),
+                ", or ",
                 typed(f"choose {what}s to silence this", f"type {excluded} to silence this"),
             ),
             UserWarning,
             stacklevel=user_stack_level(),
         )
+
+
+def _categories_text(columns: Iterable[Any], what: str) -> str:
+    """How columns, or variables of a Dataset, without numbers would be features."""
+    if what != "column":
+        return "Encode them to have them count"
+    return typed(
+        f"Have categories count by {ESTIMATOR}(one_hot={list(columns)!r})",
+        "Have categories count by --one-hot",
+    )
 
 
 def warn_unnamed_columns(names: Sequence[Any]) -> None:
@@ -122,8 +133,8 @@ def no_numeric_column_error(columns: Mapping[Any, Any], what: str = "column") ->
     names = ", ".join(f"{name!r} ({kind})" for name, kind in columns.items()) or "none at all"
     return ValueError(
         text(
-            f"X has no numeric {what}: {names}. {ESTIMATOR} needs at least one; encode categories",
-            typed(", for example with pandas.get_dummies(X)", " as numbers"),
+            f"X has no numeric {what}: {names}. {ESTIMATOR} needs at least one. ",
+            _categories_text(columns, what),
         )
     )
 

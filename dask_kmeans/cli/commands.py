@@ -22,6 +22,7 @@ from dask_kmeans.cli.options import (
     features_of,
     labels_options,
     nan_option,
+    one_hot_option,
     output_options,
     outputs_of,
     parameter_options,
@@ -60,6 +61,7 @@ def command_line() -> None:
 )
 @labels_options
 @columns_options
+@one_hot_option
 @click.option("--sample-weight", metavar="COLUMN", help="Column that holds weights.")
 @parameter_options
 @click.option("--checkpoint", metavar="URL", help="Keep the state here until the job is done.")
@@ -188,11 +190,18 @@ def describe(**options: Any) -> int:
 @command_line.command(cls=Job)
 @click.argument("source")
 @click.option(
-    "--min-clusters", type=Parameter("n_clusters"), default=1, show_default=True, metavar="N",
+    "--min-clusters",
+    type=Parameter("n_clusters"),
+    default=1,
+    show_default=True,
+    metavar="N",
     help="The first number of clusters.",
 )
 @click.option(
-    "--max-clusters", type=Parameter("n_clusters"), required=True, metavar="N",
+    "--max-clusters",
+    type=Parameter("n_clusters"),
+    required=True,
+    metavar="N",
     help="The last number of clusters.",
 )
 @click.option("--models", metavar="URL", help="Folder that the fitted models go to, as K.zarr.")
@@ -200,6 +209,7 @@ def describe(**options: Any) -> int:
     "--plot", metavar="FILE.png", help="Draw the inertia with its elbow: .png, .svg or .pdf."
 )
 @columns_options
+@one_hot_option
 @click.option("--sample-weight", metavar="COLUMN", help="Column that holds weights.")
 @parameter_options
 @click.option(

@@ -24,4 +24,6 @@ def source_for(model: FittedClusters, source: str, features: dict[str, Any]) -> 
     """
     if features["columns"] is None and not features["exclude"]:
         features = features | {"columns": model._fitted_columns()}
+    else:
+        features = features | {"one_hot": model._fitted_columns().categories}
     return open_source(source, **features)

@@ -61,6 +61,11 @@ columns_options = _options(
     ),
 )  # fmt: skip
 
+one_hot_option = click.option(
+    "--one-hot", type=Columns("--one-hot color,shape"), default=[], metavar="A,B,...",
+    help="Columns of categories, each of which is a feature. The model keeps the categories.",
+)  # fmt: skip
+
 nan_option = click.option(
     "--nan",
     type=Parameter("nan"),
@@ -211,7 +216,9 @@ def outputs_of(options: dict[str, Any]) -> dict[str, Any]:
 def features_of(options: dict[str, Any]) -> dict[str, Any]:
     """The options that choose features, taken out of `options`, as `open_source` takes them."""
     columns, column, exclude = taken(options, ("columns", "column", "exclude")).values()
-    return {"columns": [*columns, *column] or None, "exclude": exclude}
+    features = {"columns": [*columns, *column] or None, "exclude": exclude}
+    one_hot = taken(options, ("one_hot",)) if "one_hot" in options else {}  # a model knows its own
+    return features | one_hot
 
 
 def _plain(place: str | None) -> str:

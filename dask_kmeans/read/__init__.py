@@ -9,7 +9,8 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import dask
@@ -21,6 +22,7 @@ from dask_kmeans.read.columns import FittedColumns, chosen, several
 from dask_kmeans.read.feature_grid import FeatureGrid
 from dask_kmeans.read.folder import Listing
 from dask_kmeans.read.nodata import NoData
+from dask_kmeans.read.one_hot import OneHot, column_of, requested
 from dask_kmeans.read.pieces import Piece, RowSource
 from dask_kmeans.read.points import Points
 from dask_kmeans.read.results import RowName
@@ -58,6 +60,8 @@ def as_points(
     feature_dim: Any = None,
     nodata: Any = None,
     fitted_nodata: NoData | None = None,
+    one_hot: Any = None,
+    fitted_categories: OneHot = MappingProxyType({}),
 ) -> Points:
     """Points of anything that can be clustered.
 
@@ -75,13 +79,23 @@ def as_points(
         What stands for no value. None: what X says, else `fitted_nodata`.
     fitted_nodata : NoData, optional
         What stood for no value when a model was fitted.
+    one_hot : str, sequence of str or mapping, optional
+        Columns of a table that are one-hot.
+    fitted_categories : mapping
+        The one-hot columns when a model was fitted, with their categories.
 
     Raises
     ------
     ValueError, TypeError, FileNotFoundError
         For what cannot be clustered; the text says what to type.
     """
-    points = _read(X, sample_weight, feature_dim)
+    wanted = requested(one_hot)
+    points = _read(X, sample_weight, feature_dim, wanted or fitted_categories)
+    if wanted and set(wanted) != set(points.categories):
+        if isinstance(X, Source) and X.feature_names is not None:
+            raise checks.opened_without_one_hot_error(wanted, X.description)
+        what = X.description if isinstance(X, Source) else type(X).__name__
+        raise checks.unused_one_hot_error(wanted, what)
     found = _nodata(points, nodata, fitted_nodata)
     return points if found is None else points.through(found)
 
@@ -98,9 +112,9 @@ def _nodata(points: Points, wanted: Any, fitted: NoData | None) -> NoData | None
     return own
 
 
-def _read(X: Any, sample_weight: Any, feature_dim: Any) -> Points:
+def _read(X: Any, sample_weight: Any, feature_dim: Any, one_hot: OneHot) -> Points:
     """Points of X as it is."""
-    X = opened(X)
+    X = opened(X, one_hot=one_hot)
     if isinstance(X, Source):
         return X.points(sample_weight, feature_dim)
     if _is_a(X, "xarray", "DataArray"):
@@ -118,15 +132,15 @@ def _read(X: Any, sample_weight: Any, feature_dim: Any) -> Points:
     if _is_a(X, "pandas", "DataFrame"):
         from dask_kmeans.read import from_pandas
 
-        return from_pandas.read(X, sample_weight)
+        return from_pandas.read(X, sample_weight, one_hot)
     if _is_a(X, "pyarrow", "Table") or _is_a(X, "pyarrow", "RecordBatch"):
         from dask_kmeans.read import from_arrow
 
-        return from_arrow.read(X, sample_weight)
+        return from_arrow.read(X, sample_weight, one_hot)
     if _is_a(X, "polars", "DataFrame"):
         from dask_kmeans.read import from_arrow
 
-        return from_arrow.read_polars(X, sample_weight)
+        return from_arrow.read_polars(X, sample_weight, one_hot)
     if _is_a(X, "polars", "LazyFrame"):
         raise checks.lazy_frame_error()
     if _is_a(X, "dask.array", "Array"):
@@ -136,7 +150,7 @@ def _read(X: Any, sample_weight: Any, feature_dim: Any) -> Points:
     if _is_a(X, "dask.dataframe", "DataFrame"):
         from dask_kmeans.read import from_dask_frame
 
-        return from_dask_frame.read(X, sample_weight)
+        return from_dask_frame.read(X, sample_weight, one_hot)
     if _is_a(X, "zarr", "Array"):
         from dask_kmeans.read import from_zarr
 
@@ -158,13 +172,15 @@ def _is_a(X: Any, module: str, name: str) -> bool:
     return library is not None and isinstance(X, getattr(library, name))
 
 
-def opened(X: Any, fitted: FittedColumns | None = None) -> Any:
+def opened(
+    X: Any, fitted: FittedColumns | None = None, one_hot: OneHot = MappingProxyType({})
+) -> Any:
     """What lies at X, a path, or in X, a Zarr group, opened; anything else as it is.
 
     fitted : what a model remembers of its features, which are looked for.
     """
     if _is_path(X):
-        return open_source(X, fitted)
+        return open_source(X, fitted, one_hot=one_hot)
     if _is_a(X, "zarr", "Group"):
         from dask_kmeans.read import from_zarr
 
@@ -183,8 +199,10 @@ def open_source(
     columns: str | int | Sequence[Any] | FittedColumns | None = None,
     weight_column: Any = None,
     exclude: str | int | Sequence[Any] = (),
+    one_hot: str | Sequence[str] | Mapping[str, Sequence[str] | None] = (),
 ) -> Source:
-    """What lies at a path or an fsspec URL, opened: its columns are chosen, no row is read.
+    """What lies at a path or an fsspec URL, opened: its columns are chosen, no row is read (but of
+    columns that are one-hot, to find their categories).
 
     `KMeans.fit(url)` does this by itself where all columns are features.
 
@@ -203,6 +221,8 @@ def open_source(
         coordinate along dimensions of the rows.
     exclude : str, int or sequence of them, optional
         Columns that are no features, of those chosen or of all; each has to be there.
+    one_hot : str, sequence of str or mapping, optional
+        Columns of a table that hold categories, each of which is a feature: see `KMeans`.
 
     Returns
     -------
@@ -230,12 +250,26 @@ def open_source(
     np.int64(3)
     """
     paths = [url] if isinstance(url, (str, os.PathLike)) else list(url)
+    source = _open(paths, columns, weight_column, exclude, requested(one_hot))
+    if one_hot and source.feature_names is None:
+        raise checks.unused_one_hot_error(requested(one_hot), source.description)
+    return source
+
+
+def _open(
+    paths: Sequence[str | os.PathLike], columns: Any, weight_column: Any, exclude: Any,
+    one_hot: OneHot,
+) -> Source:  # fmt: skip
+    """See `open_source`."""
     fitted = columns if isinstance(columns, FittedColumns) else None
+    one_hot = one_hot or (fitted.categories if fitted else {})
     names, positions = (fitted.names, fitted.positions) if fitted else (several(columns),) * 2
     variables = fitted.variables if fitted else names
     of_table, of_array, of_group = (
         chosen(each, several(exclude)) for each in (names, positions, variables)
     )
+    if fitted is not None and fitted.names is not None:
+        of_table = chosen(column_of(fitted.names, fitted.categories), several(exclude))
     if len(paths) == 1 and is_hdf5(os.fspath(paths[0])):
         from dask_kmeans.read import from_hdf5
 
@@ -251,11 +285,11 @@ def open_source(
     if listing.format == "Parquet":
         from dask_kmeans.read.from_parquet import ParquetSource
 
-        return ParquetSource(place.fs, listing, name, of_table, weight_column)
+        return ParquetSource(place.fs, listing, name, of_table, weight_column, one_hot)
     if listing.format == "CSV":
         from dask_kmeans.read.from_csv import CsvSource
 
-        return CsvSource(place.fs, listing, name, of_table, weight_column)
+        return CsvSource(place.fs, listing, name, of_table, weight_column, one_hot)
     if listing.format == "NumPy":
         from dask_kmeans.read.from_npy import NpySource
 

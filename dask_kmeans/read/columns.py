@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
@@ -101,6 +101,8 @@ class FittedColumns:
     """Where they were chosen from the columns of an array; None stands for all of them."""
     variables: tuple[str, ...] | None
     """The variables of a Dataset that they were, or lay in, where that is known."""
+    categories: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Of the one-hot columns among them."""
 
 
 UNNAMED = re.compile(r"|Unnamed: \d+|__index_level_\d+__")
@@ -117,7 +119,10 @@ class Features:
 
     columns: tuple[Any, ...]
     widths: tuple[int | None, ...]
-    """Of each column the length of its vectors; None where it holds numbers."""
+    """Of each column the length of its vectors, or the number of its categories; None where it
+    holds numbers."""
+    categories: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Of the one-hot columns."""
 
     def __len__(self) -> int:
         return sum(1 if width is None else width for width in self.widths)
@@ -134,12 +139,19 @@ class Features:
     def names(self) -> tuple[Any, ...]:
         """The name of each feature."""
         return tuple(
-            name for column, width in self.items() for name in feature_names(column, width)
+            name
+            for column, width in self.items()
+            for name in feature_names(column, width, self.categories.get(column))
         )
 
 
-def feature_names(column: Any, width: int | None) -> list[Any]:
-    """Names of the features that a column is: `v[0]`, `v[1]`, ... where it holds vectors."""
+def feature_names(
+    column: Any, width: int | None, categories: Sequence[str] | None = None
+) -> list[Any]:
+    """Names of the features that a column is: `v[0]`, `v[1]`, ... where it holds vectors, and
+    `color=blue`, `color=red`, ... where it is one-hot."""
+    if categories is not None:
+        return [f"{column}={category}" for category in categories]
     if width is None:
         return [column]
     return [f"{column}[{n}]" if isinstance(column, str) else (column, n) for n in range(width)]
@@ -169,6 +181,7 @@ def numeric_columns(
     widths: Mapping[Any, Callable[[], int | None]] = MappingProxyType({}),
     in_order: Callable[[Any], bool] = lambda name: False,
     leave_out: str = "X.drop(columns={})",
+    one_hot: Mapping[str, Callable[[], tuple[str, ...]]] = MappingProxyType({}),
 ) -> Features:
     """The columns of a table that are features: the rule for tables of every kind.
 
@@ -193,6 +206,9 @@ def numeric_columns(
         Name of a column -> whether its integers tell rows apart, as far as is seen at once.
     leave_out : str
         What to type in Python to leave out a list of columns: {} stands for it.
+    one_hot : mapping
+        Name of a one-hot column -> what gives its categories (`one_hot.finders`). Each is a
+        feature, after those that are chosen if it is not among them; it has a dtype, too.
 
     Notes
     -----
@@ -200,12 +216,23 @@ def numeric_columns(
     they number the rows more often than not, those without a name. One that looks like an
     identifier otherwise is a feature, with a warning.
     """
+    excluded = () if weight_column is None else (weight_column,)
     if isinstance(columns, AllBut):
+        excluded += columns.excluded
         names, columns = columns.of(names, source), None
+    if both := [name for name in one_hot if name in excluded]:
+        raise checks.one_hot_excluded_error(both)
+    if columns is None:
+        names = [*names, *(name for name in one_hot if name not in names)]  # an index, perhaps
+    elif one_hot:
+        columns = [*columns, *(name for name in one_hot if name not in columns)]
     parts = columns or ()
     if columns is not None:
         columns = _whole_columns(columns, dtypes, widths)
-    wanted = [*(columns or ()), *([weight_column] if weight_column is not None else ())]
+    wanted = [
+        *(one_hot if columns is None else columns),
+        *([weight_column] if weight_column is not None else ()),
+    ]
     missing = [name for name in wanted if name not in dtypes]
     if missing:
         raise checks.unknown_column_error(missing, dtypes, source)
@@ -218,15 +245,28 @@ def numeric_columns(
         raise checks.vector_weights_error(weight_column, types[weight_column], source)
     if columns is None:
         columns = _all_numeric(dtypes, types, [name for name in names if name != weight_column])
-        like = suspects([name for name in columns if name not in widths], in_order)
+        numbers = [name for name in columns if name not in widths and name not in one_hot]
+        like = suspects(numbers, in_order)
         checks.warn_identifiers(like, leave_out.format(list(like)))
     elif not columns:
         raise checks.no_numeric_column_error({})
     checks.check_columns_differ(columns, "The choice of columns")
-    features = Features(tuple(columns), tuple(_width(name, widths, source) for name in columns))
+    categories = {name: one_hot[name]() for name in columns if name in one_hot}
+    features = Features(
+        tuple(columns),
+        tuple(
+            len(categories[name]) if name in categories else _width(name, widths, source)
+            for name in columns
+        ),
+        categories,
+    )
     checks.check_columns_differ(features.names, source)
     width_of = dict(features.items())
-    given = [each for name in parts for each in feature_names(name, width_of.get(name))]
+    given = [
+        each
+        for name in parts
+        for each in feature_names(name, width_of.get(name), categories.get(name))
+    ]
     if parts and tuple(given) != features.names:
         raise checks.vector_parts_error(width_of, parts, source)
     return features

@@ -152,10 +152,37 @@ def partition_columns(listing: Listing, taken: Iterable[str]) -> dict[str, list[
 
 
 def constants_of(
-    folders: dict[str, list[float] | None], number: int, wanted: Container[str | None]
-) -> dict[str, float]:
-    """Values of partition columns in the file of a number, of those that are wanted."""
-    return {name: of[number] for name, of in folders.items() if of is not None and name in wanted}
+    listing: Listing,
+    folders: dict[str, list[float] | None],
+    number: int,
+    wanted: Container[str | None],
+    one_hot: Container[str] = (),
+) -> dict[str, Any]:
+    """Values of partition columns in the file of a number, of those that are wanted.
+
+    one_hot : those that are columns of categories, which are texts
+    """
+    there = {name: of for name, of in folders.items() if name in wanted}
+    numbers = {name: of[number] for name, of in there.items() if of is not None}
+    return numbers | {
+        name: _category(listing, folders, number, name) for name in there if name in one_hot
+    }
+
+
+def folder_categories(
+    listing: Listing, folders: dict[str, list[float] | None], name: str
+) -> set[str]:
+    """The categories of a partition column."""
+    found = {_category(listing, folders, number, name) for number in range(len(listing.files))}
+    return {category for category in found if category is not None}
+
+
+def _category(
+    listing: Listing, folders: dict[str, list[float] | None], number: int, name: str
+) -> str | None:
+    """That of the file of a number: of numbers, as they are written."""
+    text, numbers = listing.partitions[number].get(name), folders[name]
+    return text if text is None or numbers is None else str(numbers[number])
 
 
 def _partitions(path: str) -> Iterator[tuple[str, str | None]]:

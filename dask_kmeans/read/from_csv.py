@@ -11,25 +11,36 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
+from types import MappingProxyType
 from typing import Any
 
+import dask
 import numpy as np
+import pyarrow as pa
 
 from dask_kmeans import checks, planning
 from dask_kmeans.blockwise import Block
+from dask_kmeans.read import one_hot as one_hots
 from dask_kmeans.read.arrow_columns import numbers
 from dask_kmeans.read.carry import Batch, Carry, folder_types
-from dask_kmeans.read.columns import AllBut, numeric_columns
+from dask_kmeans.read.columns import AllBut, Features, numeric_columns
 from dask_kmeans.read.csv_format import (
     HEAD_BYTES,
     CsvFormat,
+    CsvHead,
     common_kept,
     common_type,
     ends_in_quotes,
     kept_types,
     read_head,
 )
-from dask_kmeans.read.folder import Listing, constants_of, partition_columns
+from dask_kmeans.read.folder import (
+    Listing,
+    constants_of,
+    folder_categories,
+    partition_columns,
+)
+from dask_kmeans.read.one_hot import Find, OneHot
 from dask_kmeans.read.pieces import Piece
 from dask_kmeans.read.points import uncounted
 from dask_kmeans.read.retry import Part, retried
@@ -59,6 +70,7 @@ class CsvSource(Source):
         url: str,
         columns: Sequence[str] | AllBut | None = None,
         weight_column: str | None = None,
+        one_hot: OneHot = MappingProxyType({}),
     ):
         self.description = checks.shown_url(url)
         self.is_local = is_local(fs)
@@ -81,32 +93,53 @@ class CsvSource(Source):
             name: "text" if values is None else "int64" for name, values in folders.items()
         }
         names = [*header, *folders]
-        self.columns = numeric_columns(
+        dtypes |= dict.fromkeys([name for name in one_hot if name in shown], self.dtype)
+        self.features = numeric_columns(
             dtypes, shown, names, columns, weight_column, url,
             in_order=heads[0].in_order.__contains__,
             leave_out=f"open_source({url!r}, exclude={{}})",
-        ).columns  # fmt: skip
-        self.feature_names = checks.check_feature_names(self.columns)
-        self.n_features = len(self.columns)
+            one_hot=one_hots.finders(one_hot, partial(self._categories, heads), url),
+        )  # fmt: skip
+        self.categories = self.features.categories
+        self.feature_names = checks.check_feature_names(self.features.names)
+        self.n_features = len(self.features)
         self.weight_column = weight_column
         self.weighted = weight_column is not None
-        read = {*self.columns, weight_column}
+        read = {*self.features.columns, weight_column}
+        kinds = types | dict.fromkeys(self.categories, pa.string())
         self._tables = [
             CsvTable(
                 fs, path, head.format, head.size,
-                {name: kind for name, kind in types.items() if name in read},
-                constants_of(folders, number, read),
+                {name: kinds[name] for name in types if name in read},
+                constants_of(listing, folders, number, read, one_hot),
             )
             for number, (path, head) in enumerate(zip(listing.files, heads, strict=True))
         ]  # fmt: skip
         self._line_bytes = heads[0].line_bytes
         self.n_files = len(heads)
 
+    def _categories(self, heads: Sequence[CsvHead], name: str) -> Find:
+        """What finds the categories of a column, by reading all of it."""
+        if name in self._folders:
+            return partial(folder_categories, self._listing, self._folders, name)
+        tasks = [
+            dask.delayed(part.categories)(name)
+            for path, head in zip(self._listing.files, heads, strict=True)
+            for part in _parts(
+                CsvTable(self._fs, path, head.format, head.size, {name: pa.string()}, {}),
+                Features((), ()),
+                None,
+                BLOCK_BYTES,
+            )
+        ]
+        return partial(one_hots.found_by, tasks, name)
+
     def carrying(self, columns: Sequence[str] | None) -> CsvSource:
         names = () if columns is None else columns
         here = [name for name in self._tables[0].format.header if name in names]
         heads = [kept_types(self._fs, table.path, here) for table in self._tables if here]
         types = {name: common_kept([head[name] for head in heads]) for name in here}
+        types |= {name: pa.string() for name in here if name in self.categories}
         known = dict.fromkeys(self._tables[0].format.header) | types | folder_types(self._folders)
         if columns is None:
             carry = Carry.of_places()
@@ -128,14 +161,21 @@ class CsvSource(Source):
             most = max(1, min(most, max_block_rows * self._line_bytes))
         rows: list[Any] = []
         for table in self._tables:
-            parts = [
-                CsvRows(table, start, stop, self.columns, self.weight_column)
-                for start, stop in table.ranges(most, threads)
-            ]
+            parts = _parts(table, self.features, self.weight_column, most, threads)
             # The number of a row in its file is that of the rows before it, which are counted.
             located = self.carry is not None and self.carry.located
             rows += [CsvInTurn(tuple(parts))] if located else parts
         return uncounted(rows)
+
+
+def _parts(
+    table: CsvTable, features: Features, weight_column: str | None, most: int, threads: int = 1
+) -> list[CsvRows]:
+    """The rows of a file, in parts of at most `most` bytes."""
+    return [
+        CsvRows(table, start, stop, features, weight_column)
+        for start, stop in table.ranges(most, threads)
+    ]
 
 
 @dataclass(frozen=True)
@@ -148,7 +188,7 @@ class CsvTable:
     size: int
     types: dict[str, Any]
     """Arrow type of each column that is read."""
-    constants: dict[str, float]
+    constants: dict[str, Any]
     """Values of the columns that the folders of the file stand for."""
     carry: Carry | None = None
     """What is carried beside the features."""
@@ -177,7 +217,6 @@ class CsvTable:
 
         quoted : whether texts in quotes may have line ends in them
         """
-        import pyarrow as pa
         import pyarrow.csv as pacsv
 
         types = dict.fromkeys(self.types, pa.string()) if as_text else self.types
@@ -200,8 +239,6 @@ class CsvTable:
 
     def parse_error(self, where: str, error: Exception) -> Exception:
         """What to say of rows that Arrow refused: the first text among numbers, if that is it."""
-        import pyarrow as pa
-
         row = 0
         try:
             with self.open() as file:
@@ -228,8 +265,13 @@ class CsvRows:
     table: CsvTable
     start: int
     stop: int | None
-    columns: tuple[str, ...]
+    features: Features
     weight_column: str | None
+
+    def categories(self, name: str) -> set[str]:
+        """The categories in a column."""
+        batches = (batch.column(name) for _, batch in self._read_rows())
+        return one_hots.found_in(batches, name, empty_is_missing=True)
 
     def pieces(self) -> Iterator[Piece]:
         return (batch.piece for batch in self.batches())
@@ -276,13 +318,18 @@ class CsvRows:
 
     def _parsed(self, file: Any, quoted: bool) -> Iterator[tuple[Piece, Any]]:
         """Rows of lines without a header."""
-        import pyarrow as pa
-
         try:
+            before = 0
             for batch in self.table.batches(file, quoted):
-                values = np.empty((len(self.columns), batch.num_rows))
-                for row, name in zip(values, self.columns, strict=True):
-                    row[:] = self._values(batch, name)
+                values = np.empty((len(self.features), batch.num_rows))
+                first = 0
+                for name, width in self.features.items():
+                    if width is None:
+                        values[first] = self._values(batch, name)
+                    else:
+                        values[first : first + width] = self._one_hot(batch, name, before).T
+                    first += width or 1
+                before += batch.num_rows
                 weights = None
                 if self.weight_column is not None:
                     weights = np.empty(batch.num_rows)
@@ -294,6 +341,21 @@ class CsvRows:
     def _values(self, batch: Any, name: str) -> Any:
         constants = self.table.constants
         return constants[name] if name in constants else numbers(batch.column(name))
+
+    def _one_hot(self, batch: Any, name: str, before: int) -> np.ndarray:
+        """A column of categories as features (m, w); `before`: rows of this part before these."""
+
+        def row_name(row: int) -> str:
+            return f"{before + row} of {self.table.name}, {self._where}"
+
+        if name in self.table.constants:
+            column = one_hots.repeated(self.table.constants[name], batch.num_rows)
+        else:
+            column = batch.column(name)
+        categories = self.features.categories[name]
+        return np.asarray(
+            one_hots.encoded(column, categories, name, row_name, empty_is_missing=True)
+        )
 
     @property
     def _where(self) -> str:
@@ -318,14 +380,11 @@ class CsvInTurn:
 
 
 def _is_number(kind: Any) -> bool:
-    import pyarrow as pa
-
     return pa.types.is_floating(kind) or pa.types.is_boolean(kind)
 
 
 def _first_other(texts: Any, kind: Any) -> tuple[int | None, str]:
     """Place and text of the first value that is not of the type; None if there is none."""
-    import pyarrow as pa
     import pyarrow.compute as pc
 
     trimmed = pc.utf8_trim_whitespace(texts)

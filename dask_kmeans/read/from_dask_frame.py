@@ -8,21 +8,30 @@ from functools import partial
 from typing import Any
 
 import dask
+import pandas as pd
+import pyarrow as pa
 
 from dask_kmeans import checks, planning
 from dask_kmeans.blockwise import parallelism
 from dask_kmeans.read import from_pandas
+from dask_kmeans.read import one_hot as one_hots
 from dask_kmeans.read.columns import Features
 from dask_kmeans.read.graphs import Chunk, sources_of
+from dask_kmeans.read.one_hot import Find, OneHot
 from dask_kmeans.read.pieces import Piece
 from dask_kmeans.read.points import Kind, Points, uncounted
 from dask_kmeans.read.results import RowResults, RowsOfPart, shared
 from dask_kmeans.read.weights import weights_along_index
 
 
-def read(X: Any, sample_weight: Any = None) -> Points:
-    """Points of the numeric columns of a Dask DataFrame; a warning names the others."""
-    features, dtype = from_pandas.numeric_columns(X, partial(_first_rows, X))
+def read(X: Any, sample_weight: Any, one_hot: OneHot) -> Points:
+    """Points of the numeric columns of a Dask DataFrame, and of those that are to be one-hot; a
+    warning names the others."""
+    features, dtype = from_pandas.numeric_columns(
+        X,
+        partial(_first_rows, X),
+        one_hot=one_hots.finders(one_hot, partial(_categories, X), "X"),
+    )
     if len(features.columns) < len(X.columns):
         # Said to Dask, so that it need not even read the other columns.
         X = X[list(features.columns)]
@@ -44,6 +53,7 @@ def read(X: Any, sample_weight: Any = None) -> Points:
         in_memory=False,
         kind=DaskFrame(X, features),
         feature_names=checks.check_feature_names(features.names),
+        categories=features.categories,
         weighted=sample_weight is not None,
     )
 
@@ -56,6 +66,19 @@ def _first_rows(X: Any, position: int) -> Any:
         if values.notna().any():
             return values
     return values
+
+
+def _categories(X: Any, name: str) -> Find:
+    """What finds the categories of a column: those that its type has, or else in a pass over it."""
+    column = X[name]
+    if isinstance(column.dtype, pd.CategoricalDtype) and column.cat.known:
+        return partial(one_hots.found_in, [pa.array(column.dtype.categories)], name)
+    tasks = [dask.delayed(_of_partition)(part, name) for part in column.to_delayed()]
+    return partial(one_hots.found_by, tasks, name)
+
+
+def _of_partition(column: pd.Series, name: str) -> set[str]:
+    return one_hots.found_in([from_pandas.as_arrow(column, name)], name)
 
 
 def _checked_weights(X: Any, sample_weight: Any) -> Any:

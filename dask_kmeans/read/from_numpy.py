@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -36,6 +38,7 @@ def read_rows(
     *,
     kind: InMemory,
     feature_names: tuple[str, ...] | None = None,
+    categories: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
 ) -> Points:
     """Points of rows in memory, in blocks for threads."""
     n_rows, n_features = rows.shape
@@ -60,6 +63,7 @@ def read_rows(
         in_memory=True,
         kind=kind,
         feature_names=feature_names,
+        categories=categories,
         weighted=weights is not None,
         cut=cut,
     )

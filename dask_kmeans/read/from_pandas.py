@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import pyarrow as pa
 
 from dask_kmeans import checks
 from dask_kmeans.read import arrow_columns, columns, from_numpy
+from dask_kmeans.read import one_hot as one_hots
 from dask_kmeans.read.casts import (
     as_numbers,
     common_dtype,
@@ -22,6 +24,7 @@ from dask_kmeans.read.casts import (
     with_gaps,
 )
 from dask_kmeans.read.identifiers import FIRST_ROWS, first_in_order
+from dask_kmeans.read.one_hot import Find, OneHot
 from dask_kmeans.read.pieces import ColumnRows, Rows
 from dask_kmeans.read.points import Points
 from dask_kmeans.read.weights import weights_along_index
@@ -30,19 +33,26 @@ VECTORS = (list, tuple, np.ndarray)
 """Types of objects that are vectors."""
 
 
-def read(X: pd.DataFrame, sample_weight: Any = None) -> Points:
-    """Points of the numeric columns of a DataFrame; a warning names the others."""
+def read(X: pd.DataFrame, sample_weight: Any, one_hot: OneHot) -> Points:
+    """Points of the numeric columns of a DataFrame, and of those that are to be one-hot; a warning
+    names the others."""
 
     def in_order(name: Any) -> bool:
         column = X.iloc[:FIRST_ROWS][name]
         return pd.api.types.is_integer_dtype(column) and first_in_order(column.to_numpy())
 
-    features, _ = numeric_columns(X, lambda position: X.iloc[:, position], in_order)
+    def find(name: str) -> Find:
+        return partial(one_hots.declared, as_arrow(X[name], name), name)
+
+    features, _ = numeric_columns(
+        X, lambda position: X.iloc[:, position], in_order, one_hots.finders(one_hot, find, "X")
+    )
     return from_numpy.read_rows(
         frame_rows(X, features),
         weights_along_index(sample_weight, X.index),
         kind=PandasFrame(X.index),
         feature_names=checks.check_feature_names(features.names),
+        categories=features.categories,
     )
 
 
@@ -50,6 +60,7 @@ def numeric_columns(
     X: Any,
     rows_of: Callable[[int], pd.Series],
     in_order: Callable[[Any], bool] = lambda name: False,
+    one_hot: Mapping[str, Callable[[], tuple[str, ...]]] = MappingProxyType({}),
 ) -> tuple[columns.Features, np.dtype]:
     """The columns of a DataFrame, pandas' or Dask's, that hold numbers or vectors of numbers.
 
@@ -59,7 +70,7 @@ def numeric_columns(
     rows_of : callable
         Position of a column -> its values, or the first of them. Asked for objects, and for vectors
         of which the type does not say how long they are.
-    in_order : callable
+    in_order, one_hot
         See `columns.numeric_columns`.
 
     Returns
@@ -72,6 +83,9 @@ def numeric_columns(
     dtypes: dict[Any, np.dtype | None] = {}
     widths: dict[Any, Callable[[], int | None]] = {}
     for position, (name, kind) in enumerate(zip(names, X.dtypes, strict=True)):
+        if name in one_hot:
+            dtypes[name] = one_hots.OneHotColumn.dtype
+            continue
         dtypes[name] = _numpy_dtype(kind)
         if isinstance(kind, pd.ArrowDtype) and arrow_columns.is_vector(kind.pyarrow_dtype):
             widths[name] = partial(_arrow_width, kind.pyarrow_dtype, rows_of, position)
@@ -80,7 +94,9 @@ def numeric_columns(
             if first is not None:
                 widths[name] = partial(len, first)
     types = dict(zip(names, X.dtypes, strict=True))
-    features = columns.numeric_columns(dtypes, types, names, widths=widths, in_order=in_order)
+    features = columns.numeric_columns(
+        dtypes, types, names, widths=widths, in_order=in_order, one_hot=one_hot
+    )
     return features, np.result_type(*(dtypes[name] for name in features.columns))
 
 
@@ -143,16 +159,33 @@ def frame_rows(
     positions = [place[name] for name in features.columns]
     frame = X if positions == list(range(X.shape[1])) else X.iloc[:, positions]
     first = frame.dtypes.iloc[0]
-    if isinstance(first, np.dtype) and first.kind != "O" and (frame.dtypes == first).all():
+    plain = not features.categories and isinstance(first, np.dtype) and first.kind != "O"
+    if plain and (frame.dtypes == first).all():
         # One row tells whether pandas would copy to put all columns into one array.
         row, column = frame.iloc[:1].to_numpy(), frame.iloc[:, 0].to_numpy()
         if np.shares_memory(row, column):
             return Rows(frame.to_numpy(), weights)
+
+    def of_column(name: Any, column: pd.Series, width: int | None) -> Any:
+        if (categories := features.categories.get(name)) is not None:
+            return one_hots.encoded(as_arrow(column, name), categories, name, row_name)
+        if width is None:
+            return _values(column, name)
+        return _vectors(column, width, name, row_name)
+
     values = tuple(
-        _values(column, name) if width is None else _vectors(column, width, name, row_name)
+        of_column(name, column, width)
         for (name, column), width in zip(frame.items(), features.widths, strict=True)
     )
     return ColumnRows(values, common_dtype(values), weights)
+
+
+def as_arrow(column: pd.Series, name: str) -> Any:
+    """A column of categories as an Arrow array: of a Categorical one with a dictionary."""
+    try:
+        return pa.Array.from_pandas(column)
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:  # objects of several types
+        raise checks.no_categories_error(name, f"objects of several types ({error})") from error
 
 
 def _vectors(

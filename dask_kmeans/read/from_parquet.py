@@ -10,13 +10,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
+import dask
 import numpy as np
 
 from dask_kmeans import checks, planning
 from dask_kmeans.blockwise import Block
 from dask_kmeans.buffer_pool import ReadingBufferPool
+from dask_kmeans.read import one_hot as one_hots
 from dask_kmeans.read.arrow_columns import (
     fixed_width,
     is_vector,
@@ -32,9 +35,16 @@ from dask_kmeans.read.carry import (
 )
 from dask_kmeans.read.casts import side_by_side, smallest_dtype
 from dask_kmeans.read.columns import AllBut, Features, numeric_columns
-from dask_kmeans.read.folder import Listing, constants_of, partition_columns
+from dask_kmeans.read.folder import (
+    Listing,
+    constants_of,
+    folder_categories,
+    partition_columns,
+)
+from dask_kmeans.read.one_hot import Find, OneHot, OneHotColumn, encoded, is_categorical
 from dask_kmeans.read.parquet_files import (
     Footer,
+    categories,
     common_types,
     first_width,
     open_file,
@@ -69,7 +79,7 @@ class RowGroup(NamedTuple):
     skip: int
     """Rows of the group before the first of these."""
     rows: int
-    constants: dict[str, float]
+    constants: dict[str, Any]
     """Values of the columns that the folders of the file stand for."""
     first: int
     """Number of the first of these rows in the file."""
@@ -91,6 +101,8 @@ class ParquetSource(Source):
     columns : sequence of str, optional
         The features. Default: every numeric column; a warning names the others.
     weight_column : str, optional
+    one_hot : mapping
+        Columns of categories, each of which is a feature.
     """
 
     def __init__(
@@ -100,14 +112,15 @@ class ParquetSource(Source):
         url: str,
         columns: Sequence[str] | AllBut | None = None,
         weight_column: str | None = None,
+        one_hot: OneHot = MappingProxyType({}),
     ):
         self.description = checks.shown_url(url)
         self.is_local = is_local(fs)
         self._fs = fs
         with ThreadPoolExecutor(FOOTERS_AT_ONCE) as pool:
             footers = list(pool.map(partial(read_footer, fs), listing.files))
-        chosen = [] if weight_column is None else [weight_column]  # which may be an index
-        types = footers[0].types | common_types(footers, chosen)
+        chosen = [*one_hot, *([] if weight_column is None else [weight_column])]
+        types = footers[0].types | common_types(footers, chosen)  # of an index, perhaps
         names = [name for name in footers[0].names if name not in footers[0].index]
         agreeing = columns.kept(names) if isinstance(columns, AllBut) else columns
         types |= common_types(footers, agreeing)
@@ -122,10 +135,13 @@ class ParquetSource(Source):
             name: values if values is None else smallest_dtype(values)
             for name, values in folders.items()
         }
+        dtypes |= {name: OneHotColumn.dtype for name in one_hot if name in types}
         self.features = numeric_columns(
             dtypes, types, [*names, *folders], columns, weight_column, url, widths,
             footers[0].in_order.__contains__, f"open_source({url!r}, exclude={{}})",
+            one_hots.finders(one_hot, partial(self._categories, types), url),
         )  # fmt: skip
+        self.categories = self.features.categories
         self.feature_names = checks.check_feature_names(self.features.names)
         self.weight_column = weight_column
         self.weighted = weight_column is not None
@@ -134,12 +150,22 @@ class ParquetSource(Source):
         self.dtype = np.result_type(*(dtypes[name] for name in self.features.columns))
         read = {*self.features.columns, weight_column}
         self._parts = [
-            part._replace(constants=constants_of(folders, number, read))
+            part._replace(constants=constants_of(listing, folders, number, read, one_hot))
             for number, footer in enumerate(footers)
             for part in _row_groups(footer)
         ]
         self.n_rows = sum(part.rows for part in self._parts)
         self.n_files = len(footers)
+
+    def _categories(self, types: dict[str, Any], name: str) -> Find:
+        """What finds the categories of a column, by reading all of it."""
+        if name in self._folders:
+            return partial(folder_categories, self._listing, self._folders, name)
+        if not is_categorical(types[name]):
+            raise checks.no_categories_error(name, types[name])
+        files = [footer.path for footer in self._footers]
+        tasks = [dask.delayed(categories)(self._fs, path, name) for path in files]
+        return partial(one_hots.found_by, tasks, name)
 
     def carrying(self, columns: Sequence[str] | None) -> ParquetSource:
         if columns is None:
@@ -248,6 +274,12 @@ class ParquetRows:
             carried = part.carry.table(part.first + done, n_rows, column)
 
         def values(name: str, width: int | None = None) -> np.ndarray:
+            if (known := self.features.categories.get(name)) is not None:
+                if name in part.constants:
+                    of_rows = one_hots.repeated(part.constants[name], n_rows)
+                else:
+                    of_rows = column(name)
+                return np.asarray(encoded(of_rows, known, name, RowsFrom(start + done)))
             if name in part.constants:
                 return np.broadcast_to(part.constants[name], (n_rows,))
             if width is not None:
@@ -269,7 +301,8 @@ class ParquetRows:
     def batch_rows(self) -> int:
         most = VECTOR_BATCH_BYTES if self.features.with_vectors else BATCH_BYTES
         rows = planning.piece_rows(self.dtype.itemsize * len(self.features), most)
-        return min(rows, CARRIED_ROWS) if self._carried else rows
+        with_texts = self._carried or self.features.categories
+        return min(rows, CARRIED_ROWS) if with_texts else rows
 
     @property
     def _carried(self) -> list[str]:

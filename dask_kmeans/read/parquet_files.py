@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from dask_kmeans import checks
-from dask_kmeans.read import arrow_columns
+from dask_kmeans.read import arrow_columns, one_hot
 from dask_kmeans.read.arrow_columns import index_columns, is_vector, numpy_dtype
 from dask_kmeans.read.identifiers import ranges_in_order
 from dask_kmeans.read.retry import Part, retried
@@ -148,6 +148,17 @@ def _first_width(fs: Any, footer: Footer, name: str) -> int | None:
             if width is not None:
                 return width
     return None
+
+
+def categories(fs: Any, path: str, name: str) -> set[str]:
+    """The categories in a column of one file."""
+
+    def read() -> set[str]:
+        with open_file(fs, path) as file:
+            batches = file.iter_batches(columns=[name], use_threads=False)
+            return one_hot.found_in((batch.column(name) for batch in batches), name)
+
+    return retried(read, full_name(fs, path), Part(f"column {name!r}"))
 
 
 def common_types(footers: Sequence[Footer], columns: Sequence[str] | None) -> dict[str, Any]:

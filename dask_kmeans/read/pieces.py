@@ -115,7 +115,8 @@ class ColumnRows:
     """A block whose features lie in arrays of their own, (m,) of numbers or (m, w) of vectors, of
     dtypes that `dtype` can hold."""
 
-    columns: tuple[np.ndarray, ...]
+    columns: tuple[Any, ...]
+    """ndarrays, or what becomes one when it is read (`one_hot.OneHotColumn`)."""
     dtype: np.dtype
     weights: np.ndarray | None = None
 
@@ -130,7 +131,7 @@ class ColumnRows:
         n_rows, n_features = self.shape
         vectors = any(column.ndim == 2 for column in self.columns)
         for start, stop in planning.pieces(n_rows, n_features * self.dtype.itemsize):
-            columns = (column[start:stop] for column in self.columns)
+            columns = (np.asarray(column[start:stop]) for column in self.columns)
             yield Piece(
                 side_by_side(columns, (stop - start, n_features), self.dtype, in_rows=vectors),
                 None if self.weights is None else as_weights(self.weights[start:stop]),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import accumulate
@@ -61,6 +61,8 @@ class Points:
     kind : Kind
         How results go back.
     feature_names : tuple of str or None
+    categories : mapping
+        Of the one-hot columns among the features.
     positions : tuple of int or None
         Of the features among the columns of the array that they were chosen from; None: all.
     weighted : bool
@@ -83,6 +85,7 @@ class Points:
     in_memory: bool
     kind: Kind = field(repr=False)
     feature_names: tuple[str, ...] | None = None
+    categories: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     positions: tuple[int, ...] | None = None
     weighted: bool = False
     cut: Callable[[int], tuple[Block, ...]] | None = field(default=None, repr=False)

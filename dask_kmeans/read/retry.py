@@ -17,6 +17,9 @@ tried often enough by then."""
 
 PERMANENT = (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError)
 
+OWN = (checks.ReadError, checks.InvalidFileError, checks.RaggedError, checks.CategoryError)
+"""What was read is not what it has to be, and has been named."""
+
 T = TypeVar("T")
 
 
@@ -54,7 +57,7 @@ def retried(read: Callable[[], T], source: str, part: Part | Callable[[], Part])
         begun = monotonic()
         try:
             return read()
-        except (checks.ReadError, checks.InvalidFileError, checks.RaggedError, MemoryError):
+        except (*OWN, MemoryError):
             raise
         except Exception as error:
             slow = monotonic() - begun > PATIENCE

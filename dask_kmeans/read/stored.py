@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import dask
@@ -34,6 +35,8 @@ class Source:
     feature_names: tuple[str, ...] | None
     weighted: bool
     description: str
+    categories: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+    """Of the one-hot columns among the features."""
     positions: tuple[int, ...] | None = None
     """Of features that were chosen from the columns of an array; None stands for all of them."""
     is_local: bool
@@ -93,6 +96,7 @@ def read(source: Source, sample_weight: Any = None) -> Points:
         in_memory=False,
         kind=Stored(source),
         feature_names=source.feature_names,
+        categories=source.categories,
         positions=source.positions,
         weighted=source.weighted or sample_weight is not None,
     )

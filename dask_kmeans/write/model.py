@@ -141,12 +141,13 @@ def load_fitted(url: str | os.PathLike) -> FittedModel:
         raise checks.invalid_model_error(place.url, f"it has no {ZARR_MARKER}")
     try:
         group = zarr.open_group(zarr_store(place, read_only=True), mode="r", zarr_format=3)
-        # The first models kept no columns, knew one metric, no nodata and no dimensions.
+        # The first models kept no columns, knew one metric, no nodata, dimensions or categories.
         attributes: dict[str, Any] = {
             "columns": None,
             "metric": "euclidean",
             "nodata": None,
             "features": None,
+            "categories": None,
         }
         attributes |= group.attrs
         _check_kind(attributes)
@@ -250,6 +251,8 @@ def _checked(attributes: Mapping[str, Any], centers: np.ndarray) -> dict[str, An
         values["feature_names"] = tuple(names)
     if columns is not None:
         values["columns"] = tuple(columns)
+    if values["categories"] is not None:
+        values["categories"] = _checked_categories(values["categories"], names or ())
     nodata, grid = values["nodata"], values["features"]
     if grid is not None and math.prod(grid["shape"]) != n_features:
         raise ValueError(f"its features have shape {grid['shape']}, and there are {n_features}")
@@ -265,6 +268,18 @@ def _checked(attributes: Mapping[str, Any], centers: np.ndarray) -> dict[str, An
     ):
         raise ValueError("cluster_centers are not of length one, and the metric is cosine")
     return values
+
+
+def _checked_categories(
+    categories: Mapping[str, Iterable[str]], feature_names: Iterable[str]
+) -> dict[str, tuple[str, ...]]:
+    """The categories of columns, each of which is a feature."""
+    checked = {column: tuple(of_column) for column, of_column in categories.items()}
+    made = {f"{column}={each}" for column, of_column in checked.items() for each in of_column}
+    missing = sorted(made - set(feature_names))
+    if missing:
+        raise ValueError(f"{missing[0]!r} is a category and no feature")
+    return checked
 
 
 def _brief(value: Any, limit: int = 80) -> str:
@@ -336,5 +351,12 @@ ATTRIBUTES: dict[str, tuple[Callable[[Any], bool], str]] = {
         "lists of numbers",
     ),
     "features": (_is_grid, "dimensions with their coordinates"),
+    "categories": (
+        lambda value: (
+            value is None
+            or (isinstance(value, dict) and all(map(_list_of(_is(str)), value.values())))
+        ),
+        "lists of texts by columns",
+    ),
 }
 """Attributes of a model: what each has to be."""
