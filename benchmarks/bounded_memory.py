@@ -20,13 +20,13 @@ import datetime
 import json
 import shutil
 import sys
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 # No more than this here: workers of the job load this module too.
+import jobs
 import numpy as np
 from common import cpu_name, in_own_process, markdown, versions, write_between_markers
 
@@ -76,84 +76,32 @@ def write_store(path: Path, gigabytes: float, features: int, threads: int) -> No
 # ---------------------------------------------------------------------------- the job, a process
 
 
-class Watch:
-    """Asks the scheduler, again and again, how much of the workers' data lies on disk."""
-
-    def __init__(self, client: Any, every: float = 0.5):
-        self.most_spilled, self.most_resident = 0, 0
-        self._client, self._every = client, every
-        self._end = threading.Event()
-        self._thread = threading.Thread(target=self._look, daemon=True)
-
-    def __enter__(self) -> Watch:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: Any) -> None:
-        self._end.set()
-        self._thread.join()
-
-    def _look(self) -> None:
-        while not self._end.wait(self._every):
-            for worker in self._client.scheduler_info(n_workers=-1)["workers"].values():
-                metrics = worker["metrics"]
-                self.most_spilled = max(self.most_spilled, metrics["spilled_bytes"]["disk"])
-                self.most_resident = max(self.most_resident, metrics["memory"])
-
-
-def times_spilled(dask_worker: Any) -> int:
-    """Values that this worker ever wrote to disk for want of memory."""
-    return int(dask_worker.data.cumulative_metrics["disk-write", "count"])
-
-
-def events(client: Any) -> dict[str, int]:
-    """What befell the workers, as the scheduler noted it."""
-    addresses = list(client.scheduler_info(n_workers=-1)["workers"])
-    pauses = sum(
-        event["action"] == "worker-status-change" and event["status"] == "paused"
-        for address in addresses
-        for _, event in client.get_events(address)
-    )
-    lost = sum(event.get("action") == "remove-worker" for _, event in client.get_events("all"))
-    return {"pauses": pauses, "lost_workers": lost}
-
-
 def job(source: str, labels: str, workers: int, memory_limit: int) -> dict[str, Any]:
     """Fit and label on workers of its own, and what that took."""
     from dask_kmeans import KMeans
-    from dask_kmeans.cli.cluster import peak_memory, tasks_on
+    from dask_kmeans.cli.cluster import peak_memory
     from dask_kmeans.write import write_labels
 
     begun = time.perf_counter()
-    with tasks_on(workers=workers, memory_limit=memory_limit) as client:
-        client.wait_for_workers(workers)
-        idle = peak_memory(client)["workers"]
-        with Watch(client) as watch:
-            start = time.perf_counter()
-            model = KMeans(CLUSTERS, random_state=0).fit(source)
-            fitted = time.perf_counter()
-            of_fit = peak_memory(client)["workers"]
-            written = write_labels(model.labels_, labels)
-            labelled = time.perf_counter()
-        peak = peak_memory(client)
-        found = {
-            "rows": int(model.cluster_sizes_.sum()),
-            "labels": written,
-            "passes": model.n_passes_,
-            "iterations": model.n_iter_,
-            "converged": model.converged_,
-            "inertia": model.inertia_,
-            "centers": model.cluster_centers_.tolist(),
-            "seconds_fit": fitted - start,
-            "seconds_labels": labelled - fitted,
-            "idle_workers": idle,
-            "peak_workers_fit": of_fit,
-            "peak_workers": peak["workers"],
-            "peak_driver": peak["this_process"],
-            "spilled_bytes": watch.most_spilled,
-            "spills": sum(client.run(times_spilled).values()),
-            **events(client),
-        }
+    with jobs.watched_workers(workers, memory_limit) as (client, found):
+        start = time.perf_counter()
+        model = KMeans(CLUSTERS, random_state=0).fit(source)
+        fitted = time.perf_counter()
+        of_fit = peak_memory(client)["workers"]
+        written = write_labels(model.labels_, labels)
+        labelled = time.perf_counter()
+    found |= {
+        "rows": int(model.cluster_sizes_.sum()),
+        "labels": written,
+        "passes": model.n_passes_,
+        "iterations": model.n_iter_,
+        "converged": model.converged_,
+        "inertia": model.inertia_,
+        "centers": model.cluster_centers_.tolist(),
+        "seconds_fit": fitted - start,
+        "seconds_labels": labelled - fitted,
+        "peak_workers_fit": of_fit,
+    }
     found["seconds"] = time.perf_counter() - begun
     return found
 
@@ -165,17 +113,7 @@ def complaints(report: dict[str, Any], source: Path, labels: Path) -> list[str]:
     """What is wrong with a run; nothing, it is hoped."""
     import zarr
 
-    wrong = [
-        f"{what}: {report[what]}, where there must be none"
-        for what in ("spilled_bytes", "spills", "pauses", "lost_workers")
-        if report[what]
-    ]
-    limit = report["memory_limit"]
-    wrong += [
-        f"a worker took {peak / 1e6:.0f} MB, with a limit of {limit / 1e6:.0f} MB"
-        for peak in report["peak_workers"]
-        if peak > limit
-    ]
+    wrong = jobs.complaints(report)
     if max(report["peak_workers"]) > stated(report):
         wrong.append(f"dask_kmeans.memory states {stated(report) / 1e6:.0f} MB for a worker")
     if not report["rows"] == report["labels"] == report["n_rows"]:
@@ -233,7 +171,6 @@ def stated(report: dict[str, Any]) -> int:
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Write, run, check, remove."""
     import zarr
-    from dask.system import CPU_COUNT
     from dask.utils import parse_bytes
 
     source, labels = options.folder / "points.zarr", options.folder / "labels.zarr"
@@ -250,12 +187,9 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         "cpu": cpu_name(),
         "versions": versions("dask-kmeans", "dask", "distributed", "zarr", "numba", "numpy"),
         "bytes": array.nbytes,
-        "bytes_stored": sum(f.stat().st_size for f in source.rglob("*") if f.is_file()),
+        "bytes_stored": jobs.folder_bytes(source),
         "n_rows": array.shape[0],
         "features": array.shape[1],
-        "workers": options.workers,
-        "threads": max(1, CPU_COUNT // options.workers),
-        "memory_limit": limit,
     }
     try:
         found = in_own_process(
@@ -281,18 +215,16 @@ def table(reports: list[dict[str, Any]]) -> str:
               "of its limit", "formula", "driver", "spills, pauses, lost workers"]  # fmt: skip
     lines = []
     for report in sorted(reports, key=lambda report: report["bytes"]):
-        peak, limit = max(report["peak_workers"]), report["memory_limit"]
         read = report["bytes"] * report["passes"]
-        troubles = [max(report["spills"], report["spilled_bytes"]), report["pauses"],
-                    report["lost_workers"]]  # fmt: skip
+        workers, peak, share, troubles = jobs.told(report)
         lines.append([
             f"{report['bytes'] / 1e9:.0f} GB",
             f"{report['n_rows'] / 1e6:.0f} M x {report['features']}",
-            f"{report['workers']} x {limit / 1e6:.0f} MB", str(report["passes"]),
+            workers, str(report["passes"]),
             f"{report['seconds_fit']:.0f} s",
             f"{report['seconds_labels']:.0f} s", f"{read / report['seconds_fit'] / 1e9:.2f}",
-            f"{peak / 1e6:.0f} MB", f"{peak / limit:.0%}", f"{stated(report) / 1e6:.0f} MB",
-            f"{report['peak_driver'] / 1e6:.0f} MB", ", ".join(map(str, troubles)),
+            peak, share, f"{stated(report) / 1e6:.0f} MB",
+            f"{report['peak_driver'] / 1e6:.0f} MB", troubles,
         ])  # fmt: skip
     last = reports[-1]
     return "\n".join([
