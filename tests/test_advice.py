@@ -287,6 +287,11 @@ IN_PYTHON = {
         (lambda _: {"labels": xr.DataArray(np.zeros((2, 3, 4), int), dims=["time", "y", "x"])},
          lambda names: plot.label_map(names["labels"]))
     ],
+    "check_center_maps": [
+        (lambda _: {"model": KMeans(2, feature_dim=("h", "y", "x"), random_state=0).fit(
+            xr.DataArray(SOME.reshape(-1, 3, 2, 2), dims=["t", "h", "y", "x"]))},
+         lambda names: plot.center_maps(names.get("X", names["model"])))
+    ],
     "existing_output_error": [(saved_twice, save)],
     "missing_folder_error": [
         (lambda folder: {"model": fitted(), "url": str(folder / "new" / "m.zarr")}, save)

@@ -57,9 +57,16 @@ def drawn_of(ax):
     return rows, centers
 
 
+FIELD = xr.DataArray(
+    np.random.default_rng(0).normal(size=(40, 3, 5)), dims=("time", "lat", "lon"),
+    coords={"lat": [50.0, 40, 30], "lon": np.arange(5.0)}, name="z", attrs={"units": "m"},
+).where(lambda field: field.lon + field.lat != 40)  # fmt: skip
+FIELDS = KMeans(4, feature_dim=("lat", "lon"), nan="skip", random_state=0).fit(FIELD)
+
 SWEPT = sweep(X, range(1, 9), random_state=0)
 
 DRAWN = {
+    "center_maps": lambda model, ax=None: plot.center_maps(FIELDS, ax),
     "clustergram": lambda model, ax=None: plot.clustergram(SWEPT, ax),
     "elbow": lambda model, ax=None: plot.elbow(SWEPT, ax=ax),
     "clusters": lambda model, ax=None: plot.clusters(model, X, ax),
@@ -306,6 +313,31 @@ def test_rows_that_are_not_examined_show():
 # ---------------------------------------------------------------------------------------- the map
 
 LABELS = np.array([[0, 1, 1, 2], [0, 0, 2, 2], [-1, 0, 2, 3]])
+
+
+def test_centers_that_are_fields():
+    """Each at its coordinates, with north up; land is masked; all have one scale of colors."""
+    *maps, bar = plot.center_maps(FIELDS).child_axes
+    centers = FIELDS.labelled_centers_
+    assert bar.get_ylabel() == "z (m)"
+    for ax, center, size in zip(maps, centers, FIELDS.cluster_sizes_, strict=True):
+        (image,) = ax.images
+        drawn = image.get_array()
+        assert drawn.mask.sum() == 1
+        assert np.array_equal(drawn.filled(np.nan), center.values[::-1], equal_nan=True)
+        assert image.origin == "lower"
+        assert image.get_extent() == [-0.5, 4.5, 25.0, 55.0]
+        low, high = image.get_clim()
+        assert -low == high == np.nanmax(abs(centers))  # zero in the middle
+        assert ax.get_title().endswith(f"({size / 40:.0%})")
+    (image,) = plot.center_maps(centers + 100).child_axes[0].images
+    assert image.get_clim() == (np.nanmin(centers) + 100, np.nanmax(centers) + 100)
+
+
+@pytest.mark.parametrize("centers", [np.ones((2, 3)), np.ones((2, 3, 4, 5)), FIELD[0]])
+def test_centers_that_are_no_fields(centers):
+    with pytest.raises(ValueError, match="two dimensions of features"):
+        plot.center_maps(centers)
 
 
 def legend_of(ax):

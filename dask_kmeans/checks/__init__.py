@@ -114,6 +114,7 @@ from dask_kmeans.checks.parameters import (
     parameter_error,
 )
 from dask_kmeans.checks.plots import (
+    check_center_maps,
     check_label_map,
     check_sample_size,
     check_several_clusters,
@@ -201,6 +202,7 @@ __all__ = [
     "bad_weight_error",
     "break_in_quotes_error",
     "cancelled_error",
+    "check_center_maps",
     "check_coarsen",
     "check_columns_differ",
     "check_directions",

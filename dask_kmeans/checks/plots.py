@@ -80,6 +80,22 @@ def check_label_map(shape: Sequence[int], dims: Sequence[Any] | None) -> None:
     )
 
 
+def check_center_maps(shape: Sequence[int], dims: Sequence[Any] | None) -> None:
+    """Raise for centers that are no maps."""
+    if len(shape) == 3 and min(shape) > 0:
+        return
+    if dims is None or len(shape) < 3:
+        how = "Fit a DataArray with two dimensions of features, KMeans(feature_dim=('lat', 'lon'))"
+    else:
+        how = f"Type model.labelled_centers_.isel({dims[1]}=0) for one map of each center"
+    raise ValueError(
+        text(
+            "Maps of centers need two dimensions of features, and these centers have shape "
+            f"{sizes(shape)}. {how}"
+        )
+    )
+
+
 def not_labels_error(dtype: Any) -> ValueError:
     return ValueError(
         text(

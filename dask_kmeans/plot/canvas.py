@@ -72,6 +72,18 @@ def shades_of_labels(n_clusters: int) -> tuple[Any, Any]:
     return ListedColormap(shades), BoundaryNorm(edges, len(shades))
 
 
+def scale_of_colors(values: np.ndarray) -> dict[str, Any]:
+    """How values are drawn on one scale: those of both signs with zero in its middle, NaN gray."""
+    from matplotlib import colormaps
+
+    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    name = "viridis"
+    if low < 0 < high:
+        high = max(-low, high)
+        name, low = "RdBu_r", -high
+    return {"cmap": colormaps[name].with_extremes(bad=LEFT_OUT), "vmin": low, "vmax": high}
+
+
 def patch(color: Any, label: str) -> Any:
     """An entry of a legend."""
     from matplotlib.patches import Patch

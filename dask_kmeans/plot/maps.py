@@ -61,8 +61,8 @@ def _draw(ax: Any, values: np.ndarray, labels: Any, n_clusters: int, step: int) 
     """The picture and its legend."""
     colormap, norm = shades_of_labels(n_clusters)
     shown = {"cmap": colormap, "norm": norm}
-    vertical, horizontal = (_positions(labels, axis, step) for axis in (0, 1))
-    image = _at(ax, values, vertical.places, horizontal.places, shown)
+    vertical, horizontal = (positions(labels, axis, step) for axis in (0, 1))
+    image = draw_at(ax, values, vertical.places, horizontal.places, shown)
     if vertical.counted:
         ax.invert_yaxis()  # the first row of an image is at its top
     name_axes(ax, horizontal.name, vertical.name)
@@ -82,7 +82,7 @@ class _Positions(NamedTuple):
     """Whether they are numbers of rows or columns, for want of coordinates that are numbers."""
 
 
-def _positions(labels: Any, axis: int, step: int) -> _Positions:
+def positions(labels: Any, axis: int, step: int) -> _Positions:
     """Where the cells that are drawn lie along an axis: every so many of the raster."""
     counted = step * np.arange(labels.shape[axis], dtype=float)
     dims = getattr(labels, "dims", None)
@@ -101,7 +101,7 @@ def _positions(labels: Any, axis: int, step: int) -> _Positions:
     return _Positions(found.astype(float), f"{name} ({unit})" if unit else name, False)
 
 
-def _at(
+def draw_at(
     ax: Any, values: np.ndarray, vertical: np.ndarray, horizontal: np.ndarray, shown: dict[str, Any]
 ) -> Any:
     """The picture, with its cells about these places."""

@@ -96,9 +96,7 @@ class Sweep(Mapping[int, KMeans]):
         self.n_clusters = np.array(list(self._models))
         self.inertia = np.array([model.inertia_ for model in self._models.values()])
         with np.errstate(invalid="ignore", divide="ignore"):
-            share_left = np.where(
-                self._total_inertia > 0, self.inertia / self._total_inertia, 0.0
-            )
+            share_left = np.where(self._total_inertia > 0, self.inertia / self._total_inertia, 0.0)
         self.explained_variance = 1.0 - share_left
         self.n_passes = next(iter(self._models.values())).n_passes_
 
