@@ -23,7 +23,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
@@ -31,7 +31,7 @@ from sklearn.exceptions import ConvergenceWarning
 from dask_kmeans import checks
 from dask_kmeans.capacity import check_capacity
 from dask_kmeans.fit import fit, labels_left
-from dask_kmeans.kernels import Sums, exact_total, say_if_not_compiled
+from dask_kmeans.kernels import Sums, exact_total, merge_sums, say_if_not_compiled
 from dask_kmeans.metrics import METRICS
 from dask_kmeans.parameters import FitParameters
 from dask_kmeans.read import Points, as_points
@@ -43,7 +43,6 @@ from dask_kmeans.statistics import (
     Inertia,
     RowsByCluster,
     Statistic,
-    SumsByCluster,
     TotalsByCluster,
     figures,
 )
@@ -87,36 +86,6 @@ def split_in_levels(
         return growth.result()
 
 
-class _Look(NamedTuple):
-    """What a look at the leaves has found."""
-
-    total: float
-    """Inertia of all rows."""
-    sums: Sums
-    """Of each node."""
-    weights: np.ndarray
-    """float64, of each node."""
-    wanted: int = 0
-    """How many rows of each leaf were to be drawn."""
-    drawn: RowsByCluster | None = None
-    by_cost: RowsByCluster | None = None
-
-    def rows_of(self, leaf: int) -> tuple[np.ndarray, np.ndarray]:
-        """Rows (m, d) that stand for all rows of a leaf, and weights (m,) for them.
-
-        Where not all of them are drawn, each stands for as much of the weight as the others, and
-        those drawn by cost for themselves, so that what is far away is there but counts little.
-        """
-        assert self.drawn is not None
-        assert self.by_cost is not None
-        drawn, far = self.drawn.of(leaf), self.by_cost.of(leaf)
-        m = len(drawn.weights)
-        if m < self.wanted:
-            return drawn.values, drawn.weights
-        equal = np.full(m, self.weights[leaf] / m)
-        return np.concatenate([drawn.values, far.values]), np.append(equal, far.weights)
-
-
 class _Growth:
     """The tree of a fit, while it grows."""
 
@@ -131,10 +100,20 @@ class _Growth:
         """Nodes from here on are those of the level: they have moved since the pass before."""
         self._centers = rows.points.outward(rows.found.minimum[None])  # of which a step makes means
         """As the model stores them, in the caller's units."""
+        self._sums = self._rule.fixed_point.zero_sums(1)
+        """Of the rows of each node; those of a node that is split are what they were before."""
         self._sizes, self._inertia = np.zeros(1, np.int64), np.zeros(1)
+        self._total = 0.0
+        """Inertia of all rows, as the last pass has measured it."""
+        self._scatter_offset = 0.0
+        """Inertia of all rows less the `Update.scatter` of the level: the same in all its steps."""
+        self._drawn: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        """Of each leaf, rows (m, d) that stand for all of its rows, and weights (m,) for them."""
+        k, d = parameters.n_clusters[0], rows.points.n_features
+        self._wanted = min(max(DRAWN_VALUES // (k * d), LEAST_DRAWN), MOST_DRAWN)
+        """How many rows of a leaf are drawn."""
         self._previous: Branches | None = None
         """The tree of the pass before."""
-        self._seen: _Look | None = None
         self._passes = 0
         self._history: list[IterationRecord] = []
         self._reasons = [StopReason.CONVERGED]
@@ -147,15 +126,18 @@ class _Growth:
     def step(self) -> IterationRecord:
         """One iteration of Lloyd: a pass, after which the nodes of the level move to means."""
         began, points, first = time.perf_counter(), self._rows.points, self._first
-        split, known = self._pass(f"iteration {len(self._history) + 1}")
-        inertia, sums = known
+        measured = () if self._history else (Inertia(),)
+        split, known = self._pass(f"iteration {len(self._history) + 1}", *measured)
         before = points.inward(self._centers)[first:]
-        moved = self._rule.update(Sums(*(part[first:] for part in sums)), before).centers
-        self._centers = np.concatenate([self._centers[:first], points.outward(moved)])
+        update = self._rule.update(self._sums_of(slice(first, None)), before)
+        if known:
+            self._scatter_offset = known[0] - update.scatter
+        self._centers = np.concatenate([self._centers[:first], points.outward(update.centers)])
         way = points.inward(self._centers)[first:] - before
         record = IterationRecord(
-            len(self._history) + 1, split.changed, inertia, math.sqrt(exact_total(way**2)),
-            int(sums.counts[first:].sum()), split.bytes_read, time.perf_counter() - began,
+            len(self._history) + 1, split.changed, update.inertia(self._scatter_offset),
+            math.sqrt(exact_total(way**2)), int(self._sums.counts[first:].sum()), split.bytes_read,
+            time.perf_counter() - began,
         )  # fmt: skip
         self._history.append(self._metric.told(record))
         for callback in self._callbacks:
@@ -176,19 +158,36 @@ class _Growth:
         self._reasons.append(reason)
 
     def look(self) -> None:
-        """A pass that tells of each leaf its rows, its inertia and, if there are to be more, some
-        of its rows."""
-        leaves, seed = self.leaves, self._parameters.seed
-        statistics: list[Statistic] = [TotalsByCluster(self._metric.distances_of)]
-        wanted = 0
-        if len(leaves) < self._parameters.n_clusters[0]:
-            n_values = len(leaves) * self._rows.points.n_features
-            wanted = min(max(DRAWN_VALUES // n_values, LEAST_DRAWN), MOST_DRAWN)
-            statistics.append(DrawnByCluster(wanted, seed))
-            statistics.append(DrawnByCluster(DRAWN_BY_COST, seed, by_cost=True))
-        _, (total, sums, found, *drawn) = self._pass("looking at the clusters", *statistics)
-        self._seen = _Look(total, sums, found.weights, wanted, *drawn)
-        self._sizes[leaves], self._inertia[leaves] = found.sizes[leaves], found.squares[leaves]
+        """A pass that tells of the level its rows and their inertia, and draws some of its rows;
+        or, when there are leaves enough, the inertia of all rows."""
+        totals, seed = TotalsByCluster(self._metric.distances_of), self._parameters.seed
+        if len(self.leaves) == self._parameters.n_clusters[0]:
+            _, (found, self._total) = self._pass("last pass", totals, Inertia())
+            level = self.leaves
+        else:
+            _, (found, drawn, by_cost) = self._pass(
+                "looking at the clusters", totals, DrawnByCluster(self._wanted, seed),
+                DrawnByCluster(DRAWN_BY_COST, seed, by_cost=True), learn_from=self._first,
+            )  # fmt: skip
+            level = np.arange(self._first, len(self._parent))
+            for leaf in level.tolist():
+                all_weight = found.weights[leaf]
+                self._drawn[leaf] = self._standing(drawn.of(leaf), by_cost.of(leaf), all_weight)
+        self._sizes[level], self._inertia[level] = found.sizes[level], found.squares[level]
+
+    def _standing(
+        self, drawn: RowsByCluster, by_cost: RowsByCluster, weight: float
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Rows (m, d) that stand for all rows of a leaf, of such weight, and weights (m,) for them.
+
+        Where not all of them are drawn, each stands for as much of the weight as the others, and
+        those drawn by cost for themselves, so that what is far away is there but counts little.
+        """
+        m = len(drawn.weights)
+        if m < self._wanted:
+            return drawn.values, drawn.weights
+        values = np.concatenate([drawn.values, by_cost.values])
+        return values, np.append(np.full(m, weight / m), by_cost.weights)
 
     def chosen(self, wanted: int) -> np.ndarray:
         """The leaves to be split next, at most as many as are wanted: see above."""
@@ -199,18 +198,22 @@ class _Growth:
 
     def split(self, leaves: np.ndarray) -> None:
         """Begin a level: give each of some leaves two nodes, where rows gather."""
-        self._first = len(self._parent)
-        starts = np.concatenate([self._starts(leaf) for leaf in leaves])
+        points, self._first = self._rows.points, len(self._parent)
+        starts = np.concatenate([self._starts(leaf) for leaf in leaves.tolist()])
+        all_inertia = exact_total(self._inertia[self.leaves])
+        update = self._rule.update(self._sums_of(leaves), points.inward(self._centers)[leaves])
+        self._scatter_offset = all_inertia - update.scatter
         self._parent = np.append(self._parent, np.repeat(leaves, 2)).astype(np.int32)
-        self._centers = np.concatenate([self._centers, self._rows.points.outward(starts)])
+        self._centers = np.concatenate([self._centers, points.outward(starts)])
+        new = self._rule.fixed_point.zero_sums(len(starts))
+        self._sums = Sums(*(np.concatenate(parts) for parts in zip(self._sums, new, strict=True)))
         self._sizes = np.append(self._sizes, np.zeros(len(starts), np.int64))
         self._inertia = np.append(self._inertia, np.zeros(len(starts)))
 
     def _starts(self, leaf: int) -> np.ndarray:
         """Two centers (2, d), of the rows that were drawn of a leaf; of equal rows one twice."""
         assert self._previous is not None
-        assert self._seen is not None
-        values, weights = self._seen.rows_of(leaf)
+        values, weights = self._drawn.pop(leaf)
         if len(values) > 1:
             wanted = replace(
                 self._parameters, n_clusters=(2,), standardize=False, nan="raise", memory_budget=0
@@ -226,38 +229,42 @@ class _Growth:
         """The tree, and its leaves as clusters."""
         rows, metric, leaves = self._rows, self._metric, self.leaves
         assert self._previous is not None
-        assert self._seen is not None
         sizes, k = self._sizes[leaves], len(leaves)
         found = int(np.count_nonzero(sizes))
         if found < k:
             checks.warn_fewer_distinct_rows(k, found)
         nodes = labels_left(RUN, rows)
-        sums = Sums(*(part[leaves] if len(part) else part for part in self._seen.sums))
         centers = self._previous.centers[leaves]
         return FitResult(
             self._centers[leaves], rows.points.standardization,
             None if nodes is None else self._previous.clusters(nodes),
-            metric.of_square * self._seen.total, sizes, self._history,
+            metric.of_square * self._total, sizes, self._history,
             max(self._reasons, key=list(StopReason).index), rows.blockwise.passes,
-            centers, self._rule.update(sums, centers).moments, [], self._parameters.metric,
+            centers, self._rule.update(self._sums_of(leaves), centers).moments, [],
+            self._parameters.metric,
             tree=Tree(self._parent, self._centers, self._sizes, metric.of_square * self._inertia),
         )  # fmt: skip
 
-    def _pass(self, name: str, *statistics: Statistic) -> tuple[Any, list[Any]]:
-        """A pass, and what it has learnt: inertia, sums and more `statistics`."""
-        rows, previous = self._rows, self._previous
+    def _sums_of(self, nodes: Any) -> Sums:
+        """Sums of some nodes."""
+        return Sums(*(part[nodes] if len(part) else part for part in self._sums))
+
+    def _pass(self, name: str, *statistics: Statistic, learn_from: int = 0) -> tuple[Split, list]:
+        """A pass, after which the sums are those of it, and the figures that it has learnt."""
+        rows, previous, rule = self._rows, self._previous, self._rule
         branches = Branches(self._parent, rows.points.inward(self._centers))
-        learning: tuple[Statistic, ...] = (
-            Inertia(), SumsByCluster(self._rule.fixed_point), *statistics
-        )  # fmt: skip
-        request = SplitRequest(self._passes, previous, branches, self._first, learning)
+        request = SplitRequest(
+            self._passes, previous, branches, self._first, rule.fixed_point, statistics, learn_from
+        )
         split = rows.blockwise.run(
-            split_block, request, merge=partial(merge_splits, learning), count=Split.count_passes,
+            split_block, request, merge=partial(merge_splits, statistics), count=Split.count_passes,
             name=name,
         )  # fmt: skip
         self._previous, self._passes = branches, self._passes + 1
-        learnt = figures(learning, split.known, branches.centers)
-        sums = learnt[1]
-        update = self._rule.update(sums, branches.centers)
-        check_sums(sums, update, self._rule.fixed_point, rows.found)
-        return split, learnt
+        level = merge_sums(split.sums, self._sums_of(slice(self._first, None)))
+        for part, changed in zip(self._sums, level, strict=True):
+            part[len(part) - len(changed) :] = changed
+        leaves = self.leaves
+        sums = self._sums_of(leaves)
+        check_sums(sums, rule.update(sums, branches.centers[leaves]), rule.fixed_point, rows.found)
+        return split, figures(statistics, split.known, branches.centers)

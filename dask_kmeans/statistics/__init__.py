@@ -2,7 +2,6 @@
 
 record          what a statistic is: zero, chunk, merge, finish
 inertia         the weighted sum of squared distances
-cluster_sums    of the rows of each cluster, of which centers are made
 farthest        the rows that lie farthest from their centers
 mean_distances  how far rows lie from their center, by cluster
 cluster_totals  rows, weight, inertia and largest distance of each cluster
@@ -18,7 +17,6 @@ pairs           how many rows have each pair of labels, of two runs
 """
 
 from dask_kmeans.statistics.balance import Balance, balance
-from dask_kmeans.statistics.cluster_sums import SumsByCluster
 from dask_kmeans.statistics.cluster_totals import ClusterTotals, TotalsByCluster
 from dask_kmeans.statistics.drawn import Drawn, DrawnRows
 from dask_kmeans.statistics.drawn_by_cluster import DrawnByCluster, RowsByCluster
@@ -74,7 +72,6 @@ __all__ = [
     "RowsByDistance",
     "SimplifiedSilhouette",
     "Statistic",
-    "SumsByCluster",
     "TotalsByCluster",
     "balance",
     "calinski_harabasz",

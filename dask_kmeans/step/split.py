@@ -8,13 +8,22 @@ cluster that is being split with two centers, whatever the size of the tree.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from dask_kmeans.blockwise import OpenBlock
-from dask_kmeans.kernels import RowBatch, nearest, prepare
+from dask_kmeans.kernels import (
+    FixedPoint,
+    PreparedCenters,
+    RowBatch,
+    Sums,
+    assignment,
+    merge_sums,
+    nearest,
+    prepare,
+)
 from dask_kmeans.labels import Labels
 from dask_kmeans.statistics import Known, Statistic, learn, merge_known, nothing_known
 
@@ -61,15 +70,6 @@ class Branches:
         """int32 (m,): the leaves that rows end at."""
         at = np.empty(len(values), np.int32)
         nearest(values, self._root, at)  # -1 for rows that are left out
-        return self._down(values, at)
-
-    def anew(self, values: RowBatch, at: np.ndarray, first: int) -> np.ndarray:
-        """The leaves that rows end at, which were at nodes `at` when those from `first` on were
-        not there or lay elsewhere: none of these has children."""
-        return self._down(values, np.where(at >= max(first, 1), self.parent[at], at))
-
-    def _down(self, values: RowBatch, at: np.ndarray) -> np.ndarray:
-        """Send rows down from the nodes where they are, in place."""
         while True:
             children = self._children[at]
             rows = np.flatnonzero(children)
@@ -81,6 +81,78 @@ class Branches:
                 first, which = children[own[0]], np.empty(len(own), np.int32)
                 nearest(values[own], self._pairs[first], which)
                 at[own] = np.where(which < 0, -1, first + which)
+
+    def level(self, first: int) -> Level:
+        """The nodes from `first` on, none of which has children: the root, or pairs."""
+        n_nodes = len(self.parent)
+        pair_of = np.full(n_nodes + 1, -1, np.int32)
+        if first == 0:
+            pair_of[:] = 0
+            return Level(0, pair_of, [self._root])
+        firsts = range(first, n_nodes, 2)
+        pair_of[self.parent[first::2]] = np.arange(len(firsts))
+        pair_of[first:n_nodes] = np.repeat(np.arange(len(firsts)), 2)
+        return Level(first, pair_of, [self._pairs[each] for each in firsts])
+
+
+class Level(NamedTuple):
+    """Clusters that are split at once, into nodes from `first` on."""
+
+    first: int
+    pair_of: np.ndarray
+    """int32 (n_nodes + 1,): the pair of nodes that rows go to from a node, and the last for rows
+    that are nowhere; -1 where they stay."""
+    pairs: list[PreparedCenters]
+
+    def step(
+        self,
+        values: RowBatch,
+        weights: np.ndarray | None,
+        at: np.ndarray,
+        fixed_point: FixedPoint,
+        sums: Sums,
+    ) -> int:
+        """Send rows to the nearer node of their pair.
+
+        Parameters
+        ----------
+        values, weights : (m, d) and (m,) or None
+        at : ndarray of shape (m,), int32
+            The node that each row is at; -1 for nowhere. Changed in place.
+        fixed_point, sums : FixedPoint, Sums
+            The sums of the level's nodes: rows that come to another one are moved.
+
+        Returns
+        -------
+        int
+            Rows that count and have come to another node.
+        """
+        pair = self.pair_of[at]
+        rows = np.flatnonzero(pair >= 0)
+        if len(rows) == 0:
+            return 0
+        side = np.where(at >= self.first, at - self.first - 2 * pair, -1).astype(np.int32)
+        changed = 0
+        for number, picks in _by_pair(pair, rows):
+            two = slice(2 * number, 2 * number + 2)
+            own = Sums(*(part[two] if len(part) else part for part in sums))
+            these = assignment(values, weights, fixed_point, side, own)
+            changed += these.to(self.pairs[number], picks).changed
+        there = side[rows]
+        at[rows] = np.where(there < 0, -1, self.first + 2 * pair[rows] + there)
+        return changed
+
+
+def _by_pair(pair: np.ndarray, rows: np.ndarray) -> Iterator[tuple[int, np.ndarray | None]]:
+    """The pairs that rows go to, and which rows: None for all of them."""
+    numbers = pair[rows]
+    if numbers.min() == numbers.max():
+        yield int(numbers[0]), rows if len(rows) < len(pair) else None
+        return
+    order = np.argsort(numbers, kind="stable")
+    rows, numbers = rows[order], numbers[order]
+    for own in np.split(rows, np.flatnonzero(np.diff(numbers)) + 1):
+        yield int(pair[own[0]]), own
 
 
 def _firsts(parent: np.ndarray) -> range:
@@ -99,8 +171,11 @@ class SplitRequest(NamedTuple):
     branches: Branches
     first: int
     """Nodes from here on are new or have moved."""
-    statistics: tuple[Statistic, ...]
-    """What to learn of the rows and their nodes."""
+    fixed_point: FixedPoint
+    statistics: tuple[Statistic, ...] = ()
+    """What to learn of rows and their nodes."""
+    learn_from: int = 0
+    """Of rows that are at nodes from here on."""
 
 
 class Split(NamedTuple):
@@ -109,6 +184,8 @@ class Split(NamedTuple):
     bytes_read: int
     changed: int
     """Rows that count whose node is another than before."""
+    sums: Sums
+    """*Changes* of the sums and counts of nodes from `SplitRequest.first` on."""
     known: Known
 
     def count_passes(self) -> int:
@@ -119,24 +196,25 @@ class Split(NamedTuple):
 def split_block(block: OpenBlock, request: SplitRequest) -> Split:
     """Send the rows of a block down the tree."""
     branches, statistics, slot = request.branches, request.statistics, ("labels", RUN)
-    labels, recalled = Labels.recall(block, slot, request.step - 1, len(branches.parent))
+    n_nodes, level = len(branches.parent), branches.level(request.first)
+    labels, recalled = Labels.recall(block, slot, request.step - 1, n_nodes)
+    sums = request.fixed_point.zero_sums(n_nodes - request.first)
     known, changed, first = nothing_known(statistics, branches.centers), 0, 0
     for values, weights in block.pieces():
         rows = slice(first, first + len(values))
-        if request.previous is None:
-            before, now = labels.of(rows), branches.nodes(values)
-        else:
-            before = labels.of(rows) if recalled else request.previous.nodes(values)
-            now = branches.anew(values, before, request.first)
-        moved = before != now
-        changed += int(np.count_nonzero(moved if weights is None else moved & (weights > 0)))
-        labels.stored[rows] = now
-        known = learn(
-            statistics, known, values, weights, now, branches.centers, block.start + first
-        )
+        at = labels.of(rows)
+        if request.previous is not None and not recalled:
+            at[:] = request.previous.nodes(values)
+        changed += level.step(values, weights, at, request.fixed_point, sums)
+        if (at >= request.learn_from).any():
+            told = np.where(at >= request.learn_from, at, -1)
+            known = learn(
+                statistics, known, values, weights, told, branches.centers, block.start + first
+            )
+        labels.put(rows, at)
         first = rows.stop
     labels.leave(block, slot, request.step)
-    return Split(block.bytes_read, changed, known)
+    return Split(block.bytes_read, changed, sums, known)
 
 
 def merge_splits(statistics: Sequence[Statistic], a: Split, b: Split) -> Split:
@@ -144,5 +222,6 @@ def merge_splits(statistics: Sequence[Statistic], a: Split, b: Split) -> Split:
     return Split(
         a.bytes_read + b.bytes_read,
         a.changed + b.changed,
+        merge_sums(a.sums, b.sums),
         merge_known(statistics, a.known, b.known),
     )
