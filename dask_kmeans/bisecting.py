@@ -52,7 +52,8 @@ class BisectingKMeans(FittedClusters):
     tol : float, default=1e-4
         A level has settled when the fraction of rows whose label changed in an iteration, of those
         of the clusters that are being split, is at most `tol`. 0 goes on until no label changes.
-    metric, standardize, nan, nodata, random_state, verbose, memory_budget, feature_dim, one_hot
+    metric, standardize, nan, nodata, random_state, verbose, memory_budget, feature_dim, one_hot, \
+            feature_weight
         As those of `KMeans`; `memory_budget` keeps blocks whole, as many as fit.
     callbacks : sequence of callables, default=None
         Each is called with the `IterationRecord` of every iteration.
@@ -132,6 +133,7 @@ class BisectingKMeans(FittedClusters):
         memory_budget=None,
         feature_dim=None,
         one_hot=None,
+        feature_weight=None,
     ):
         self.n_clusters = n_clusters
         self.n_init = n_init
@@ -147,6 +149,7 @@ class BisectingKMeans(FittedClusters):
         self.memory_budget = memory_budget
         self.feature_dim = feature_dim
         self.one_hot = one_hot
+        self.feature_weight = feature_weight
 
     @property
     def tree_(self) -> Tree:

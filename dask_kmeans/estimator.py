@@ -136,6 +136,13 @@ class KMeans(FittedClusters):
         dictionary, polars Enum), else those that a pass over the column finds, in order; a mapping
         {"color": ["blue", "red"]} gives them. The model keeps them: a row with another one is an
         error. A row without a category has NaN in all of these features.
+    feature_weight : array-like, DataArray or mapping, default=None
+        How many times a squared difference in each feature counts, above 0: (n_features,) numbers,
+        or of the shape of the feature dimensions. A DataArray goes by its labels and may lack
+        dimensions: `np.cos(np.deg2rad(field.lat))` weights a field by area. For tables {"age": 2}
+        by name, 1 for others. `inertia_` and distances are those of weighted features, after
+        `standardize`, if both are asked for; centers are in the unit of the data. Not together with
+        `metric="cosine"`.
 
     Attributes
     ----------
@@ -167,7 +174,8 @@ class KMeans(FittedClusters):
         Rows of each cluster.
     standardization_ : Standardization or None
         `mean` and `scale`, float64 (n_features,) in the unit of the data, by which features are
-        standardized; None without `standardize`.
+        standardized, and weighted: scales are divided by the roots of weights. None without
+        `standardize` and `feature_weight`.
     parent_ : ndarray of int32
         Only of a model that `coarsen` has made: the cluster that each finer one is part of.
     n_features_in_ : int
@@ -224,6 +232,7 @@ class KMeans(FittedClusters):
         memory_budget=None,
         feature_dim=None,
         one_hot=None,
+        feature_weight=None,
     ):
         self.n_clusters = n_clusters
         self.init = init
@@ -245,6 +254,7 @@ class KMeans(FittedClusters):
         self.memory_budget = memory_budget
         self.feature_dim = feature_dim
         self.one_hot = one_hot
+        self.feature_weight = feature_weight
 
     def fit(self, X, y=None, sample_weight=None):
         """Find the clusters of X.

@@ -14,7 +14,7 @@ from sklearn.utils import check_random_state
 
 from dask_kmeans import checks
 from dask_kmeans.parameters import FitParameters
-from dask_kmeans.read import Points
+from dask_kmeans.read import Points, feature_weights
 from dask_kmeans.write.checkpoint import CheckpointFile
 
 RESTARTS_OF_PLAIN_DRAWS = 10
@@ -48,6 +48,7 @@ def fit_parameters(models: Sequence[Any], X: Any, points: Points) -> FitParamete
         nan=model.nan,
         metric=model.metric,
         standardize=bool(model.standardize),
+        feature_weight=feature_weights(model.feature_weight, points),
         fit_fraction=float(model.fit_fraction),
         memory_budget=parse_bytes(str(model.memory_budget)) if model.memory_budget else 0,
         accelerated=model.algorithm == "auto" and isinstance(init, str),
@@ -68,6 +69,10 @@ def checkpoint_file(model: Any, parameters: FitParameters) -> CheckpointFile | N
     del decisive["thresholds"]
     if model.random_state is None:
         del decisive["seed"]  # drawn anew by each fit; the state that is kept has its own
+    if parameters.feature_weight is None:
+        del decisive["feature_weight"]
+    else:
+        decisive["feature_weight"] = parameters.feature_weight.tolist()
     if not isinstance(parameters.init, str):
         decisive["init"] = _name_of_init(parameters.init)
     return CheckpointFile(model.checkpoint, decisive)

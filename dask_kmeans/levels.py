@@ -216,8 +216,9 @@ class _Growth:
         values, weights = self._drawn.pop(leaf)
         if len(values) > 1:
             wanted = replace(
-                self._parameters, n_clusters=(2,), standardize=False, nan="raise", memory_budget=0
-            )
+                self._parameters, n_clusters=(2,), standardize=False, feature_weight=None,
+                nan="raise", memory_budget=0,
+            )  # fmt: skip
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", ConvergenceWarning)
                 result = fit(as_points(values, weights), wanted)[0]

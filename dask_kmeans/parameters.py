@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 
 @dataclass(frozen=True)
 class Thresholds:
@@ -37,6 +39,8 @@ class FitParameters:
     metric: str
     standardize: bool
     """Whether features are brought to mean 0 and deviation 1."""
+    feature_weight: np.ndarray | None
+    """(n_features,) float64: how much each feature counts in squared distances."""
     fit_fraction: float
     """Share of the rows that the fit looks at."""
     memory_budget: int

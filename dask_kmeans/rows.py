@@ -17,7 +17,7 @@ from dask_kmeans import checks
 from dask_kmeans.blockwise import Blockwise
 from dask_kmeans.metrics import METRICS
 from dask_kmeans.parameters import FitParameters
-from dask_kmeans.read import Points, PresentFeatures, Share, Transform
+from dask_kmeans.read import Points, PresentFeatures, Share, Standardization, Transform
 from dask_kmeans.start import sample_for
 from dask_kmeans.state import Rules
 from dask_kmeans.survey import Survey, survey
@@ -114,10 +114,18 @@ def rows_for_steps(every: Rows, parameters: FitParameters, stack: ExitStack) -> 
 
 
 def as_compared(rows: Rows, every: Rows, parameters: FitParameters) -> tuple[Rows, Rows]:
-    """Both, of which `every` may be the same, standardized by what is known of `rows`."""
+    """Both, of which `every` may be the same, standardized by what is known of `rows`, and
+    weighted."""
     alike = every is rows
+    standardization = None
     if parameters.standardize:
         standardization = rows.found.standardization()
+    if parameters.feature_weight is not None:
+        # Those of the features that have values.
+        (weights,) = rows.points.inward(parameters.feature_weight[None])
+        plain = standardization or Standardization.of_none(len(weights))
+        standardization = plain.weighted(weights)
+    if standardization is not None:
         rows = rows.through(standardization)
         every = rows if alike else every.through(standardization)
     rows.found.check_spread()

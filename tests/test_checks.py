@@ -206,7 +206,7 @@ class Estimator(BaseEstimator):
     def __init__(self, n_clusters=8, init="k-means||", n_init="auto", max_iter=300, tol=1e-4,
                  oversampling_factor=5, init_rounds="auto", algorithm="auto", metric="euclidean",
                  standardize=False, nan="raise", nodata=None, fit_fraction=1.0, random_state=None,
-                 verbose=0, callbacks=None, checkpoint=None, one_hot=None,
+                 verbose=0, callbacks=None, checkpoint=None, one_hot=None, feature_weight=None,
                  memory_budget=None):  # fmt: skip
         for name, value in dict(locals()).items():
             if name != "self":
@@ -247,6 +247,7 @@ GOOD = {
     "verbose": [0, 1, 2, True, False],
     "callbacks": [None, [], [print], (print, len)],
     "checkpoint": [None, "fit.zarr", "s3://bucket/fit"],
+    "feature_weight": [None, [1, 2], np.ones(3), {"a": 2}],
     "one_hot": [None, "a", [], ["a", "b"], ("a",), {"a": ["x", "y"], "b": None}],
     "memory_budget": [None, 0, 10**9, "2 GiB", "500MB"],
 }
@@ -269,6 +270,7 @@ BAD = {
     "verbose": [-1, "yes", None, 1.5],
     "callbacks": [print, 3, "progress", [1]],
     "checkpoint": [3, True, ["a"]],
+    "feature_weight": [1, 2.5, "ab", True],
     "one_hot": [1, True, [1], ["a", "a"], {"a": "xy"}, {"a": []}, {1: ["x"]}],
     "memory_budget": [-1, "2 parsecs", "-5 GB", 1.5, True],
 }

@@ -165,8 +165,10 @@ from dask_kmeans.checks.vectors import (
 )
 from dask_kmeans.checks.weights import (
     bad_weight_error,
+    check_feature_weights,
     check_weight_scale,
     check_weight_shape,
+    check_weighted_names,
     check_weights,
     nothing_counts_error,
     weight_chunks_error,
@@ -208,6 +210,7 @@ __all__ = [
     "check_directions",
     "check_every_feature",
     "check_feature_names",
+    "check_feature_weights",
     "check_finite_inertia",
     "check_finite_init",
     "check_init",
@@ -228,6 +231,7 @@ __all__ = [
     "check_two_dimensional",
     "check_weight_scale",
     "check_weight_shape",
+    "check_weighted_names",
     "check_weights",
     "client_closed_error",
     "coarse_model_error",

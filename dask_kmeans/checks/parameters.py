@@ -86,6 +86,13 @@ def _are_columns(value: Any) -> bool:
     return all(isinstance(name, str) for name in value) and len(set(value)) == len(value)
 
 
+def _are_weights(value: Any) -> bool:
+    """Whether it may be weights of features: their numbers are seen when the data is."""
+    if value is None or isinstance(value, Mapping):
+        return True
+    return not isinstance(value, str) and np.ndim(value) > 0
+
+
 def _is_seed(value: Any) -> bool:
     if _is_integer(value):
         return 0 <= value <= LARGEST_SEED
@@ -121,6 +128,12 @@ RULES: dict[str, Rule] = {
         lambda v: v is None or (isinstance(v, (bool, np.bool_)) and not v) or _is_real(v),
         typed("None, False, or the finite number that stands for no value (for NaN: nan='skip')",
               "the finite number that stands for no value (for NaN: --nan skip)"), "-9999",
+    ),
+    "feature_weight": Rule(
+        _are_weights,
+        "None, an array or DataArray with a number above 0 for each feature, or such numbers by "
+        "the names of features",
+        "None",
     ),
     "fit_fraction": Rule(lambda v: _is_real(v) and 0 < v <= 1,
                          "a number above 0 and at most 1, the share of the rows that the fit looks "
@@ -164,6 +177,13 @@ def check_parameters(estimator: Any) -> None:
             )
         if not rule.holds(value):
             raise parameter_error(name, value, type(estimator).__name__)
+    if estimator.metric == "cosine" and getattr(estimator, "feature_weight", None) is not None:
+        raise ParameterError(
+            text(
+                "metric='cosine' compares unit vectors, which would be none after feature_weight. "
+                f"Multiply the features yourself, or type {ESTIMATOR}(feature_weight=None)"
+            )
+        )
     if estimator.metric == "cosine" and estimator.standardize:
         raise ParameterError(
             text(
@@ -177,11 +197,13 @@ def check_partial_fit(estimator: Any) -> None:
     """Raise ParameterError for a parameter that has no meaning where rows come in batches."""
     whys = {
         "standardize": (False, "needs the means and deviations of rows that are still to come"),
+        "feature_weight": (None, "would have to weight the rows before, too"),
         "fit_fraction": (1.0, "draws from rows that come together"),
         "checkpoint": (None, "keeps the state of one fit; between batches, save the model"),
     }
     for name, (neutral, why) in whys.items():
-        if getattr(estimator, name) != neutral:
+        given = getattr(estimator, name)
+        if given is not neutral and (neutral is None or given != neutral):
             raise ParameterError(
                 text(
                     f"partial_fit takes no {name}, which {why}. Type "

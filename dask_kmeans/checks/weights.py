@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -44,34 +44,74 @@ def weights_twice_error(source: str) -> ValueError:
     )
 
 
-def weight_dims_error(given: Sequence[Any], needed: Sequence[Any]) -> ValueError:
+def check_weighted_names(weighted: Iterable[Any], names: Sequence[str]) -> None:
+    """Raise ValueError for weights of features that are not there."""
+    unknown = [name for name in weighted if name not in names]
+    if unknown:
+        raise ValueError(
+            text(
+                f"feature_weight has {listing(unknown, 5)}, and the features are "
+                f"{listing(names) if names else 'without names'}. Give weights of features that "
+                "are there, or an array of one for each"
+            )
+        )
+
+
+def check_feature_weights(weights: np.ndarray, n_features: int, grid: Sequence[int] | None) -> None:
+    """Raise ValueError unless weights are a number above 0 for each feature."""
+    if weights.shape not in ((n_features,), grid):
+        also = "" if grid is None or len(grid) < 2 else f", or {sizes(grid)}"
+        raise ValueError(
+            text(
+                f"feature_weight has shape {sizes(weights.shape)}, and it needs one weight for "
+                f"each of the features: ({n_features},){also}"
+            )
+        )
+    bad = ~(np.isfinite(weights) & (weights > 0)).reshape(-1)
+    if bad.any():
+        feature = int(np.argmax(bad))
+        raise ValueError(
+            text(
+                f"feature_weight has {weights.reshape(-1)[feature]} for feature {feature}: weights "
+                "are finite and above 0. Leave features that are not to count out of X"
+            )
+        )
+
+
+def weight_dims_error(
+    given: Sequence[Any], needed: Sequence[Any], what: str = "sample_weight"
+) -> ValueError:
     foreign = [dim for dim in given if dim not in needed]
     return ValueError(
         text(
-            f"sample_weight has dimensions {tuple(given)}; the samples of X have {tuple(needed)}, "
-            "and none but these can be used. Reduce it, for example: type "
-            f"sample_weight.mean({foreign!r})"
+            f"{what} has dimensions {tuple(given)}; the {what.partition('_')[0]}s of X have "
+            f"{tuple(needed)}, and none but these can be used. Reduce it, for example: type "
+            f"{what}.mean({foreign!r})"
         )
     )
 
 
-def weight_sizes_error(dim: Any, given: int, needed: int) -> ValueError:
+def weight_sizes_error(
+    dim: Any, given: int, needed: int, what: str = "sample_weight"
+) -> ValueError:
     return ValueError(
         text(
-            f"sample_weight has size {given} along dimension {dim!r}, X has {needed}: one weight "
+            f"{what} has size {given} along dimension {dim!r}, X has {needed}: one weight "
             "for each of them is needed, or leave the dimension out where the weight is the same "
             "along it"
         )
     )
 
 
-def weight_labels_error(where: str, given: Any, needed: Any) -> ValueError:
-    """For weights whose labels are not those of the rows; `given`, `needed`: pandas.Index."""
+def weight_labels_error(
+    where: str, given: Any, needed: Any, what: str = "sample_weight"
+) -> ValueError:
+    """For weights whose labels are not those of X; `given`, `needed`: pandas.Index."""
     if given.is_unique and needed.is_unique:
         missing, unknown = needed.difference(given), given.difference(needed)
         difference = (
             f"{len(missing)} labels of X have no weight ({listing(missing, 3)}), "
-            f"{len(unknown)} labels of sample_weight are not in X ({listing(unknown, 3)})"
+            f"{len(unknown)} labels of {what} are not in X ({listing(unknown, 3)})"
         )
     else:
         twice = needed[needed.duplicated()] if given.is_unique else given[given.duplicated()]
@@ -80,9 +120,8 @@ def weight_labels_error(where: str, given: Any, needed: Any) -> ValueError:
         )
     return ValueError(
         text(
-            f"sample_weight and X have other labels along {where}: {difference}. Select the "
-            "weights of the rows of X. To take them by position, give values without labels: type "
-            "sample_weight.values"
+            f"{what} and X have other labels along {where}: {difference}. Select the weights of "
+            f"what X has. To take them by position, give values without labels: type {what}.values"
         )
     )
 

@@ -51,6 +51,14 @@ def table(model: FittedModel) -> str:
     return "\n".join(lines)
 
 
+def _scaled(model: FittedModel) -> str:
+    """What is done to features before they are compared."""
+    if model.standardization is None:
+        return ""
+    standardized = model.parameters.get("standardize", True)
+    return ", standardized" if standardized else ", by their weights"
+
+
 def summary(model: FittedModel) -> str:
     """What a fit found, in a few lines."""
     n_clusters, n_features = model.cluster_centers.shape
@@ -58,7 +66,7 @@ def summary(model: FittedModel) -> str:
     return "\n".join(
         [
             f"{n_clusters} clusters, {np.sum(model.cluster_sizes)} rows of {n_features} features"
-            + (", standardized" if model.standardization is not None else "")
+            + _scaled(model)
             + (f", by {model.metric}" if model.metric != "euclidean" else "")
             + ("" if coarse is None else f", made of {len(coarse.parent)} finer ones")
             + ("" if model.tree is None else ", leaves of a tree")

@@ -30,6 +30,7 @@ from dask_kmeans.read.share import Share
 from dask_kmeans.read.stored import Source
 from dask_kmeans.read.transforms import PresentFeatures, Standardization, Transform
 from dask_kmeans.read.url import Place, is_hdf5
+from dask_kmeans.read.weights import feature_weights
 
 __all__ = [
     "FeatureGrid",
@@ -45,6 +46,7 @@ __all__ = [
     "Standardization",
     "Transform",
     "as_points",
+    "feature_weights",
     "open_source",
     "opened",
 ]

@@ -74,6 +74,11 @@ class FeatureGrid:
         )  # fmt: skip
 
     @property
+    def size(self) -> int:
+        """Number of features."""
+        return math.prod(self.shape)
+
+    @property
     def variables(self) -> tuple[str, ...] | None:
         """The variables that the features are, or lie in; None where they had no names."""
         first = self.dims[0]

@@ -116,6 +116,15 @@ class Standardization:
         """That of features with these means and standard deviations."""
         return cls(mean, np.where(deviation > 0, deviation, 1.0))
 
+    @classmethod
+    def of_none(cls, n_features: int) -> Standardization:
+        """What leaves features as they are."""
+        return cls(np.zeros(n_features), np.ones(n_features))
+
+    def weighted(self, weights: np.ndarray) -> Standardization:
+        """The same, after which a squared difference in feature j counts `weights[j]` times."""
+        return Standardization(self.mean, self.scale / np.sqrt(weights))
+
     def as_dict(self) -> dict[str, list[float]]:
         """As a model stores it."""
         return {"mean": self.mean.tolist(), "scale": self.scale.tolist()}

@@ -10,8 +10,8 @@ import numpy as np
 from dask_kmeans import checks
 from dask_kmeans.write.jsonable import jsonable
 
-UNSTORED = ("init", "random_state", "callbacks")
-"""Parameters that may be functions or generators, which no model stores."""
+UNSTORED = ("init", "random_state", "callbacks", "feature_weight")
+"""Parameters that may be functions, generators or labelled arrays, which no model stores."""
 
 
 def stored_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
