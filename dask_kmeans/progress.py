@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import logging
+import os
 import sys
 import threading
 import time
@@ -250,7 +251,7 @@ class ProgressBar(_Follower):
         try:
             if self._bar is None:
                 self._bar = tqdm(
-                    total=1, bar_format="{l_bar}{bar}| {elapsed}{postfix}", dynamic_ncols=True
+                    total=1, bar_format="{l_bar}{bar}| {elapsed}{postfix}", **_width()
                 )
             action(self._bar)
         except (OSError, ValueError):  # a closed file is a ValueError
@@ -316,6 +317,15 @@ def _figures(record: IterationRecord) -> list[str]:
 def _coloured(bar: Any) -> bool:
     """Whether a bar is shown where there are colours: in a notebook or on a terminal."""
     return hasattr(bar, "container") or sys.stderr.isatty()
+
+
+def _width() -> dict[str, Any]:
+    """How wide a bar is: as the terminal at any time; 80 columns on one that has not been told its
+    size, such as that of a job or a container, where otherwise nothing would show."""
+    with contextlib.suppress(OSError, ValueError):
+        if os.get_terminal_size(sys.stderr.fileno()).columns == 0:
+            return {"ncols": 80, "nrows": 24}
+    return {"dynamic_ncols": True}
 
 
 def _raise_level() -> bool:

@@ -19,7 +19,7 @@ from dask_kmeans.blockwise.cluster import (
     worker_threads,
 )
 from dask_kmeans.blockwise.layers import Key, Tasks
-from dask_kmeans.blockwise.placement import balanced
+from dask_kmeans.blockwise.placement import balanced, turns
 from dask_kmeans.blockwise.pools import own_pool
 from dask_kmeans.blockwise.tasks import Parcel, merge_all, run_block
 
@@ -98,14 +98,17 @@ class Graph:
         workers = self._workers()
         # Nowhere but where the caches are, be it out of balance.
         where = {index: at for index, at in self._where.items() if at in workers}
-        tasks, parts = self._parts(
-            blocks, task, broadcast, reading, name, workers, where, strictly=True
-        )
-        lazy = tasks.lazily(parts)
-        with contextlib.closing(self._computed(lazy, tasks.name, set(workers))) as computed:
-            for block, (result, ran) in zip(blocks, computed, strict=True):
-                found[block.index] = result
-                self._where.update(ran)
+        by_index = {block.index: block for block in blocks}
+        for turn in turns(where, workers, list(by_index)) if workers else [list(by_index)]:
+            tasks, parts = self._parts(
+                [by_index[index] for index in turn], task, broadcast, reading, name, workers, where,
+                strictly=True,
+            )  # fmt: skip
+            lazy = tasks.lazily(parts)
+            with contextlib.closing(self._computed(lazy, tasks.name, set(workers))) as computed:
+                for index, (result, ran) in zip(turn, computed, strict=True):
+                    found[index] = result
+                    self._where.update(ran)
 
     def _parts(
         self, blocks, task, broadcast, reading, name, workers, where, strictly=False

@@ -37,3 +37,21 @@ def balanced(where: dict[int, str], workers: dict[str, int], blocks: list[int]) 
             busy, placed[index] = idlest[0]
             heapq.heapreplace(idlest, (busy + 1 / workers[placed[index]], placed[index]))
     return placed
+
+
+def turns(where: dict[int, str], workers: dict[str, int], blocks: list[int]) -> list[list[int]]:
+    """Blocks whose results may lie in the workers at once, turn by turn: of each as many as it has
+    threads.
+
+    What waits to be fetched is Dask's, which writes it to disk where memory is short. What is in a
+    cache is ours, and stays in memory.
+    """
+    everywhere = sum(workers.values())
+    seen: Counter[str | None] = Counter()
+    found: dict[int, list[int]] = {}
+    for index in blocks:
+        address = where.get(index)
+        threads = everywhere if address is None else workers[address]
+        found.setdefault(seen[address] // threads, []).append(index)
+        seen[address] += 1
+    return list(found.values())
