@@ -1,6 +1,7 @@
 """What a fit says of its progress: a bar that ends full, lines that show without set-up."""
 
 import logging
+import os
 import re
 import subprocess
 import sys
@@ -72,6 +73,18 @@ def test_a_fit_of_a_moment_has_one_line(monkeypatch, capsys):
     KMeans(3, random_state=0, verbose=1).fit(X)
     (line,) = capsys.readouterr().err.replace("\r", "\n").strip().splitlines()[-1:]
     assert line.startswith("k-means: converged: 100%")
+
+
+def test_a_terminal_that_does_not_know_its_size_shows_the_bar(monkeypatch):
+    ours, theirs = os.openpty()  # it begins with no rows and no columns
+    with open(theirs, "w") as terminal:
+        monkeypatch.setattr(sys, "stderr", terminal)
+        bar = ProgressBar()
+        bar.finish("converged")
+        bar.close()
+        shown = os.read(ours, 10_000).decode()
+    os.close(ours)
+    assert "k-means: converged: 100%|" in shown
 
 
 def test_the_bar_says_which_pass_is_under_way_and_how_far_it_is():
