@@ -3,7 +3,8 @@
 A pass over all rows is exact and dear, one over a sample in memory is neither. Two uses of it, both
 a function of (data, parameters, seed) alone, since a hash of its number puts a row into the sample:
 
-* *warm-up*: before the first pass, Lloyd's iteration on the sample until that settles;
+* *warm-up*: before the first pass, Lloyd's iteration on the sample until that settles, with
+  exchanges of clusters where there are many (`step.exchange`);
 * *leaps*: after each pass, many cheap steps on the sample, each corrected by how far the sample's
   sums were from those of all rows where a pass has been (`step.anchor`). Their fixed points are
   those of Lloyd's own iteration, but one pass covers the ground of many.
@@ -28,6 +29,8 @@ from dask_kmeans.step.advance import Savings
 from dask_kmeans.step.anchor import Bearings, anchor, estimated_centers, with_anchor
 from dask_kmeans.step.assign import Request, assign_block
 from dask_kmeans.step.combine import merge_for
+from dask_kmeans.step.exchange import exchanged, split_clusters
+from dask_kmeans.step.measure import LabelledStep
 
 LLOYD_IS_ENOUGH = 0.8
 """Share of tol: where a Lloyd step changes fewer of the sampled labels, it will settle the run."""
@@ -37,6 +40,20 @@ FADED = 0.1
 labels that its first, Lloyd's own, has changed: beyond, steps follow the rows that chance has put
 into the sample. (GloVe: 59 passes instead of 94 for k=1000, but 46 instead of 35 for k=100, where
 rows are many.)"""
+
+EXCHANGES = 4
+"""Rounds of exchanges in a warm-up, at most: on all data tried, later ones find next to none."""
+
+MANY = 256
+"""Clusters from which on there are exchanges. Seeds of fewer have had their swaps in the recluster,
+and a round of exchanges would take longer than several steps."""
+
+ROUGH = 0.03
+"""Share of the sampled labels that change in a step, from which on clusters may be exchanged: where
+to do so shows long before all has settled."""
+
+STEPS_BETWEEN = 4
+"""Steps from one round of exchanges to the next, unless the run settles before."""
 
 
 @dataclass
@@ -70,6 +87,10 @@ class _Trip:
     """What a leap knows of the sample's error."""
     first_changed: float = 1.0
     """Share of the sampled labels that the first step of a leap has changed."""
+    exchanges: int = 0
+    """Rounds of exchanges that a warm-up may still make."""
+    next_exchange: int = 2
+    """Steps after which the next of them may be."""
 
 
 @dataclass
@@ -88,15 +109,19 @@ class Accelerator:
     def warm_up(self, runs: Sequence[RunState]) -> list[RunState]:
         """The runs at centers where Lloyd's iteration on the sample settles.
 
-        Runs that may not leap stay where they are.
+        On the way there, many clusters are exchanged (`step.exchange`). Runs that may not leap stay
+        where they are.
         """
         if self.sampled is None:
             return list(runs)
         self._sample_runs.clear()
         trips = [
-            _Trip(run, self._sample_run(run), run.centers, settled=run.longest_leap == 0)
+            _Trip(
+                run, self._sample_run(run), run.centers, settled=run.longest_leap == 0,
+                exchanges=EXCHANGES if len(run.centers) >= MANY else 0,
+            )
             for run in runs
-        ]
+        ]  # fmt: skip
         rule = self.rules.center_rule
         while going := [trip for trip in trips if not trip.settled]:
             self._assign(going, "warm-up")
@@ -105,8 +130,35 @@ class Accelerator:
                 trip.settled = (
                     trip.steps > 1 and trip.sampled.share_changed <= self.rules.tol
                 ) or trip.steps >= self.rules.max_iter
-                trip.centers = rule.update(trip.sampled.sums, trip.centers).centers
+                if not self._exchange(trip):
+                    trip.centers = rule.update(trip.sampled.sums, trip.centers).centers
         return [trip.run._replace(centers=trip.centers) for trip in trips]
+
+    def _exchange(self, trip: _Trip) -> bool:
+        """Exchange clusters of a warm-up, if it is time; whether any were, and the run moves on."""
+        sampled, tol = trip.sampled, self.rules.tol
+        due = trip.settled or (
+            trip.steps >= trip.next_exchange and sampled.share_changed <= max(ROUGH, tol)
+        )
+        if not due or trip.exchanges == 0 or trip.steps >= self.rules.max_iter:
+            return False
+        assert self.sampled is not None
+        assert sampled.prepared is not None
+        assert sampled.sums is not None
+        rule, before = self.rules.center_rule, sampled.prepared.centers
+        split = split_clusters(
+            self.sampled.gathered(), rule, sampled.prepared,
+            LabelledStep(trip.run.number, sampled.serial),
+            rule.update(sampled.sums, before).centers,
+        )  # fmt: skip
+        centers, made = exchanged(rule, sampled.sums, before, split)
+        if not made:
+            trip.exchanges = 0
+            return False
+        trip.exchanges -= 1
+        trip.next_exchange = trip.steps + STEPS_BETWEEN
+        trip.centers, trip.settled = centers, False
+        return True
 
     def leap(self, runs: Sequence[RunState]) -> list[RunState]:
         """The runs, those that may leap at farther centers if that saves passes."""

@@ -86,6 +86,10 @@ class CenterRule(Protocol):
     def project(self, points: np.ndarray) -> np.ndarray:
         """The centers (k, d) that are nearest to some points (k, d); NaN for one that has none."""
 
+    def merging_cost(self, mass: np.ndarray, other: np.ndarray, apart: np.ndarray) -> np.ndarray:
+        """How much the inertia rises where clusters of these masses, whose centers have the squared
+        distances `apart`, become one; all may be broadcast."""
+
 
 @dataclass(frozen=True)
 class MeanCenters:
@@ -113,6 +117,11 @@ class MeanCenters:
     def project(self, points: np.ndarray) -> np.ndarray:
         """See `CenterRule`: any point will do."""
         return points
+
+    def merging_cost(self, mass: np.ndarray, other: np.ndarray, apart: np.ndarray) -> np.ndarray:
+        """See `CenterRule`: by Ward's formula."""
+        total = mass + other
+        return mass * other * apart / np.where(total > 0, total, 1.0)
 
 
 SHORTEST = 2.0**-40
@@ -160,6 +169,16 @@ class UnitCenters:
     def project(self, points: np.ndarray) -> np.ndarray:
         """See `CenterRule`."""
         return self.place(points, np.ones(len(points), bool), np.full(points.shape, np.nan))
+
+    def merging_cost(self, mass: np.ndarray, other: np.ndarray, apart: np.ndarray) -> np.ndarray:
+        """See `CenterRule`.
+
+        With a and b the masses, which are the lengths of the sums, that of both sums is
+        sqrt((a + b)**2 - a b apart), and the inertia rises by twice what is lost of a + b.
+        """
+        total, product = mass + other, mass * other * apart
+        left = np.sqrt(np.maximum(total**2 - product, 0.0))
+        return 2 * product / np.where(total > 0, total + left, 1.0)
 
 
 def _directed(

@@ -39,9 +39,10 @@ LEAST_ROWS_A_CLUSTER = 8
 DEAR = 2**28
 """Multiply-adds of a pass from which on it is dear: less takes a few milliseconds."""
 
-LARGE_SHARE, LARGEST_SHARE = 0.25, 0.5
-"""Share of the rows in a sample, at most: passes over it are meant to be cheap. The larger one for
-many clusters."""
+LARGE_SHARE, LARGEST_SHARE = 0.25, 1.0
+"""Share of the rows in a sample, at most: passes over it are meant to be cheap. Where rows are few
+for each cluster it may have all of them: centers that fit few rows are of little use to the others.
+(Embeddings with 40 rows a cluster: 4 passes instead of 20, in two thirds of the time.)"""
 
 LEAP_CENTERS = 4000
 """The steps of a leap take as long as comparing all rows with so many centers: where

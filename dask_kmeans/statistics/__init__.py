@@ -3,6 +3,7 @@
 record          what a statistic is: zero, chunk, merge, finish
 inertia         the weighted sum of squared distances
 farthest        the rows that lie farthest from their centers
+halves          how each cluster falls in two
 mean_distances  how far rows lie from their center, by cluster
 cluster_totals  rows, weight, inertia and largest distance of each cluster
 quantiles       of the distances in each cluster
@@ -23,6 +24,7 @@ from dask_kmeans.statistics.drawn_by_cluster import DrawnByCluster, RowsByCluste
 from dask_kmeans.statistics.extreme_rows import ExtremeRows, RowsByDistance
 from dask_kmeans.statistics.farthest import Farthest, FarthestRows
 from dask_kmeans.statistics.features import ClusterFeatures, FeaturesByCluster
+from dask_kmeans.statistics.halves import FarthestByCluster, FarthestOfEach, HalvesByCluster
 from dask_kmeans.statistics.indices import (
     calinski_harabasz,
     davies_bouldin,
@@ -59,8 +61,11 @@ __all__ = [
     "DrawnRows",
     "ExtremeRows",
     "Farthest",
+    "FarthestByCluster",
+    "FarthestOfEach",
     "FarthestRows",
     "FeaturesByCluster",
+    "HalvesByCluster",
     "Histogram",
     "Inertia",
     "Known",

@@ -5,6 +5,7 @@ assign      every row of a block to its nearest center
 combine     partial results of blocks into one
 fused       the steps that a task takes by itself where it has all rows before it
 measure     a pass that moves nothing: statistics about given centers
+exchange    two clusters become one, and for it one becomes two
 anchor      what a sample's sums lack, for leaps
 split       every row down a tree of centers, whose leaves are split at once
 row_cache   what a block keeps for the next step
