@@ -1,10 +1,12 @@
-"""Capacity: a fit that cannot fit into memory is refused before it reads anything."""
+"""Capacity: a pass that cannot fit into memory is refused before it reads anything."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+
 from dask_kmeans import checks
-from dask_kmeans.blockwise import processes
-from dask_kmeans.memory import least_bytes
+from dask_kmeans.blockwise import Process, processes
+from dask_kmeans.memory import least_bytes, least_bytes_to_describe
 from dask_kmeans.planning import PIECE_BYTES
 from dask_kmeans.read import Points
 
@@ -26,19 +28,42 @@ def check_capacity(points: Points, n_clusters: int, n_runs: int) -> None:
     n_runs : int
         Runs that share each pass.
     """
-    read = _bytes_of_a_read(points)
-    if least_bytes(n_clusters, points.n_features, len(points.blocks), read) <= ALWAYS_THERE:
+    read, d = _bytes_of_a_read(points), points.n_features
+    for process, threads, needed in _short(
+        points, lambda threads: least_bytes(n_clusters, d, threads, read)
+    ):
+        raise checks.too_little_memory_error(
+            process.name, process.memory, needed, threads, (n_clusters, d), read, n_runs
+        )
+
+
+def check_capacity_to_describe(points: Points, n_clusters: int) -> None:
+    """Raise ValueError where a process has less memory than describing clusters needs in any case.
+
+    That is the moments of every feature of every cluster, in each of its tasks.
+    """
+    read, d = _bytes_of_a_read(points), points.n_features
+    for process, threads, needed in _short(
+        points, lambda threads: least_bytes_to_describe(n_clusters, d, threads, read)
+    ):
+        raise checks.too_little_memory_to_describe_error(
+            process.name, process.memory, needed, threads, (n_clusters, d), read
+        )
+
+
+def _short(points: Points, needed: Callable[[int], int]) -> Iterator[tuple[Process, int, int]]:
+    """Processes with less memory than they need: with their threads at work, and that need.
+
+    needed : bytes by the tasks that run at once
+    """
+    if needed(len(points.blocks)) <= ALWAYS_THERE:
         return
     running = processes(points.in_memory)
     blocks = -(-len(points.blocks) // max(1, len(running)))
     for process in running:
         threads = min(process.threads, blocks)
-        needed = least_bytes(n_clusters, points.n_features, threads, read)
-        if 0 < process.memory < needed:
-            raise checks.too_little_memory_error(
-                process.name, process.memory, needed, threads, (n_clusters, points.n_features),
-                read, n_runs,
-            )  # fmt: skip
+        if 0 < process.memory < needed(threads):
+            yield process, threads, needed(threads)
 
 
 def _bytes_of_a_read(points: Points) -> int:

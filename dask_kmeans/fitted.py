@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -17,6 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from dask_kmeans import checks
 from dask_kmeans.blockwise import Blockwise
+from dask_kmeans.capacity import check_capacity_to_describe
 from dask_kmeans.checks import BadWeightError, NonFiniteError
 from dask_kmeans.describe import clusters_of, statistics_for
 from dask_kmeans.interop import to_sklearn
@@ -189,7 +191,10 @@ class FittedClusters(
         carry = X.carry if isinstance(X, Source) else None
         present = PresentFeatures.of_centers(self.cluster_centers_)
         statistics = statistics_for(self._metric, int(top), present)
-        figures = self._figures(X, sample_weight, statistics, carrying=carry is not None)
+        figures = self._figures(
+            X, sample_weight, statistics, carrying=carry is not None,
+            check=partial(check_capacity_to_describe, n_clusters=len(self.cluster_centers_)),
+        )  # fmt: skip
         checks.check_finite_inertia(figures[0])
         names = self._fitted_columns().names or [f"x{j}" for j in range(self.n_features_in_)]
         return clusters_of(figures, self._metric, names, None if carry is None else carry.schema)
@@ -416,13 +421,16 @@ class FittedClusters(
         *,
         by_row: bool = False,
         carrying: bool = False,
+        check: Callable[[Points], None] = lambda points: None,
     ) -> list[Any]:
         """Figures of the rows of X and their labels, from one pass.
 
         by_row : whether they need the rows' numbers, which may take a pass to count the rows.
         carrying : whether they want what X, a source, carries beside its rows.
+        check : raises where a pass over the points cannot be made.
         """
         points = self._known_points(X, sample_weight)
+        check(points)
         blockwise = Blockwise(points.blocks, points.in_memory, row_bytes=points.row_bytes)
         try:
             if by_row and points.n_rows is None:

@@ -95,6 +95,18 @@ def least_bytes(n_centers: int, n_features: int, threads: int, read: int) -> int
     return 8 * n_centers * n_features + threads * (sums_bytes(n_centers, n_features) + read)
 
 
+def least_bytes_to_describe(n_clusters: int, n_features: int, threads: int, read: int) -> int:
+    """Bytes that no process can do with less than, while all its threads describe clusters.
+
+    Parameters
+    ----------
+    n_clusters, n_features, threads : int
+    read : int
+        Bytes of the rows that a task reads at once.
+    """
+    return 8 * n_clusters * n_features + threads * (MOMENT_BYTES * n_clusters * n_features + read)
+
+
 def worker_bytes(
     task: int, threads: int, partial: int, labels: int, memory_limit: int, sample: int = 0
 ) -> int:

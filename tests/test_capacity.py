@@ -14,6 +14,7 @@ from inputs import blobs
 
 from dask_kmeans import KMeans, capacity, memory, sweep
 from dask_kmeans.blockwise import Process
+from dask_kmeans.kernels.cluster_moments import ClusterMoments
 from dask_kmeans.read import as_points
 
 LIMIT = 2 * 10**9
@@ -93,6 +94,23 @@ def test_data_in_memory_is_for_this_process_whose_memory_is_the_machine_s(monkey
         KMeans(5, random_state=0).fit(X)
     small[0] = Process("this process", 2, 0)  # no limit is known
     KMeans(5, random_state=0).fit(X)
+
+
+def test_what_cannot_be_described_is_refused_before_it_is_read(monkeypatch):
+    """And what is described has memory enough for what it really takes."""
+    model = KMeans(3, random_state=0).fit(np.random.default_rng(0).normal(size=(10, 2000)))
+    moments = ClusterMoments.zero(3, 2000)
+    held = sum(array.nbytes for sums in moments for array in vars(sums).values())
+    assert memory.least_bytes_to_describe(3, 2000, 1, 0) <= held + 8 * 3 * 2000
+    monkeypatch.setattr(capacity, "ALWAYS_THERE", 0)
+    for limit, refused in ((held, True), (10 * held, False)):
+        small = [Process("the worker w", 1, limit)]
+        monkeypatch.setattr(capacity, "processes", lambda in_memory, small=small: small)
+        if refused:
+            with pytest.raises(ValueError, match="describing 3 clusters by 2000 features needs at"):
+                model.describe(unreadable((10, 2000), (5, 2000)))
+        else:
+            assert model.describe(np.ones((4, 2000))).table["size"].sum() == 4
 
 
 @given(

@@ -47,6 +47,7 @@ from dask_kmeans.checks.clusters import (
     not_sent_error,
     scheduler_file_error,
     too_little_memory_error,
+    too_little_memory_to_describe_error,
     versions_error,
     workers_lost_error,
 )
@@ -305,6 +306,7 @@ __all__ = [
     "text_among_numbers_error",
     "too_few_drawn_error",
     "too_little_memory_error",
+    "too_little_memory_to_describe_error",
     "tree_model_error",
     "unknown_category_error",
     "unknown_collection_error",

@@ -137,6 +137,25 @@ def _has(version: str | Exception | None) -> str:
     return f"has version {version}"
 
 
+def too_little_memory_to_describe_error(
+    process: str, limit: int, needed: int, threads: int, centers: tuple[int, int], read: int
+) -> ValueError:
+    """The same where clusters are described, which has other sums."""
+    k, d = centers
+    return ValueError(
+        text(
+            f"{process} has {format_bytes(limit)} of memory, and describing {k} clusters by {d} "
+            f"features needs at least {format_bytes(needed)} there: their moments in {threads} "
+            f"tasks at once, and {format_bytes(read)} for the rows that each of them reads. "
+            "Nothing was read yet. Give it more memory (",
+            typed("LocalCluster(memory_limit=...)", "--memory-limit"),
+            ") or fewer threads (",
+            typed("threads_per_worker=1", "--threads 1"),
+            ")",
+        )
+    )
+
+
 def too_little_memory_error(
     process: str,
     limit: int,
