@@ -262,7 +262,7 @@ def find_peak(options: argparse.Namespace) -> float:
         in_own_process(
             SCRIPT,
             ["--peak", options.dtype, "--threads", str(options.threads)],
-            environment=_filled(setting, options.threads),
+            environment=setting_for(setting, options.threads),
             timeout=300,
         )
         for setting in (ALL, {**ALL, **WIDE})
@@ -304,7 +304,7 @@ def _best_setting(
 ) -> dict[str, Any]:
     best: dict[str, Any] = {}
     for setting in CONTENDERS[name].settings:
-        environment = _filled(setting, options.threads)
+        environment = setting_for(setting, options.threads)
         found = in_own_process(
             SCRIPT,
             ["--work", name, str(folder), "--iterations", str(shape.iterations),
@@ -320,7 +320,8 @@ def _best_setting(
     return best
 
 
-def _filled(setting: dict[str, str], threads: int) -> dict[str, str]:
+def setting_for(setting: dict[str, str], threads: int) -> dict[str, str]:
+    """Environment variables of a setting, for so many threads."""
     return {name: value.format(threads=threads) for name, value in setting.items()}
 
 
