@@ -12,6 +12,7 @@ from dask_kmeans.blockwise import LABEL_BUDGET, MERGE_ARITY
 from dask_kmeans.planning import MAX_BLOCK_ROWS as MAX_BLOCK_ROWS
 from dask_kmeans.planning import piece_rows as piece_rows
 from dask_kmeans.planning import plan_blocks as plan_blocks
+from dask_kmeans.planning import strip_rows as strip_rows
 
 READS_HELD = 4
 """The read that is being worked on and the next one: as stored, decoded, and put together."""
@@ -74,6 +75,27 @@ def reading_bytes(read_bytes: int, parquet_columns: int = 0, ahead: bool = False
         Whether a read is made in advance, as it is on stores that are not local.
     """
     return (READS_HELD + ahead) * read_bytes + PAGE_BYTES * parquet_columns
+
+
+def transform_bytes(n_features: int, itemsize: int, left_out: bool, scaled: int) -> int:
+    """Bytes of the rows on their way from reading to comparing, at the peak of a task.
+
+    They are mapped a strip at a time, which is 64 rows where rows are long; the strip before lives
+    on until the next one is made. It comes on top of `task_bytes`.
+
+    Parameters
+    ----------
+    n_features : int
+        That are read.
+    itemsize : int
+        Bytes of one value of the data.
+    left_out : bool
+        Whether features are left out that have no value: what is left of a strip is a copy.
+    scaled : int
+        How many of these there are, each of which makes float64 of a strip: standardizing or
+        weights of features, nodata, unit vectors of the cosine.
+    """
+    return 2 * strip_rows(n_features) * n_features * (itemsize * left_out + 8 * scaled)
 
 
 def sums_bytes(n_clusters: int, n_features: int) -> int:

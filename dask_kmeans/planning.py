@@ -39,6 +39,9 @@ ROW_ALIGNMENT = 1024
 """Rows that blocks in memory are a multiple of, so that kernels seldom meet a partial tile."""
 
 
+STRIP_VALUES = 1 << 18
+"""Values that are mapped at a time, so that the copies of a piece stay in the cache."""
+
 TILE_ROWS = 64
 """Rows that a kernel works on at once, as many as any instruction set has it take."""
 
@@ -195,6 +198,11 @@ def piece_rows(row_bytes: int, piece_bytes: int = PIECE_BYTES) -> int:
     """Rows of a piece: whole tiles of the kernels, many of them unless rows are very long."""
     rows = max(TILE_ROWS, piece_bytes // max(1, row_bytes))
     return rows - rows % (ROW_ALIGNMENT if rows > ROW_ALIGNMENT else TILE_ROWS)
+
+
+def strip_rows(n_features: int) -> int:
+    """Rows of a piece that are mapped at a time, by what rows go through before comparing."""
+    return max(TILE_ROWS, STRIP_VALUES // n_features)
 
 
 def spread(total: int, parts: int) -> list[int]:

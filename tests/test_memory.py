@@ -15,8 +15,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dask_kmeans import memory, planning
-from dask_kmeans.read import from_parquet, open_source
+from dask_kmeans.read import PresentFeatures, Standardization, from_parquet, open_source
 from dask_kmeans.read.chunk_files import ChunkFiles
+from dask_kmeans.read.pieces import Piece
+from dask_kmeans.read.transforms import transformed
 
 ROWS = st.integers(1, 10_000_000)
 THREADS = st.integers(1, 64)
@@ -181,6 +183,28 @@ def test_reading_vectors_takes_no_more_than_stated(tmp_path, width, dictionary):
     peak = peak_of(block.source, lambda: pa.total_allocated_bytes() - held)
     print(f"{peak / 2**20:.1f} of {stated / 2**20:.1f} MiB")
     assert peak <= stated
+
+
+@pytest.mark.parametrize("n_features", [40, 30_000])
+@pytest.mark.parametrize("left_out", [False, True])
+@pytest.mark.parametrize("scaled", [False, True])
+def test_transforms_hold_what_is_stated(n_features, left_out, scaled):
+    """A strip at a time, be rows short or long."""
+    X = np.ones((max(200, 4 * planning.strip_rows(n_features)), n_features), np.float32)
+    present = np.arange(n_features) % 50 > 0
+    kept = int(present.sum()) if left_out else n_features
+    ways = [PresentFeatures(present)] * left_out
+    ways += [Standardization(np.zeros(kept), np.ones(kept))] * scaled
+    tracemalloc.start()
+    try:
+        for _piece in transformed(iter([Piece(X)]), ways):
+            pass
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    stated = memory.transform_bytes(n_features, 4, left_out, scaled)
+    assert peak <= stated + 2**20
+    assert peak >= 0.4 * stated
 
 
 def test_a_compressed_csv_file_is_read_as_a_stream(tmp_path):

@@ -16,9 +16,6 @@ from dask_kmeans import checks, planning
 from dask_kmeans.kernels import RowBatch, dense, unit_vectors
 from dask_kmeans.read.pieces import Piece
 
-STRIP_VALUES = 1 << 18
-"""Values that are mapped at a time, so that the copies of a piece stay in the cache."""
-
 
 class Transform(Protocol):
     """A map of rows, each for itself. Picklable."""
@@ -48,7 +45,7 @@ def transformed(pieces: Iterator[Piece], transforms: Sequence[Transform]) -> Ite
 def strips(pieces: Iterator[Piece]) -> Iterator[Piece]:
     """The same rows in pieces so small that a copy of one stays in the cache."""
     for values, weights in pieces:
-        step = max(planning.TILE_ROWS, STRIP_VALUES // values.shape[1])
+        step = planning.strip_rows(values.shape[1])
         for first in range(0, len(values), step):
             strip = slice(first, first + step)
             yield Piece(values[strip], None if weights is None else weights[strip])
