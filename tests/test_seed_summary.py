@@ -227,8 +227,7 @@ def test_swaps_lower_the_cost_and_the_books_are_kept(seed, k):
     after = naive.inertia(P, search.centers, weights=w)
     assert after < before if swaps else after == before
     apart = np.sort(naive.squared_distances(P, search.centers), axis=1)
-    np.testing.assert_array_equal(search._to_first, apart[:, 0])
-    np.testing.assert_array_equal(search._to_second, apart[:, 1])
+    np.testing.assert_array_equal(search._apart.T, apart[:, :2])
 
 
 def test_swaps_leave_a_trap_that_lloyd_stays_in():

@@ -63,6 +63,7 @@ from .margins import NO_MARGINS, Drift, Margins, drift_after, failing, no_drift,
 from .prepared_centers import PreparedCenters, prepare
 from .reproducible_sums import ReproducibleSums
 from .sums import FixedPoint, Moments, Sums, merge_sums
+from .swaps import first_swap
 from .unit_vectors import of_length_one, unit_vectors
 
 __all__ = [
@@ -96,6 +97,7 @@ __all__ = [
     "exponential",
     "extent",
     "failing",
+    "first_swap",
     "is_batch",
     "join_hashes",
     "labelled_distances",

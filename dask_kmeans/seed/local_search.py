@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dask_kmeans.kernels import distances
+from dask_kmeans.kernels import distances, first_swap
 
 BATCH = 16
 """Points drawn at a time"""
@@ -42,58 +42,48 @@ class LocalSearch:
         self._points, self._weights = points, weights
         self.centers = centers.copy()
         c = len(points)
-        self._first, self._second = np.empty(c, np.intp), np.empty(c, np.intp)
-        self._to_first, self._to_second = np.empty(c), np.empty(c)
+        self._nearest, self._apart = np.empty((2, c), np.intp), np.empty((2, c))
+        self._orphans = np.empty(c, bool)
         self._compare(np.arange(c))
 
     def swap(self, attempts: int, random: np.random.RandomState) -> int:
         """Try `attempts` points; return how many became centers."""
-        swaps = 0
+        swaps, c = 0, len(self._points)
         for begin in range(0, attempts, BATCH):
-            cumulative = np.cumsum(self._weights * self._to_first)
+            cumulative = np.cumsum(self._weights * self._apart[0])
             targets = random.random_sample(min(BATCH, attempts - begin)) * cumulative[-1]
             picks = np.searchsorted(cumulative[:-1], targets, "right")
-            to_picks = distances(
-                self._points, self._points[picks], np.empty((len(self._points), len(picks)))
-            )
-            with np.errstate(invalid="ignore"):  # infinite distances: not a number is no gain
-                for pick, to_pick in zip(picks, to_picks.T.copy(), strict=True):
-                    swaps += self._try(pick, to_pick)
+            to_picks = distances(self._points, self._points[picks], np.empty((c, len(picks))))
+            swaps += self._try(picks, np.ascontiguousarray(to_picks.T))
         return swaps
 
-    def _try(self, pick: int, to_pick: np.ndarray) -> bool:
-        """Exchange the best center for a point, which has distances `to_pick` (c,) to all
-        points."""
-        weights, k = self._weights, len(self.centers)
-        with_pick = np.minimum(self._to_first, to_pick)
-        # What the points of each center lose if it goes, the new one being there.
-        loss = np.minimum(self._to_second, to_pick) - with_pick
-        loss_of = np.bincount(self._first, weights * loss, minlength=k)
-        gain = np.cumsum(weights * (self._to_first - with_pick))[-1]
-        out = int(np.argmin(loss_of))
-        if not loss_of[out] < gain * (1 - MARGIN):
-            return False
-        self.centers[out] = self._points[pick]
-        orphans = (self._first == out) | (self._second == out)
-        closest = to_pick < self._to_first
-        closer = ~closest & (to_pick < self._to_second)
-        self._second[closest] = self._first[closest]
-        self._to_second[closest] = self._to_first[closest]
-        self._first[closest], self._to_first[closest] = out, to_pick[closest]
-        self._second[closer], self._to_second[closer] = out, to_pick[closer]
-        self._compare(np.flatnonzero(orphans))
-        return True
+    def _try(self, picks: np.ndarray, to_picks: np.ndarray) -> int:
+        """Exchange the best center for each of some points (b,), if that lowers the cost.
+
+        to_picks (b, c): from the points tried to all points.
+        """
+        swaps, at, k = 0, 0, len(self.centers)
+        while True:
+            at, out = first_swap(
+                self._weights, self._nearest, self._apart, to_picks, at, k, MARGIN, self._orphans
+            )
+            if out < 0:
+                return swaps
+            self.centers[out] = self._points[picks[at]]
+            self._compare(np.flatnonzero(self._orphans))
+            swaps, at = swaps + 1, at + 1
 
     def _compare(self, rows: np.ndarray) -> None:
         """Find the nearest and the second-nearest center of some points, from scratch."""
         k = len(self.centers)
+        (firsts, seconds), (to_first, to_second) = self._nearest, self._apart
         size = max(1, SCRATCH // k)
         for begin in range(0, len(rows), size):
             some = rows[begin : begin + size]
             each = np.arange(len(some))
             apart = distances(self._points[some], self.centers, np.empty((len(some), k)))
-            self._first[some] = first = np.argmin(apart, axis=1)
-            self._to_first[some] = apart[each, first]
+            firsts[some] = first = np.argmin(apart, axis=1)
+            to_first[some] = apart[each, first]
             apart[each, first] = np.inf
-            self._second[some] = second = np.argmin(apart, axis=1)
-            self._to_second[some] = apart[each, second]
+            seconds[some] = second = np.argmin(apart, axis=1)
+            to_second[some] = apart[each, second]
