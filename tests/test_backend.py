@@ -148,7 +148,7 @@ def parameters(init, n_clusters=5, **others):
     given = {
         "n_clusters": (n_clusters,), "init": init, "n_init": 2, "max_iter": 50, "tol": 0.0,
         "oversampling_factor": None, "init_rounds": None, "nan": "raise", "metric": "euclidean",
-        "standardize": False, "fit_fraction": 1.0,
+        "standardize": False, "feature_weight": None, "fit_fraction": 1.0,
         "memory_budget": 0, "accelerated": False, "bounded": True, "seed": 7,
     }  # fmt: skip
     return FitParameters(**given | others)

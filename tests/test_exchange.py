@@ -10,11 +10,9 @@ from seeding import Data
 from dask_kmeans import KMeans
 from dask_kmeans.accelerate import MANY
 from dask_kmeans.centers import MeanCenters, UnitCenters
-from dask_kmeans.kernels import prepare
-from dask_kmeans.statistics import SumsByCluster
-from dask_kmeans.step.combine import merge_for
+from dask_kmeans.kernels import assignment, prepare
 from dask_kmeans.step.exchange import exchanged, split_clusters
-from dask_kmeans.step.measure import LabelledStep, MeasureRequest, measure_block
+from dask_kmeans.step.measure import LabelledStep
 
 RULES = {"euclidean": MeanCenters, "cosine": UnitCenters}
 
@@ -32,10 +30,10 @@ def rows(metric, n=900, d=4, seed=0):
 def exchange(data, rule, centers):
     """The centers that the rows of these have, those after exchanges, and how many these were."""
     prepared = prepare(centers)
-    statistic = SumsByCluster(rule.fixed_point)
-    requests = [MeasureRequest(prepared, (statistic,), LabelledStep(0, 0))]
-    passed = data.blockwise.run(measure_block, requests, merge=merge_for(requests), name="sums")
-    sums = statistic.finish(passed[0][0], centers)
+    sums = rule.fixed_point.zero_sums(len(centers))
+    for source in data.sources:
+        labels = np.full(len(source.X), -1, np.int32)
+        assignment(source.X, source.weights, rule.fixed_point, labels, sums).to(prepared)
     means = rule.update(sums, centers).centers
     split = split_clusters(data.blockwise, rule, prepared, LabelledStep(0, 0), means)
     return means, *exchanged(rule, sums, centers, split)
