@@ -4,6 +4,8 @@ Legend: m rows, d features, W lanes in a vector, NV vectors in a tile's row, B =
 tile.
 """
 
+import math
+
 import numpy as np
 from llvmlite import ir
 from numba import types
@@ -21,6 +23,9 @@ from .tile import (
     locate,
     prefetch_rows,
 )
+
+SQUARABLE = 2.0**502
+"""Numbers whose squares, of any number of features, are below the largest float64."""
 
 
 def extent(X: np.ndarray, minimum: np.ndarray, maximum: np.ndarray) -> tuple[int, int, bool, int]:
@@ -43,14 +48,10 @@ def extent(X: np.ndarray, minimum: np.ndarray, maximum: np.ndarray) -> tuple[int
     return int(row), int(column), bool(is_nan), int(nan_rows)
 
 
-@compiled
-def squared_diagonal(minimum, maximum):
-    """Squared distance of the two ends (d,) of the features; infinite where it overflows."""
-    total = 0.0
-    for j in range(len(minimum)):
-        span = maximum[j] - minimum[j]
-        total += span * span
-    return total
+def squared_diagonal(minimum: np.ndarray, maximum: np.ndarray) -> float:
+    """Squared distance of the two ends (d,) of the features; infinite where it may overflow."""
+    half = 0.5 * maximum - 0.5 * minimum
+    return 4.0 * float(half @ half) if half.max() < SQUARABLE else math.inf
 
 
 @intrinsic
