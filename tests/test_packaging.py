@@ -31,7 +31,7 @@ ORDER = [
     ["fit"],
     ["levels", "stream", "write"],
     ["interop", "pages", "plot"],
-    ["describe"],
+    ["describe", "fit_attributes"],
     ["fit_parameters", "fitted"],
     ["bisecting"],
     ["estimator"],
