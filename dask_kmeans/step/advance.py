@@ -115,7 +115,7 @@ def advance(
             following = next_state(run, found, rules)
         else:
             run, found, following, _ = outcome.more_steps
-        if not (savings.fused and blockwise.single_task):
+        if not (savings.fused and blockwise.in_memory):
             # Else nobody is between the steps who could change rows in memory; the last pass tells.
             _check_sums(found.sums, run, rules, survey)
         stepped.append(_ended(run, found, following, rules, blockwise))
