@@ -123,13 +123,16 @@ def _ways_to_save(
     savings = Savings(
         parameters.thresholds, margins=parameters.bounded, fused=unwatched, at_hand=at_hand
     )
-    # Where the budget does not hold all rows, those are kept that a step will most likely want.
-    return savings, blockwise.with_plan(choose_rows=parameters.bounded and 0 < budget < needed)
+    if parameters.bounded and 0 < budget < needed:
+        # The budget does not hold all rows: those are kept that a step will most likely want.
+        blockwise = blockwise.with_plan(choose_rows=True)
+    return savings, blockwise
 
 
 def _as_stored(run: RunState, points: Points) -> RunState:
     """The run at the centers that a model will have, which stores them in the caller's units."""
-    return run._replace(centers=points.inward(points.outward(run.centers)))
+    centers = points.inward(points.outward(run.centers))
+    return run if centers is run.centers else run._replace(centers=centers)
 
 
 def _neighbors(parameters: FitParameters) -> tuple[tuple[int, int], ...]:

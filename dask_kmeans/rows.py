@@ -151,5 +151,7 @@ def _surveyed(
         points, collecting, parameters.nan, transforms=transforms, moments=parameters.standardize,
         content=content,
     )  # fmt: skip
-    points = points.with_counts(found.counts)
-    return Rows(points, blockwise.with_plan(blocks=points.blocks), found)
+    counted = points.with_counts(found.counts)
+    if counted is not points:
+        blockwise = blockwise.with_plan(blocks=counted.blocks)
+    return Rows(counted, blockwise, found)

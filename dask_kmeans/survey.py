@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import accumulate
 
 import numpy as np
@@ -152,13 +153,19 @@ class Survey:
 
     def check_spread(self, starts: Sequence[np.ndarray] = ()) -> None:
         """Raise ValueError where sums of squares of the data, and of starts (k, d), overflow."""
-        minimum, maximum = self.minimum, self.maximum
+        minimum, maximum, squared = self.minimum, self.maximum, self.squared_diagonal
         for centers in starts:
-            minimum = np.minimum(minimum, centers.min(axis=0))
-            maximum = np.maximum(maximum, centers.max(axis=0))
-        heaviest = max(1.0, self.max_weight or 1.0)
-        bound = self.n_rows * heaviest * squared_diagonal(minimum, maximum)
+            if (centers < minimum).any() or (centers > maximum).any():
+                minimum = np.minimum(minimum, centers.min(axis=0))
+                maximum = np.maximum(maximum, centers.max(axis=0))
+                squared = squared_diagonal(minimum, maximum)
+        bound = self.n_rows * max(1.0, self.max_weight or 1.0) * squared
         checks.check_spread(bound, minimum, maximum, self.max_weight)
+
+    @cached_property
+    def squared_diagonal(self) -> float:
+        """Squared distance of the two ends of the features."""
+        return squared_diagonal(self.minimum, self.maximum)
 
     def fixed_point(self) -> FixedPoint:
         """Shift and scale for exact sums: a function of the data alone, whatever its chunks."""

@@ -33,6 +33,8 @@ class Rule(NamedTuple):
 
 
 def _is_integer(value: Any) -> bool:
+    if type(value) is int:  # which an abstract class takes long to find out
+        return True
     return isinstance(value, numbers.Integral) and not isinstance(value, (bool, np.bool_))
 
 

@@ -129,6 +129,8 @@ class Points:
     @property
     def n_features_read(self) -> int:
         """Features before the transforms."""
+        if not self.transforms:
+            return self.n_features
         return self.outward(np.empty((0, self.n_features))).shape[1]
 
     def position_read(self, feature: int) -> int:

@@ -206,7 +206,7 @@ class _Step:
         if self.rebuild and self.request.previous is not None:
             nearest(values, self.request.previous, known)
         picks = self.picks
-        if picks is not None:
+        if picks is not None and len(values) < len(self.labels.stored):
             begin, end = np.searchsorted(picks, [first, stop])
             picks = picks[begin:end] - first
         these = self._assign(values, weights, known, picks, self.margins[rows])

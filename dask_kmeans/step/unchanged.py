@@ -14,7 +14,7 @@ import numpy as np
 
 from dask_kmeans import checks
 from dask_kmeans.centers import Update
-from dask_kmeans.kernels import FixedPoint, Sums, squared_diagonal
+from dask_kmeans.kernels import FixedPoint, Sums
 from dask_kmeans.state import RunState
 from dask_kmeans.survey import Survey
 
@@ -70,7 +70,7 @@ def check_inertia(measured: float, update: Update, run: RunState, survey: Survey
     expected = update.inertia(run.scatter_offset)
     first, scatter = run.history[0].inertia, run.scatter_offset
     weight = survey.n_rows * (survey.max_weight or 1.0)
-    ends = weight * squared_diagonal(survey.minimum, survey.maximum)
+    ends = weight * survey.squared_diagonal
     farthest = float(max(survey.maximum.max(), -survey.minimum.min()))
     # Far from zero, means are rounded by more than the same share of their distances.
     means = math.sqrt(weight * len(survey.minimum)) * math.sqrt(first + ends) * farthest
